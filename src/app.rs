@@ -1,0 +1,280 @@
+//! The composition root: the only place that names concrete backends and the order of the layers.
+
+use std::{any::Any, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    http::{HeaderName, HeaderValue, Method, Uri, header},
+    middleware::{from_fn, from_fn_with_state},
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::{ServiceBuilder, ServiceExt as _, util::BoxCloneSyncService};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    cors::{AllowHeaders, AllowOrigin, CorsLayer},
+    decompression::RequestDecompressionLayer,
+};
+
+use crate::{
+    caller::Callers,
+    catalogue::{BadCatalogue, Catalogue, Configured},
+    clock::Clock,
+    config::Config,
+    dispatch::Dispatch,
+    error::ApiError,
+    generate::DEMO,
+    http::{self, Api, GenerateService, edge::edge},
+    layers::{
+        cache::{CacheCounts, FlightLayer, Flights, LookupLayer},
+        load_shed::load_shed,
+        meter::MeterLayer,
+        rate_limit::{Limiter, rate_limit},
+    },
+    ledger::Ledger,
+    providers::{BadRoots, Providers},
+    stores::{CacheStore, CounterStore, memory::MemoryCache, memory::MemoryCounters},
+};
+
+/// Headers that a page may read, besides those that every page may (`interface.md`, «Headers»).
+const EXPOSED_HEADERS: [&str; 12] = [
+    "x-request-id",
+    "cache-status",
+    "age",
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
+    "x-ratelimit-mode",
+    "ratelimit",
+    "ratelimit-policy",
+    "retry-after",
+    "server-timing",
+    "x-routing-decision",
+];
+
+/// How long a browser may remember the answer to a preflight.
+const PREFLIGHT_MAX_AGE: Duration = Duration::from_mins(10);
+
+/// The whole service, ready to be served.
+pub struct App {
+    /// Answers every request.
+    pub service: HttpService,
+    /// Cancelled when answers still in flight have to end.
+    pub stopping: CancellationToken,
+    /// What outlives a request.
+    pub tasks: TaskTracker,
+    /// The calls under way.
+    pub flights: Arc<Flights>,
+}
+
+/// All routes with all layers.
+pub type HttpService = BoxCloneSyncService<Request, Response, std::convert::Infallible>;
+
+/// A service that cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum BadApp {
+    /// The catalogue is broken.
+    #[error(transparent)]
+    Catalogue(#[from] BadCatalogue),
+    /// The file of certificates is broken.
+    #[error(transparent)]
+    Roots(#[from] BadRoots),
+}
+
+/// What the layers and handlers share.
+struct Backends {
+    cache: Arc<dyn CacheStore>,
+    counters: Arc<dyn CounterStore>,
+    catalogue: Arc<Catalogue>,
+    providers: Providers,
+    flights: Arc<Flights>,
+    ledger: Arc<Ledger>,
+    counts: Arc<CacheCounts>,
+    clock: Clock,
+}
+
+impl App {
+    /// The service that `config` describes.
+    ///
+    /// # Errors
+    /// [`BadApp`], when a part of it cannot be made.
+    pub fn new(mut config: Config) -> Result<Self, BadApp> {
+        let configured = configured(&config);
+        let providers = std::mem::replace(&mut config.providers, crate::config::ProvidersConfig::none());
+        Self::with_providers(&config, configured, Providers::new(providers)?)
+    }
+
+    /// The same with these providers in place of the configured ones.
+    ///
+    /// # Errors
+    /// [`BadApp`], when a part of it cannot be made.
+    pub fn with_providers(config: &Config, configured: Vec<Configured>, providers: Providers) -> Result<Self, BadApp> {
+        let clock = Clock::system();
+        let backends = Backends {
+            cache: Arc::new(MemoryCache::new(config.cache.memory_bytes)),
+            counters: Arc::new(MemoryCounters::new(config.rate_limit.window)),
+            catalogue: Arc::new(Catalogue::new(configured)?),
+            providers,
+            flights: Arc::default(),
+            ledger: Arc::new(Ledger::new(clock, config.budget)),
+            counts: Arc::default(),
+            clock,
+        };
+        let stopping = CancellationToken::new();
+        let api = Arc::new(Api {
+            generate: generation_stack(config, &backends),
+            catalogue: Arc::clone(&backends.catalogue),
+            ledger: Arc::clone(&backends.ledger),
+            counts: Arc::clone(&backends.counts),
+            clock,
+            bounds: config.bounds,
+            body_limit_bytes: config.server.body_limit_bytes,
+            prompt_style: config.prompt_style,
+            rate_limit: config.rate_limit,
+            stopping: stopping.clone(),
+        });
+        let service = http_stack(config, routes(config, &backends, api));
+        let tasks = backends.flights.tasks().clone();
+        Ok(Self { service, stopping, tasks, flights: backends.flights })
+    }
+}
+
+/// The providers of the configuration, as the catalogue wants to know them.
+fn configured(config: &Config) -> Vec<Configured> {
+    let chat = config.providers.chat.iter().map(|chat| Configured {
+        id: chat.name.as_str().into(),
+        base_url: chat.base_url.clone(),
+        models: chat.models.iter().map(|model| model.as_str().into()).collect(),
+    });
+    let demo =
+        config.providers.demo.then(|| Configured { id: DEMO.into(), base_url: String::new(), models: Vec::new() });
+    chat.chain(demo).collect()
+}
+
+/// What a generation passes through. The outermost layer comes first.
+fn generation_stack(config: &Config, backends: &Backends) -> GenerateService {
+    let Backends { cache, catalogue, providers, flights, ledger, counts, clock, counters: _ } = backends;
+    let stack = ServiceBuilder::new()
+        // Per caller: freshness is the caller's wish, and a hit must touch nothing below.
+        .layer(LookupLayer::new(Arc::clone(cache), config.cache, *clock, Arc::clone(counts)))
+        // Per question: misses meet here, so that one call serves all of them.
+        .layer(FlightLayer::new(Arc::clone(flights), Arc::clone(cache), config.cache, config.flight, *clock))
+        // Per call: inside the flight, so that a call nobody waits for any more is paid for all the same.
+        .layer(MeterLayer::new(Arc::clone(catalogue), Arc::clone(ledger)))
+        .service(Dispatch::new(providers.clone(), config.bounds));
+    BoxCloneSyncService::new(stack)
+}
+
+/// What a request passes through once its route is known. The last layer added is the outermost.
+fn routes(config: &Config, backends: &Backends, api: Arc<Api>) -> Router {
+    let limiter = Arc::new(Limiter::new(
+        Arc::clone(&backends.counters),
+        Callers::new(config.client_ip.clone()),
+        config.rate_limit,
+        backends.clock,
+        config.cache.store_timeout,
+        ("generate", "/llm/generate"),
+    ));
+    let room = Arc::new(Semaphore::new(config.server.max_in_flight));
+    let generate = post(http::generate::generate)
+        // A body may come compressed; how long it may be is judged behind this.
+        .layer(RequestDecompressionLayer::new())
+        // Refuses while the body is still unread.
+        .layer(from_fn_with_state(limiter, rate_limit));
+    Router::new()
+        .route("/llm/generate", generate)
+        .route("/llm/models", get(http::models))
+        .route("/llm/providers", get(http::providers))
+        .route("/llm/cache/stats", get(http::cache_stats))
+        // Before anything is counted: what is shed costs its caller nothing.
+        .route_layer(from_fn_with_state(room, load_shed))
+        // Not shed: while the process serves, it says so.
+        .route("/health", get(http::health))
+        .fallback(http::not_found)
+        .method_not_allowed_fallback(http::method_not_allowed)
+        .with_state(api)
+}
+
+/// What every request passes through before its route is known. The outermost layer comes first.
+fn http_stack(config: &Config, routes: Router) -> HttpService {
+    let stack = ServiceBuilder::new()
+        // Outside everything: whatever happens below has an id, is logged, and is JSON when it is an error.
+        .layer(from_fn(edge))
+        // Outside everything that refuses, panics included, so that browsers can read the refusal.
+        .layer(cors(&config.frontend_origins))
+        .layer(CatchPanicLayer::custom(panicked))
+        .map_request(canonical_path)
+        .service(routes);
+    BoxCloneSyncService::new(stack.map_response(|response: Response<_>| response.map(Body::new)))
+}
+
+fn cors(origins: &[String]) -> CorsLayer {
+    let origins = origins.iter().filter_map(|origin| HeaderValue::try_from(origin).ok());
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([Method::GET, Method::HEAD, Method::PUT, Method::PATCH, Method::POST, Method::DELETE])
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers(EXPOSED_HEADERS.map(HeaderName::from_static))
+        .max_age(PREFLIGHT_MAX_AGE)
+        .vary([header::ORIGIN, header::ACCESS_CONTROL_REQUEST_METHOD, header::ACCESS_CONTROL_REQUEST_HEADERS])
+}
+
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    // The panic hook has logged where it was.
+    ApiError::internal().into_response()
+}
+
+/// One spelling for each route: no trailing slash, and the first two segments of the original's routes in lower case.
+fn canonical_path(mut request: Request) -> Request {
+    let path = request.uri().path();
+    if !path.ends_with('/') && !path.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return request;
+    }
+    let trimmed = path.trim_end_matches('/');
+    let mut segments = trimmed.splitn(4, '/').skip(1);
+    let (first, second, rest) = (segments.next(), segments.next(), segments.next());
+    let first = first.unwrap_or_default();
+    let is_original = ["llm", "health", "metrics"].iter().any(|name| first.eq_ignore_ascii_case(name));
+    let mut path = if is_original {
+        let second = second.map(|second| format!("/{}", second.to_ascii_lowercase())).unwrap_or_default();
+        let rest = rest.map(|rest| format!("/{rest}")).unwrap_or_default();
+        format!("/{}{second}{rest}", first.to_ascii_lowercase())
+    } else {
+        trimmed.to_owned()
+    };
+    if !path.starts_with('/') {
+        path.insert(0, '/');
+    }
+    if let Some(query) = request.uri().query() {
+        path = format!("{path}?{query}");
+    }
+    if let Ok(uri) = path.parse::<Uri>() {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_has_one_spelling() {
+        for (path, expected) in [
+            ("/llm/generate", "/llm/generate"),
+            ("/llm/generate/", "/llm/generate"),
+            ("/LLM/Generate/?a=B", "/llm/generate?a=B"),
+            ("/llm/Cache/KEY", "/llm/cache/KEY"),
+            ("/users/Ann/sessions/", "/users/Ann/sessions"),
+            ("/", "/"),
+            ("//", "/"),
+        ] {
+            let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+            assert_eq!(canonical_path(request).uri().to_string(), expected, "{path}");
+        }
+    }
+}

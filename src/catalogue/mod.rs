@@ -1,0 +1,295 @@
+//! Which models there are, who offers them, what they take and what they cost.
+//!
+//! One catalogue: what is listed works, and what works is listed.
+
+mod price;
+mod resolve;
+mod route;
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Deserialize;
+
+use crate::generate::{DEMO, ModelId, ProviderId};
+
+pub use price::{MicroDollars, Price, Rates};
+pub use resolve::{Resolved, Routed, Unresolved, Wanted};
+pub use route::{Priority, Route, RoutingMode};
+
+const BUILT_IN: &str = include_str!("models.json");
+
+/// The providers whose models are built in, in the order of the original's lists, with their display names, the variable
+/// that configures them, and the model that the original fell back on.
+const VENDORS: [Vendor; 5] = [
+    Vendor { id: "openai", name: "OpenAI", variable: "OPENAI_API_KEY", default: "gpt-4o" },
+    Vendor { id: "anthropic", name: "Anthropic", variable: "ANTHROPIC_API_KEY", default: "claude-3-5-sonnet-20241022" },
+    Vendor { id: "google", name: "Google AI", variable: "GOOGLE_API_KEY", default: "gemini-1.5-pro" },
+    Vendor { id: "ollama", name: "Ollama (Local)", variable: "OLLAMA_BASE_URL", default: "llama3.2" },
+    Vendor { id: "xai", name: "xAI", variable: "XAI_API_KEY", default: "grok-4-fast-reasoning" },
+];
+
+struct Vendor {
+    id: &'static str,
+    name: &'static str,
+    variable: &'static str,
+    default: &'static str,
+}
+
+/// A provider that this service can call, for [`Catalogue::new`].
+pub struct Configured {
+    /// Its name.
+    pub id: ProviderId,
+    /// Where it answers, for lists.
+    pub base_url: String,
+    /// Models that are not built in; the first is its default. Empty for a built-in vendor.
+    pub models: Vec<ModelId>,
+}
+
+/// A model as lists and layers see it.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// Who offers it.
+    pub provider: ProviderId,
+    /// Its vendor's name for it.
+    pub id: ModelId,
+    /// Its name for people.
+    pub display_name: String,
+    /// Tokens of question and answer together. `None`: unknown.
+    pub context_window: Option<u64>,
+    /// Tokens of the longest answer. `None`: unknown.
+    pub max_output_tokens: Option<u32>,
+    /// What it costs; nothing when unknown.
+    pub price: Price,
+    /// Dollars for 1000 tokens of input and of output, for lists.
+    pub per_1k: (f64, f64),
+    /// What it can do.
+    pub capabilities: Capabilities,
+    /// Whether its vendor still serves it.
+    pub status: Status,
+    /// Its successor, when it has one.
+    pub replacement: Option<ModelId>,
+    /// Whether it takes a temperature.
+    pub takes_temperature: bool,
+}
+
+/// What a model can do.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the vendor's list of independent yes and no")]
+pub struct Capabilities {
+    /// Calls tools.
+    pub tools: bool,
+    /// Sees pictures.
+    pub vision: bool,
+    /// Thinks before it answers.
+    pub reasoning: bool,
+    /// Answers in JSON when asked to.
+    pub json: bool,
+}
+
+/// Whether a model's vendor still serves it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It does.
+    Active,
+    /// It does, and has announced the end.
+    Deprecated,
+    /// It does not.
+    Retired,
+}
+
+/// All models, and which of them can be asked for.
+pub struct Catalogue {
+    models: Vec<Model>,
+    /// Spellings to places in `models`.
+    names: HashMap<String, Vec<usize>>,
+    /// What is configured, in the order of lists.
+    configured: Vec<Configured>,
+    /// Names of all providers, configured or not, with the variable that configures each.
+    known: BTreeMap<String, &'static str>,
+}
+
+/// A catalogue that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the catalogue of models cannot be read: {0}")]
+pub struct BadCatalogue(#[from] serde_json::Error);
+
+impl Catalogue {
+    /// The built-in models and those of `configured`, of which only the latter's providers can be called.
+    ///
+    /// # Errors
+    /// [`BadCatalogue`] when the built-in file is broken.
+    pub fn new(configured: Vec<Configured>) -> Result<Self, BadCatalogue> {
+        let file: File = serde_json::from_str(BUILT_IN)?;
+        let mut models: Vec<Model> = file.models.into_iter().map(Model::from).collect();
+        for provider in &configured {
+            models.extend(provider.models.iter().map(|id| Model::unlisted(provider.id.clone(), id.clone())));
+        }
+        let mut names: HashMap<String, Vec<usize>> = HashMap::new();
+        for (at, model) in models.iter().enumerate() {
+            names.entry(spelling(model.id.as_str())).or_default().push(at);
+        }
+        // Ids first: where a display name reads like another model's id, the id is meant.
+        for (at, model) in models.iter().enumerate() {
+            let places = names.entry(spelling(&model.display_name)).or_default();
+            if !places.contains(&at) {
+                places.push(at);
+            }
+        }
+        let known = VENDORS.iter().map(|vendor| (vendor.id.to_owned(), vendor.variable)).collect();
+        Ok(Self { models, names, configured, known })
+    }
+
+    /// Providers that can be called, in the order of lists.
+    pub fn configured(&self) -> &[Configured] {
+        &self.configured
+    }
+
+    /// Whether `provider` can be called.
+    pub fn is_configured(&self, provider: &str) -> bool {
+        self.configured.iter().any(|configured| configured.id.as_str() == provider)
+    }
+
+    /// Whether the demo provider stands in for every other.
+    pub fn is_demo_only(&self) -> bool {
+        matches!(self.configured.as_slice(), [only] if only.id.as_str() == DEMO)
+    }
+
+    /// The models of `provider`, in the order of the catalogue.
+    pub fn models_of<'a, 'p: 'a>(&'a self, provider: &'p str) -> impl Iterator<Item = &'a Model> + use<'a, 'p> {
+        self.models.iter().filter(move |model| model.provider.as_str() == provider)
+    }
+
+    /// The model `id` of `provider`. `None` when the catalogue does not have it.
+    pub fn model(&self, provider: &ProviderId, id: &ModelId) -> Option<&Model> {
+        self.models.iter().find(|model| model.id == *id && model.provider == *provider)
+    }
+
+    /// What the model costs; nothing when the catalogue does not have it.
+    pub fn price(&self, provider: &ProviderId, id: &ModelId) -> Price {
+        self.model(provider, id).map(|model| model.price).unwrap_or_default()
+    }
+
+    /// Providers for lists: id, display name, address; the built-in ones whether configured or not, then the others.
+    pub fn providers(&self) -> Vec<(&str, &str, &str)> {
+        let base_url = |id: &str| {
+            self.configured.iter().find(|c| c.id.as_str() == id).map(|c| c.base_url.as_str()).unwrap_or_default()
+        };
+        let built_in = VENDORS.iter().map(|vendor| (vendor.id, vendor.name, base_url(vendor.id)));
+        let others = self.configured.iter().map(|c| (c.id.as_str(), c.id.as_str(), c.base_url.as_str()));
+        built_in.chain(others.filter(|(id, ..)| !self.known.contains_key(*id))).collect()
+    }
+}
+
+impl Model {
+    /// A model of which only the name is known.
+    fn unlisted(provider: ProviderId, id: ModelId) -> Self {
+        Self {
+            provider,
+            display_name: id.to_string(),
+            id,
+            context_window: None,
+            max_output_tokens: None,
+            price: Price::default(),
+            per_1k: (0.0, 0.0),
+            capabilities: Capabilities::default(),
+            status: Status::Active,
+            replacement: None,
+            takes_temperature: true,
+        }
+    }
+}
+
+/// A name without what people write differently: case, spaces, dashes, dots.
+fn spelling(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+#[derive(Deserialize)]
+struct File {
+    models: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    provider: String,
+    id: String,
+    display_name: String,
+    context_window: u64,
+    max_output_tokens: u32,
+    input_price: f64,
+    output_price: f64,
+    cached_input_price: Option<f64>,
+    cache_write_price: Option<f64>,
+    long_context: Option<LongContext>,
+    capabilities: Capabilities,
+    status: Status,
+    replacement: Option<String>,
+    params: Params,
+}
+
+#[derive(Deserialize)]
+struct LongContext {
+    threshold_input_tokens: u64,
+    input_price: f64,
+    output_price: f64,
+    cached_input_price: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct Params {
+    sampling: String,
+}
+
+impl From<Entry> for Model {
+    fn from(entry: Entry) -> Self {
+        let rates = Rates::per_million(
+            entry.input_price,
+            entry.output_price,
+            entry.cached_input_price,
+            entry.cache_write_price,
+        );
+        let long_context = entry.long_context.map(|long| {
+            let LongContext { threshold_input_tokens, input_price, output_price, cached_input_price } = long;
+            (threshold_input_tokens, Rates::per_million(input_price, output_price, cached_input_price, None))
+        });
+        Self {
+            provider: entry.provider.as_str().into(),
+            id: entry.id.as_str().into(),
+            display_name: entry.display_name,
+            context_window: Some(entry.context_window),
+            max_output_tokens: Some(entry.max_output_tokens),
+            price: Price { rates, long_context },
+            per_1k: (entry.input_price / 1000.0, entry.output_price / 1000.0),
+            capabilities: entry.capabilities,
+            status: entry.status,
+            replacement: entry.replacement.as_deref().map(ModelId::from),
+            takes_temperature: entry.params.sampling == "yes",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_models_of_a_provider_are_spelled_alike() {
+        let catalogue = Catalogue::new(Vec::new()).unwrap();
+        for (name, places) in &catalogue.names {
+            let mut providers: Vec<_> = places.iter().map(|&at| &catalogue.models[at].provider).collect();
+            providers.sort();
+            providers.dedup();
+            assert_eq!(providers.len(), places.len(), "`{name}` means several models of one provider");
+        }
+    }
+
+    #[test]
+    fn every_default_is_in_the_catalogue_and_leads_to_a_model_that_is_served() {
+        let catalogue = Catalogue::new(Vec::new()).unwrap();
+        for vendor in VENDORS {
+            let model = catalogue.default_model(vendor.id).unwrap();
+            assert_ne!(model.status, Status::Retired, "{}", vendor.id);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What tokens cost, in integers.
+
+use std::ops::Add;
+
+use crate::generate::Usage;
+
+/// An amount of money in millionths of a dollar.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MicroDollars(pub u64);
+
+impl MicroDollars {
+    /// The amount in dollars, for replies.
+    #[expect(clippy::cast_precision_loss, reason = "exact up to nine billion dollars")]
+    pub fn dollars(self) -> f64 {
+        self.0 as f64 / 1e6
+    }
+
+    /// The part of `self` beyond `other`, or nothing.
+    #[must_use]
+    pub fn saturating_sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+}
+
+impl Add for MicroDollars {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+/// What one token costs, in millionths of a micro-dollar: the unit in which every published price is an integer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rates {
+    input: u64,
+    output: u64,
+    cached_input: u64,
+    cache_write: u64,
+}
+
+/// A model's rates, and those for long questions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Price {
+    /// For questions up to the threshold.
+    pub rates: Rates,
+    /// Once a question has more input tokens than the number here, these rates apply to all of it. `None`: they never do.
+    pub long_context: Option<(u64, Rates)>,
+}
+
+impl Rates {
+    /// Rates from dollars for a million tokens. `None` for cache reads and writes: they cost what input costs.
+    pub fn per_million(input: f64, output: f64, cached_input: Option<f64>, cache_write: Option<f64>) -> Self {
+        let (cached_input, cache_write) = (cached_input.unwrap_or(input), cache_write.unwrap_or(input));
+        Self {
+            input: scaled(input),
+            output: scaled(output),
+            cached_input: scaled(cached_input),
+            cache_write: scaled(cache_write),
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "prices are small and not negative")]
+fn scaled(dollars_per_million: f64) -> u64 {
+    (dollars_per_million.max(0.0) * 1e6).round() as u64
+}
+
+impl Price {
+    /// What `usage` costs (`providers.md` 9.3), rounded once, to the nearest micro-dollar.
+    pub fn cost(&self, usage: &Usage) -> MicroDollars {
+        let rates = match self.long_context {
+            Some((threshold, rates)) if usage.input_tokens > threshold => rates,
+            _ => self.rates,
+        };
+        let Usage {
+            input_tokens,
+            output_tokens,
+            cached_input_tokens,
+            cache_write_tokens,
+            reasoning_tokens: _, // part of the output
+            estimated: _,
+        } = *usage;
+        let plain = input_tokens.saturating_sub(cached_input_tokens).saturating_sub(cache_write_tokens);
+        let total = [
+            (plain, rates.input),
+            (cached_input_tokens, rates.cached_input),
+            (cache_write_tokens, rates.cache_write),
+            (output_tokens, rates.output),
+        ]
+        .into_iter()
+        .map(|(tokens, rate)| u128::from(tokens) * u128::from(rate))
+        .sum::<u128>();
+        MicroDollars(u64::try_from((total + 500_000) / 1_000_000).unwrap_or(u64::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cached_tokens_and_long_questions_have_their_own_rates() {
+        let price = Price {
+            rates: Rates::per_million(2.0, 10.0, Some(0.1), Some(2.5)),
+            long_context: Some((272_000, Rates::per_million(4.0, 15.0, Some(0.2), None))),
+        };
+        let usage = Usage {
+            input_tokens: 1_000_000,
+            output_tokens: 1_000,
+            cached_input_tokens: 100,
+            cache_write_tokens: 50,
+            ..Usage::default()
+        };
+        let short = Usage { input_tokens: 1_000, ..usage };
+        assert_eq!(price.cost(&short).0, 850 * 2 + 10 + 125 + 10_000);
+        assert_eq!(price.cost(&usage).0, (1_000_000 - 150) * 4 + 20 + 200 + 15_000);
+    }
+
+    #[test]
+    fn the_smallest_published_price_is_exact() {
+        let price = Price { rates: Rates::per_million(0.0375, 0.15, None, None), long_context: None };
+        let usage = Usage { input_tokens: 1_000_000, output_tokens: 0, ..Usage::default() };
+        assert_eq!(price.cost(&usage).0, 37_500);
+    }
+}

@@ -1,0 +1,272 @@
+//! From what a client writes to a provider and a model.
+
+use crate::generate::{DEMO, ModelId, ProviderId, Target};
+
+use super::{Catalogue, Model, Route, RoutingMode, Status, VENDORS, spelling};
+
+/// What a client says about where its question should go.
+pub struct Wanted<'a> {
+    /// A model, bare or behind its provider (`openai:gpt-4o`). `None` and blank: any.
+    pub model: Option<&'a str>,
+    /// The provider of a bare model, or of no model. `None` and blank: any.
+    pub provider: Option<&'a str>,
+    /// How a model is chosen when none is named.
+    pub routing: Route<'a>,
+}
+
+/// Where a question goes.
+#[derive(Debug)]
+pub struct Resolved<'a> {
+    /// Provider and model.
+    pub target: Target,
+    /// What is known of the model. `None` for the demo provider's.
+    pub model: Option<&'a Model>,
+    /// What the router thought. `None` when the client or the default decided.
+    pub routed: Option<Routed>,
+}
+
+/// What a router thought.
+#[derive(Debug)]
+pub struct Routed {
+    /// Why this model, as a sentence.
+    pub reason: String,
+    /// What the question would cost there, in dollars.
+    pub estimated_cost: f64,
+    /// Those that came next, best first.
+    pub alternatives: Vec<Target>,
+}
+
+/// Why a question cannot go anywhere.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unresolved {
+    /// The provider is unknown or has no key.
+    NotConfigured {
+        /// The provider that was asked for.
+        provider: String,
+        /// The variable that would configure it. `None` when nobody knows the provider.
+        variable: Option<&'static str>,
+    },
+    /// The provider does not offer the model.
+    NotOffered {
+        /// The provider that was asked for.
+        provider: ProviderId,
+        /// The model that was asked for.
+        model: String,
+        /// What it offers.
+        available: Vec<ModelId>,
+    },
+    /// No configured model meets the client's conditions.
+    NoneFits,
+}
+
+impl Catalogue {
+    /// Finds provider and model.
+    ///
+    /// # Errors
+    /// [`Unresolved`], when there is no such provider or model, or none that can be asked.
+    pub fn resolve(&self, wanted: &Wanted<'_>) -> Result<Resolved<'_>, Unresolved> {
+        let provider = wanted.provider.map(str::trim).filter(|name| !name.is_empty()).map(str::to_lowercase);
+        let Some(model) = wanted.model.map(str::trim).filter(|name| !name.is_empty()) else {
+            return self.resolve_unnamed(provider.as_deref(), wanted.routing);
+        };
+        let (prefix, name) = self.split(model, provider.as_deref());
+        if self.is_demo_only() || prefix == Some(DEMO) {
+            return self.resolve_demo(prefix, name);
+        }
+        // A bare name belongs to whoever offers it, if nobody says otherwise.
+        let provider = prefix.map(str::to_owned).or(provider).or_else(|| self.provider_of(name));
+        let provider = match provider {
+            Some(provider) => self.callable(&provider)?,
+            None => self.first_configured()?,
+        };
+        match self.named(&provider, name) {
+            Some(model) => Ok(Resolved::plain(model)),
+            None => Err(Unresolved::NotOffered {
+                model: name.to_owned(),
+                available: self.models_of(provider.as_str()).map(|model| model.id.clone()).collect(),
+                provider,
+            }),
+        }
+    }
+
+    /// The model that `provider` answers with when none is named: the original's, or the one that took its place.
+    pub(super) fn default_model(&self, provider: &str) -> Option<&Model> {
+        let vendor = VENDORS.iter().find(|vendor| vendor.id == provider);
+        let find = |id: Option<&str>| {
+            let mut models = self.models.iter().filter(|model| model.provider.as_str() == provider);
+            models.find(|model| id.is_none_or(|id| model.id.as_str() == id))
+        };
+        match find(vendor.map(|vendor| vendor.default)) {
+            Some(model) if model.status == Status::Retired => find(model.replacement.as_ref().map(ModelId::as_str)),
+            found => found,
+        }
+    }
+
+    fn resolve_unnamed(&self, provider: Option<&str>, route: Route<'_>) -> Result<Resolved<'_>, Unresolved> {
+        if self.is_demo_only() {
+            let vendor = VENDORS.iter().find(|vendor| provider.is_none_or(|name| name == vendor.id));
+            let model = vendor.and_then(|vendor| self.default_model(vendor.id));
+            return self.resolve_demo(None, model.map_or("demo", |model| model.id.as_str()));
+        }
+        let provider = provider.map(|name| self.callable(name)).transpose()?;
+        match route.mode {
+            RoutingMode::Manual | RoutingMode::SingleModel => {
+                let provider = provider.map_or_else(|| self.first_configured(), Ok)?;
+                self.default_model(provider.as_str()).map(Resolved::plain).ok_or(Unresolved::NoneFits)
+            }
+            RoutingMode::Heuristic | RoutingMode::CostAware | RoutingMode::Orchestrated => {
+                self.route(provider.as_ref(), route).ok_or(Unresolved::NoneFits)
+            }
+        }
+    }
+
+    /// The demo provider answers for any model, under that model's name.
+    fn resolve_demo(&self, prefix: Option<&str>, name: &str) -> Result<Resolved<'_>, Unresolved> {
+        let provider = self.callable(DEMO)?;
+        let listed = self.names.get(&spelling(name)).filter(|_| prefix != Some(DEMO)).and_then(|places| {
+            let all = || places.iter().filter_map(|&at| self.models.get(at));
+            all().find(|model| prefix.is_none_or(|prefix| model.provider.as_str() == prefix)).or_else(|| all().next())
+        });
+        let model = listed.map_or_else(|| invented(name), |model| model.id.clone());
+        Ok(Resolved { target: Target { provider, model }, model: None, routed: None })
+    }
+
+    /// Takes a provider off a model's name. A colon may also be part of the name (`llama3.2:3b`), and so may a slash.
+    fn split<'a>(&'a self, model: &'a str, provider: Option<&str>) -> (Option<&'a str>, &'a str) {
+        if self.names.contains_key(&spelling(model)) {
+            return (None, model);
+        }
+        let known = |prefix: &str| {
+            let mut ids = self.providers().into_iter().map(|(id, ..)| id).chain([DEMO]);
+            ids.find(|id| id.eq_ignore_ascii_case(prefix))
+        };
+        let parts = [':', '/'].map(|separator| model.split_once(separator));
+        for (prefix, name) in parts.into_iter().flatten() {
+            if let Some(id) = known(prefix.trim()) {
+                return (Some(id), name.trim());
+            }
+        }
+        match parts {
+            [Some((prefix, name)), _] if provider.is_none() => (Some(prefix.trim()), name.trim()),
+            _ => (None, model),
+        }
+    }
+
+    fn named(&self, provider: &ProviderId, name: &str) -> Option<&Model> {
+        let places = self.names.get(&spelling(name))?;
+        places.iter().filter_map(|&at| self.models.get(at)).find(|model| model.provider == *provider)
+    }
+
+    /// Whoever offers a model of this name, those that can be called first.
+    fn provider_of(&self, name: &str) -> Option<String> {
+        let places = self.names.get(&spelling(name))?;
+        let offered: Vec<&str> =
+            places.iter().filter_map(|&at| self.models.get(at)).map(|model| model.provider.as_str()).collect();
+        let callable = offered.iter().find(|provider| self.is_configured(provider));
+        callable.or(offered.first()).map(|&provider| provider.to_owned())
+    }
+
+    fn callable(&self, provider: &str) -> Result<ProviderId, Unresolved> {
+        let configured = self.configured.iter().find(|configured| configured.id.as_str() == provider);
+        configured.map(|configured| configured.id.clone()).ok_or_else(|| Unresolved::NotConfigured {
+            provider: provider.to_owned(),
+            variable: self.known.get(provider).copied(),
+        })
+    }
+
+    fn first_configured(&self) -> Result<ProviderId, Unresolved> {
+        let first = self.configured.first();
+        first.map(|configured| configured.id.clone()).ok_or_else(|| Unresolved::NotConfigured {
+            provider: "openai".to_owned(),
+            variable: self.known.get("openai").copied(),
+        })
+    }
+}
+
+impl<'a> Resolved<'a> {
+    fn plain(model: &'a Model) -> Self {
+        Self { target: model.target(), model: Some(model), routed: None }
+    }
+}
+
+/// A name that nobody checked, fit for keys and logs: at most 64 printable ASCII characters in lower case.
+fn invented(name: &str) -> ModelId {
+    let clean = |c: char| if c.is_ascii_graphic() { c.to_ascii_lowercase() } else { '-' };
+    let name: String = name.chars().map(clean).take(64).collect();
+    name.as_str().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::Configured;
+
+    fn catalogue(providers: &[&str]) -> Catalogue {
+        let configured = |id: &&str| Configured { id: (*id).into(), base_url: String::new(), models: Vec::new() };
+        Catalogue::new(providers.iter().map(configured).collect()).unwrap()
+    }
+
+    fn resolve(catalogue: &Catalogue, model: &str, provider: &str) -> Result<(String, String), Unresolved> {
+        let routing = Route { mode: RoutingMode::Manual, ..Route::default() };
+        let resolved = catalogue.resolve(&Wanted { model: Some(model), provider: Some(provider), routing })?;
+        Ok((resolved.target.provider.to_string(), resolved.target.model.to_string()))
+    }
+
+    #[test]
+    fn models_are_found_however_they_are_spelled() {
+        let catalogue = catalogue(&["openai", "anthropic", "xai"]);
+        for (model, provider, expected) in [
+            ("gpt-4o", "", ("openai", "gpt-4o")),
+            (" GPT-4o ", "", ("openai", "gpt-4o")),
+            ("gpt 4o", "openai", ("openai", "gpt-4o")),
+            ("openai:gpt-4o", "", ("openai", "gpt-4o")),
+            ("OpenAI: GPT-4 Turbo", "xai", ("openai", "gpt-4-turbo")),
+            ("openai/gpt-4o", "", ("openai", "gpt-4o")),
+            ("claude-3-5-sonnet-20241022", "", ("anthropic", "claude-3-5-sonnet-20241022")),
+            ("Claude 3.5 Sonnet", "", ("anthropic", "claude-3-5-sonnet-20241022")),
+            ("grok-3", "XAI", ("xai", "grok-3")),
+            ("", "", ("openai", "gpt-4o")),
+            ("  ", "anthropic", ("anthropic", "claude-sonnet-5-5")),
+        ] {
+            let found = resolve(&catalogue, model, provider).unwrap();
+            assert_eq!((found.0.as_str(), found.1.as_str()), expected, "`{model}` at `{provider}`");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_asked_is_said() {
+        let catalogue = catalogue(&["openai"]);
+        let not_configured =
+            |provider: &str, variable| Err(Unresolved::NotConfigured { provider: provider.to_owned(), variable });
+        assert_eq!(resolve(&catalogue, "xai:grok-4.7", ""), not_configured("xai", Some("XAI_API_KEY")));
+        assert_eq!(resolve(&catalogue, "grok-4.7", ""), not_configured("xai", Some("XAI_API_KEY")));
+        assert_eq!(resolve(&catalogue, "acme:rocket", ""), not_configured("acme", None));
+        assert_eq!(resolve(&catalogue, "", "acme"), not_configured("acme", None));
+        assert!(matches!(resolve(&catalogue, "gpt-9", ""), Err(Unresolved::NotOffered { .. })));
+        assert!(matches!(resolve(&catalogue, "grok-3", "openai"), Err(Unresolved::NotOffered { .. })));
+    }
+
+    #[test]
+    fn the_demo_provider_answers_for_any_model() {
+        let catalogue = catalogue(&[DEMO]);
+        for (model, expected) in [
+            ("gpt-4o", "gpt-4o"),
+            ("anthropic:Claude 3.5 Sonnet", "claude-3-5-sonnet-20241022"),
+            ("demo:slow", "slow"),
+            ("acme:rocket\n9", "rocket-9"),
+            ("", "gpt-4o"),
+        ] {
+            assert_eq!(resolve(&catalogue, model, "").unwrap(), (DEMO.to_owned(), expected.to_owned()));
+        }
+    }
+
+    #[test]
+    fn every_routing_mode_yields_a_model() {
+        let catalogue = catalogue(&["openai", "xai"]);
+        for mode in RoutingMode::ALL {
+            let routing = Route { mode, ..Route::default() };
+            let resolved = catalogue.resolve(&Wanted { model: None, provider: None, routing });
+            assert!(resolved.is_ok(), "{mode:?}");
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! Settings as plain data. Only this module reads the environment.
+
+mod read;
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    num::NonZeroU32,
+    time::Duration,
+};
+
+use ipnet::IpNet;
+use secrecy::SecretString;
+
+use read::Reader;
+pub use read::{Problem, Sources};
+
+/// Everything that can be set, each with its default (`.env.example` explains them).
+pub struct Config {
+    /// Where and how to listen.
+    pub server: ServerConfig,
+    /// Who may call from a browser: exact origins, without a trailing slash.
+    pub frontend_origins: Vec<String>,
+    /// What is logged, and how.
+    pub log: LogConfig,
+    /// The response cache.
+    pub cache: CacheConfig,
+    /// One call for many.
+    pub flight: FlightConfig,
+    /// How often a client may ask.
+    pub rate_limit: RateLimitConfig,
+    /// Whose address a client has.
+    pub client_ip: ClientIpConfig,
+    /// Who answers.
+    pub providers: ProvidersConfig,
+    /// How long answers may take and be.
+    pub bounds: BoundsConfig,
+    /// Whether the system message asks for fenced code with a path for each file.
+    pub prompt_style: PromptStyle,
+    /// What may be spent, for the budget part of answers.
+    pub budget: BudgetConfig,
+}
+
+/// Where and how to listen.
+pub struct ServerConfig {
+    /// `HOST`.
+    pub host: IpAddr,
+    /// `PORT`. 0: any free one.
+    pub port: u16,
+    /// `MAX_IN_FLIGHT`: requests being answered at once; beyond it 503.
+    pub max_in_flight: usize,
+    /// `BODY_LIMIT_KB` in bytes.
+    pub body_limit_bytes: usize,
+    /// `SHUTDOWN_GRACE_SECONDS`: how long answers in flight may take to finish after SIGTERM.
+    pub shutdown_grace: Duration,
+}
+
+/// What is logged, and how.
+pub struct LogConfig {
+    /// `LOG_LEVEL`: a level, or directives as `tracing` knows them.
+    pub filter: String,
+    /// `LOG_FORMAT`.
+    pub format: LogFormat,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For eyes.
+    Pretty,
+}
+
+/// The response cache.
+#[derive(Clone, Copy, Debug)]
+pub struct CacheConfig {
+    /// `CACHE_ENABLED`: off, it neither answers nor keeps.
+    pub enabled: bool,
+    /// `CACHE_TTL_SECONDS`: how long an answer is fresh.
+    pub ttl: Duration,
+    /// `CACHE_MEMORY_MB` in bytes.
+    pub memory_bytes: u64,
+    /// `STORE_TIMEOUT_MS`: the longest that store calls together may delay a request.
+    pub store_timeout: Duration,
+}
+
+/// One call for many.
+#[derive(Clone, Copy, Debug)]
+pub struct FlightConfig {
+    /// `COALESCE`: whether requests join a call under way.
+    pub coalesce: bool,
+    /// `ON_ABANDON`: whether a call that nobody waits for any more goes on for the cache.
+    pub finish_abandoned: bool,
+}
+
+/// How often a client may ask.
+#[derive(Clone, Copy, Debug)]
+pub struct RateLimitConfig {
+    /// `RATE_LIMIT_MAX`. `None`: as often as it likes.
+    pub max: Option<NonZeroU32>,
+    /// `RATE_LIMIT_WINDOW_SECONDS`.
+    pub window: Duration,
+}
+
+/// Whose address a client has.
+#[derive(Clone, Debug)]
+pub struct ClientIpConfig {
+    /// `CLIENT_IP_SOURCE`.
+    pub source: ClientIpSource,
+    /// `TRUSTED_PROXIES`: with [`ClientIpSource::XForwardedFor`], networks skipped from the right.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// Where a client's address is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientIpSource {
+    /// The other end of the connection.
+    ConnectInfo,
+    /// The last entry of `X-Forwarded-For`: exactly one proxy in front.
+    RightmostXForwardedFor,
+    /// `X-Forwarded-For` from the right, past trusted proxies.
+    XForwardedFor,
+    /// Cloudflare's header, and Render's with it.
+    CfConnectingIp,
+    /// Akamai's header, and Cloudflare's for some.
+    TrueClientIp,
+    /// nginx's header by custom.
+    XRealIp,
+}
+
+/// Who answers.
+pub struct ProvidersConfig {
+    /// OpenAI, xAI and every `COMPATIBLE_<NAME>_BASE_URL`, in the order of lists.
+    pub chat: Vec<ChatConfig>,
+    /// `DEMO_PROVIDER`: whether the demo provider answers.
+    pub demo: bool,
+    /// `EXTRA_CA_FILE`: PEM text of root certificates to trust besides the built-in ones.
+    pub extra_ca_pem: Option<String>,
+}
+
+impl ProvidersConfig {
+    /// Nobody.
+    pub fn none() -> Self {
+        Self { chat: Vec::new(), demo: false, extra_ca_pem: None }
+    }
+}
+
+/// An endpoint that speaks `OpenAI`'s chat completions.
+pub struct ChatConfig {
+    /// Its name, in lower case.
+    pub name: String,
+    /// Its address, `/v1` or the like included, no trailing slash.
+    pub base_url: String,
+    /// `None`: it wants none.
+    pub api_key: Option<SecretString>,
+    /// Models that the catalogue need not know.
+    pub models: Vec<String>,
+    /// Whether it is one of the vendors of the catalogue, whose streams end by the book.
+    pub is_vendor: bool,
+}
+
+/// How long answers may take and be.
+#[derive(Clone, Copy, Debug)]
+pub struct BoundsConfig {
+    /// `PROVIDER_TIMEOUT_SECONDS`: JSON: the whole answer; stream: its first text.
+    pub answer: Duration,
+    /// `PROVIDER_IDLE_SECONDS`: the longest silence inside an answer.
+    pub idle: Duration,
+    /// `PROVIDER_STREAM_SECONDS`: the longest stream.
+    pub stream: Duration,
+    /// `MAX_ANSWER_KB` in bytes.
+    pub answer_bytes: usize,
+}
+
+/// What the system message asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PromptStyle {
+    /// Fenced code with a path for each file.
+    Code,
+    /// Nothing: there is none.
+    Plain,
+}
+
+/// What may be spent, in dollars.
+#[derive(Clone, Copy, Debug)]
+pub struct BudgetConfig {
+    /// `BUDGET_DAILY_USD`.
+    pub daily: f64,
+    /// `BUDGET_WEEKLY_USD`.
+    pub weekly: f64,
+    /// `BUDGET_MONTHLY_USD`.
+    pub monthly: f64,
+}
+
+const PRIVATE_NETWORKS: [&str; 8] = [
+    "127.0.0.0/8",
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "169.254.0.0/16",
+    "::1/128",
+    "fc00::/7",
+    "fe80::/10",
+];
+
+impl Config {
+    /// Reads every setting.
+    ///
+    /// # Errors
+    /// All problems at once, in the order of the settings.
+    pub fn read(sources: Sources) -> Result<Self, Vec<Problem>> {
+        let mut read = Reader::new(sources);
+        let production = read.text("NODE_ENV").is_some_and(|env| env == "production");
+        let config = Self {
+            server: ServerConfig {
+                host: read.parsed("HOST", IpAddr::V4(Ipv4Addr::UNSPECIFIED), "an IP address"),
+                port: read.number("PORT", 3001, 0..=65_535),
+                max_in_flight: read.number("MAX_IN_FLIGHT", 1024, 1..=1_000_000),
+                body_limit_bytes: read.number("BODY_LIMIT_KB", 1024, 1..=102_400_usize) * 1024,
+                shutdown_grace: read.seconds("SHUTDOWN_GRACE_SECONDS", 25, 0..=3_600),
+            },
+            frontend_origins: read.origins("FRONTEND_URL", "http://localhost:3000"),
+            log: LogConfig {
+                filter: read.log_filter("LOG_LEVEL", "info"),
+                format: {
+                    let default = if production { LogFormat::Json } else { LogFormat::Pretty };
+                    read.one_of("LOG_FORMAT", default, &[("json", LogFormat::Json), ("pretty", LogFormat::Pretty)])
+                },
+            },
+            cache: CacheConfig {
+                enabled: read.boolean("CACHE_ENABLED", true),
+                ttl: read.seconds("CACHE_TTL_SECONDS", 3_600, 1..=31_536_000),
+                memory_bytes: read.number("CACHE_MEMORY_MB", 64, 1..=1_048_576_u64) * 1024 * 1024,
+                store_timeout: Duration::from_millis(read.number("STORE_TIMEOUT_MS", 500, 1..=60_000)),
+            },
+            flight: FlightConfig {
+                // One process: `shared` has nobody to share with.
+                coalesce: read.one_of(
+                    "COALESCE",
+                    true,
+                    &[("auto", true), ("local", true), ("shared", true), ("off", false)],
+                ),
+                finish_abandoned: read.one_of("ON_ABANDON", true, &[("finish", true), ("cancel", false)]),
+            },
+            rate_limit: RateLimitConfig {
+                max: NonZeroU32::new(read.number("RATE_LIMIT_MAX", 20, 0..=1_000_000_000)),
+                window: read.seconds("RATE_LIMIT_WINDOW_SECONDS", 60, 1..=86_400),
+            },
+            client_ip: ClientIpConfig {
+                source: read.one_of(
+                    "CLIENT_IP_SOURCE",
+                    ClientIpSource::ConnectInfo,
+                    &[
+                        ("ConnectInfo", ClientIpSource::ConnectInfo),
+                        ("RightmostXForwardedFor", ClientIpSource::RightmostXForwardedFor),
+                        ("XForwardedFor", ClientIpSource::XForwardedFor),
+                        ("CfConnectingIp", ClientIpSource::CfConnectingIp),
+                        ("TrueClientIp", ClientIpSource::TrueClientIp),
+                        ("XRealIp", ClientIpSource::XRealIp),
+                    ],
+                ),
+                trusted_proxies: read.networks("TRUSTED_PROXIES", &PRIVATE_NETWORKS),
+            },
+            providers: read_providers(&mut read, production),
+            bounds: BoundsConfig {
+                answer: read.seconds("PROVIDER_TIMEOUT_SECONDS", 55, 1..=3_600),
+                idle: read.seconds("PROVIDER_IDLE_SECONDS", 30, 1..=3_600),
+                stream: read.seconds("PROVIDER_STREAM_SECONDS", 300, 1..=86_400),
+                answer_bytes: read.number("MAX_ANSWER_KB", 4096, 1..=1_048_576_usize) * 1024,
+            },
+            prompt_style: read.one_of(
+                "PROMPT_STYLE",
+                PromptStyle::Code,
+                &[("code", PromptStyle::Code), ("plain", PromptStyle::Plain)],
+            ),
+            budget: BudgetConfig {
+                daily: read.dollars("BUDGET_DAILY_USD", 50.0),
+                weekly: read.dollars("BUDGET_WEEKLY_USD", 300.0),
+                monthly: read.dollars("BUDGET_MONTHLY_USD", 1000.0),
+            },
+        };
+        read.finish().map(|()| config)
+    }
+}
+
+fn read_providers(read: &mut Reader, production: bool) -> ProvidersConfig {
+    let mut chat = Vec::new();
+    for (name, key, base_url, default) in [
+        ("openai", "OPENAI_API_KEY", "OPENAI_BASE_URL", "https://api.openai.com/v1"),
+        ("xai", "XAI_API_KEY", "XAI_BASE_URL", "https://api.x.ai/v1"),
+    ] {
+        let base_url = read.base_url(base_url, true).unwrap_or_else(|| default.to_owned());
+        if let Some(api_key) = read.secret(key) {
+            let models = Vec::new();
+            chat.push(ChatConfig { name: name.to_owned(), base_url, api_key: Some(api_key), models, is_vendor: true });
+        }
+    }
+    for name in read.between("COMPATIBLE_", "_BASE_URL") {
+        let variable = |what: &str| format!("COMPATIBLE_{name}_{what}");
+        let api_key = read.secret(&variable("API_KEY"));
+        let Some(base_url) = read.base_url(&variable("BASE_URL"), api_key.is_some()) else { continue };
+        chat.push(ChatConfig {
+            name: read.provider_name(&variable("BASE_URL"), &name),
+            base_url,
+            api_key,
+            models: read.list(&variable("MODELS")),
+            is_vendor: false,
+        });
+    }
+    let wanted = read.one_of("DEMO_PROVIDER", None, &[("auto", None), ("on", Some(true)), ("off", Some(false))]);
+    let demo = wanted.unwrap_or(chat.is_empty() && !production);
+    ProvidersConfig { chat, demo, extra_ca_pem: read.file("EXTRA_CA_FILE") }
+}

@@ -1,0 +1,336 @@
+//! Typed look-ups over the merged sources, which collect every problem instead of stopping at the first.
+
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Display},
+    ops::RangeInclusive,
+    path::Path,
+    str::FromStr,
+    time::Duration,
+};
+
+use ipnet::IpNet;
+use secrecy::SecretString;
+use tracing_subscriber::EnvFilter;
+
+/// What a template leaves in place of a key: such a value counts as unset.
+const TEMPLATE_VALUES: [&str; 2] = ["your_token_here", "..."];
+
+/// Variables and their values, later sources already overruled by earlier ones.
+#[derive(Clone, Default)]
+pub struct Sources {
+    values: BTreeMap<String, String>,
+    problems: Vec<Problem>,
+}
+
+/// One thing that is wrong with the configuration, as a line for the operator.
+///
+/// Never holds a secret's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem(String);
+
+impl Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Sources {
+    /// The process environment, then `.env.local`, then `.env` of the working directory: the first to set a variable wins.
+    /// An empty value counts as unset.
+    pub fn environment() -> Self {
+        let mut sources = Self::default();
+        for (name, value) in std::env::vars_os() {
+            let Ok(name) = name.into_string() else { continue };
+            match value.into_string() {
+                Ok(value) => sources.add(name, value),
+                Err(_) => sources.problems.push(Problem(format!("{name} is not UTF-8 text"))),
+            }
+        }
+        for file in [".env.local", ".env"] {
+            sources.add_file(Path::new(file));
+        }
+        sources
+    }
+
+    fn add_file(&mut self, path: &Path) {
+        let Ok(lines) = dotenvy::from_path_iter(path) else { return };
+        for line in lines {
+            let Ok((name, value)) = line else {
+                // The error's own text quotes the line, which may hold a secret.
+                self.problems.push(Problem(format!("{} has a line that is not NAME=value", path.display())));
+                return;
+            };
+            self.add(name, value);
+        }
+    }
+
+    fn add(&mut self, name: String, value: String) {
+        if !value.trim().is_empty() {
+            self.values.entry(name).or_insert(value);
+        }
+    }
+}
+
+impl<const N: usize> From<[(&str, &str); N]> for Sources {
+    fn from(values: [(&str, &str); N]) -> Self {
+        let mut sources = Self::default();
+        for (name, value) in values {
+            sources.add(name.to_owned(), value.to_owned());
+        }
+        sources
+    }
+}
+
+/// Reads settings and remembers what was wrong.
+pub(super) struct Reader {
+    sources: Sources,
+}
+
+impl Reader {
+    pub(super) fn new(sources: Sources) -> Self {
+        Self { sources }
+    }
+
+    pub(super) fn finish(self) -> Result<(), Vec<Problem>> {
+        if self.sources.problems.is_empty() { Ok(()) } else { Err(self.sources.problems) }
+    }
+
+    fn problem(&mut self, name: &str, wrong: impl Display, accepted: impl Display) {
+        self.sources.problems.push(Problem(format!("{name} {wrong}; accepted: {accepted}")));
+    }
+
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        self.sources.values.get(name).map(|value| value.trim().to_owned())
+    }
+
+    pub(super) fn parsed<T: FromStr>(&mut self, name: &str, default: T, accepted: &str) -> T {
+        let Some(text) = self.text(name) else { return default };
+        text.parse().unwrap_or_else(|_| {
+            self.problem(name, format_args!("is `{text}`"), accepted);
+            default
+        })
+    }
+
+    pub(super) fn number<T>(&mut self, name: &str, default: T, range: RangeInclusive<T>) -> T
+    where
+        T: FromStr + PartialOrd + Display + Copy,
+    {
+        let Some(text) = self.text(name) else { return default };
+        match text.parse() {
+            Ok(number) if range.contains(&number) => number,
+            _ => {
+                let (least, most) = (range.start(), range.end());
+                self.problem(name, format_args!("is `{text}`"), format_args!("a whole number from {least} to {most}"));
+                default
+            }
+        }
+    }
+
+    pub(super) fn seconds(&mut self, name: &str, default: u64, range: RangeInclusive<u64>) -> Duration {
+        Duration::from_secs(self.number(name, default, range))
+    }
+
+    pub(super) fn dollars(&mut self, name: &str, default: f64) -> f64 {
+        let amount = self.parsed(name, default, "an amount in dollars");
+        if amount.is_finite() && amount >= 0.0 {
+            return amount;
+        }
+        self.problem(name, format_args!("is `{amount}`"), "an amount in dollars, 0 or more");
+        default
+    }
+
+    pub(super) fn boolean(&mut self, name: &str, default: bool) -> bool {
+        self.one_of(name, default, &[("true", true), ("false", false), ("1", true), ("0", false)])
+    }
+
+    pub(super) fn one_of<T: Copy>(&mut self, name: &str, default: T, words: &[(&str, T)]) -> T {
+        let Some(text) = self.text(name) else { return default };
+        let found = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(&text));
+        if let Some((_, value)) = found {
+            return *value;
+        }
+        let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+        self.problem(name, format_args!("is `{text}`"), words.join(", "));
+        default
+    }
+
+    pub(super) fn list(&self, name: &str) -> Vec<String> {
+        let text = self.text(name).unwrap_or_default();
+        text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(str::to_owned).collect()
+    }
+
+    pub(super) fn networks(&mut self, name: &str, default: &[&str]) -> Vec<IpNet> {
+        let list = self.list(name);
+        let texts = if list.is_empty() { default.iter().map(|&text| text.to_owned()).collect() } else { list };
+        let mut networks = Vec::new();
+        for text in texts {
+            let single = text.parse::<std::net::IpAddr>().map(IpNet::from);
+            match text.parse::<IpNet>().or(single) {
+                Ok(network) => networks.push(network),
+                Err(_) => self.problem(name, format_args!("has `{text}`"), "networks such as 10.0.0.0/8"),
+            }
+        }
+        networks
+    }
+
+    /// Origins as browsers send them: scheme, host and port, nothing behind.
+    pub(super) fn origins(&mut self, name: &str, default: &str) -> Vec<String> {
+        let list = self.list(name);
+        let texts = if list.is_empty() { vec![default.to_owned()] } else { list };
+        let mut origins = Vec::new();
+        for text in texts {
+            match text.trim_end_matches('/').parse::<reqwest::Url>() {
+                Ok(url) if matches!(url.scheme(), "http" | "https") && url.path() == "/" && url.query().is_none() => {
+                    origins.push(url.origin().ascii_serialization());
+                }
+                _ => self.problem(name, format_args!("has `{text}`"), "origins such as https://app.example.com"),
+            }
+        }
+        origins
+    }
+
+    pub(super) fn log_filter(&mut self, name: &str, default: &str) -> String {
+        let text = self.text(name).unwrap_or_else(|| default.to_owned()).to_lowercase();
+        if EnvFilter::builder().parse(&text).is_err() {
+            self.problem(name, format_args!("is `{text}`"), "error, warn, info, debug, trace");
+        }
+        text
+    }
+
+    pub(super) fn secret(&mut self, name: &str) -> Option<SecretString> {
+        let text = self.text(name)?;
+        let is_template = TEMPLATE_VALUES.contains(&text.as_str())
+            || (text.starts_with("your") && (text.ends_with("key-here") || text.ends_with("key_here")));
+        if is_template {
+            return None;
+        }
+        if text.bytes().any(|byte| !byte.is_ascii_graphic()) {
+            self.problem(name, "has spaces or letters that no key has", "a key as its vendor gave it");
+            return None;
+        }
+        Some(text.into())
+    }
+
+    /// An address to call. A key travels over TLS, or not beyond this machine.
+    pub(super) fn base_url(&mut self, name: &str, carries_key: bool) -> Option<String> {
+        let text = self.text(name)?;
+        let url = text.parse::<reqwest::Url>().ok().filter(|url| url.has_host() && url.query().is_none());
+        let is_loopback = |url: &reqwest::Url| {
+            url.host_str().is_some_and(|host| {
+                let host = host.trim_matches(['[', ']']);
+                host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+            })
+        };
+        match url {
+            Some(url) if url.scheme() == "https" || (url.scheme() == "http" && (!carries_key || is_loopback(&url))) => {
+                Some(text.trim_end_matches('/').to_owned())
+            }
+            // A URL may hold a password, so it is not repeated.
+            _ => {
+                self.problem(
+                    name,
+                    "is not an address to call",
+                    "https://…, or http://… where no key is sent or to this machine",
+                );
+                None
+            }
+        }
+    }
+
+    /// The text between `prefix` and `suffix` in the names of variables.
+    pub(super) fn between(&self, prefix: &str, suffix: &str) -> Vec<String> {
+        let names = self.sources.values.keys();
+        names.filter_map(|name| name.strip_prefix(prefix)?.strip_suffix(suffix)).map(str::to_owned).collect()
+    }
+
+    pub(super) fn provider_name(&mut self, variable: &str, name: &str) -> String {
+        const TAKEN: [&str; 6] = ["openai", "anthropic", "google", "xai", "ollama", "demo"];
+        let name = name.to_lowercase();
+        if TAKEN.contains(&name.as_str()) || name.is_empty() {
+            self.problem(variable, format_args!("names the provider `{name}`"), "a name that no other provider has");
+        }
+        name
+    }
+
+    pub(super) fn file(&mut self, name: &str) -> Option<String> {
+        let path = self.text(name)?;
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Some(text),
+            Err(error) => {
+                self.problem(name, format_args!("names `{path}`, which cannot be read ({error})"), "a file");
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn problems<const N: usize>(values: [(&str, &str); N]) -> Vec<String> {
+        match Config::read(values.into()) {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    #[test]
+    fn nothing_set_is_a_whole_configuration() {
+        assert_eq!(problems([]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_problem_is_told_at_once_with_what_is_accepted() {
+        let told = problems([("PORT", "99999"), ("CACHE_ENABLED", "maybe"), ("RATE_LIMIT_MAX", "-1")]);
+        assert_eq!(
+            told,
+            [
+                "PORT is `99999`; accepted: a whole number from 0 to 65535",
+                "CACHE_ENABLED is `maybe`; accepted: true, false, 1, 0",
+                "RATE_LIMIT_MAX is `-1`; accepted: a whole number from 0 to 1000000000",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_secret_is_never_repeated() {
+        let told = problems([("OPENAI_API_KEY", "sk secret"), ("XAI_BASE_URL", "http://user:secret@example.com/v1")]);
+        assert_eq!(told.len(), 2);
+        assert!(told.iter().all(|line| !line.contains("secret")), "{told:?}");
+    }
+
+    #[test]
+    fn template_values_and_empty_ones_count_as_unset() {
+        for value in ["your-openai-api-key-here", "your_openai_api_key_here", "your_token_here", "...", "", "  "] {
+            let config = Config::read([("OPENAI_API_KEY", value)].into()).unwrap_or_else(|_| panic!("{value}"));
+            assert!(config.providers.chat.is_empty(), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_key_goes_to_no_other_machine_in_the_clear() {
+        assert_eq!(problems([("OPENAI_BASE_URL", "http://example.com/v1")]).len(), 1);
+        assert_eq!(problems([("OPENAI_BASE_URL", "http://127.0.0.1:9100/v1/")]).len(), 0);
+        assert_eq!(problems([("COMPATIBLE_GROQ_BASE_URL", "https://api.example.com/openai/v1")]).len(), 0);
+        assert_eq!(problems([("COMPATIBLE_OPENAI_BASE_URL", "https://api.example.com/v1")]).len(), 1);
+    }
+
+    #[test]
+    fn the_demo_provider_is_on_only_where_nothing_else_is() {
+        let demo = |values: &[(&str, &str)]| {
+            let mut sources = Sources::default();
+            for (name, value) in values {
+                sources.add((*name).to_owned(), (*value).to_owned());
+            }
+            Config::read(sources).map_or_else(|_| panic!("{values:?}"), |config| config.providers.demo)
+        };
+        assert!(demo(&[]));
+        assert!(!demo(&[("OPENAI_API_KEY", "sk-1")]));
+        assert!(!demo(&[("NODE_ENV", "production")]));
+        assert!(demo(&[("NODE_ENV", "production"), ("DEMO_PROVIDER", "on")]));
+        assert!(!demo(&[("DEMO_PROVIDER", "off")]));
+    }
+}

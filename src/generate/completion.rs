@@ -1,0 +1,133 @@
+//! A finished answer. Only a provider's own end can make one, so a cut answer has no value of this type.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+
+use super::{Event, EventStream, Finish, FinishReason, ModelId, ProviderId, ToolCall, Usage};
+
+/// What was answered, and what it took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// The text as a JSON string, quotes included: replies copy it as it is.
+    pub text_json: Bytes,
+    /// The tools that the model called, in its order.
+    pub tool_calls: Vec<ToolCall>,
+    /// Why it ended.
+    pub reason: FinishReason,
+    /// The provider's words when it refused.
+    pub refusal: Option<String>,
+    /// What it took.
+    pub usage: Usage,
+    /// Who answered.
+    pub served: Served,
+}
+
+/// Who gave an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// The provider that answered.
+    pub provider: ProviderId,
+    /// The model that answered.
+    pub model: ModelId,
+    /// Calls that were made for it, this one included; at least 1.
+    pub attempts: u32,
+    /// Whether the demo provider made it up.
+    pub mock: bool,
+}
+
+impl Completion {
+    /// The text as the provider gave it.
+    pub fn text(&self) -> String {
+        // Written by `serde_json` from a `String`, here or by the instance that stored it.
+        serde_json::from_slice(&self.text_json).unwrap_or_default()
+    }
+
+    /// Whether there is nothing in it that a client could use.
+    pub fn is_empty(&self) -> bool {
+        self.text_json.as_ref() == b"\"\"" && self.tool_calls.is_empty()
+    }
+
+    /// Whether it may answer another request later: whole, good, and not empty.
+    pub fn is_storable(&self) -> bool {
+        match self.reason {
+            FinishReason::Stop | FinishReason::ToolCalls => !self.is_empty() && self.refusal.is_none(),
+            FinishReason::Length | FinishReason::ContentFilter | FinishReason::Other => false,
+        }
+    }
+
+    /// The answer as the events that it once was.
+    ///
+    /// Law: to replay and then collect gives the same completion.
+    pub fn replay(self: Arc<Self>) -> EventStream {
+        let text = self.text();
+        let text = (!text.is_empty()).then(|| Event::Text(text.into()));
+        let tool_calls: Vec<_> = self.tool_calls.iter().cloned().map(Event::ToolCall).collect();
+        let finish = Event::Finish { completion: self, stored: true };
+        stream::iter(text.into_iter().chain(tool_calls).chain([finish]).map(Ok)).boxed()
+    }
+}
+
+/// An answer that is still being written.
+pub struct Draft {
+    text: String,
+    tool_calls: Vec<ToolCall>,
+    limit_bytes: usize,
+    question_tokens: u64,
+}
+
+/// The answer is longer than this service takes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TooLong;
+
+impl Draft {
+    /// An empty draft that takes at most `limit_bytes`; `question_tokens` is what an estimate says the question holds.
+    pub fn new(limit_bytes: usize, question_tokens: u64) -> Self {
+        Self { text: String::new(), tool_calls: Vec::new(), limit_bytes, question_tokens }
+    }
+
+    /// Adds text.
+    ///
+    /// # Errors
+    /// [`TooLong`] when the draft would exceed its limit.
+    pub fn text(&mut self, piece: &str) -> Result<(), TooLong> {
+        self.text.push_str(piece);
+        self.within_limit()
+    }
+
+    /// Adds a call of a tool.
+    ///
+    /// # Errors
+    /// [`TooLong`] when the draft would exceed its limit.
+    pub fn tool_call(&mut self, call: ToolCall) -> Result<(), TooLong> {
+        self.tool_calls.push(call);
+        self.within_limit()
+    }
+
+    fn within_limit(&self) -> Result<(), TooLong> {
+        let arguments: usize = self.tool_calls.iter().map(|call| call.arguments.len()).sum();
+        if self.text.len() + arguments > self.limit_bytes { Err(TooLong) } else { Ok(()) }
+    }
+
+    /// Makes the answer of it, now that the provider said that it was done.
+    pub fn finish(self, finish: Finish, served: Served) -> Completion {
+        let Finish { reason, refusal, usage } = finish;
+        let usage = usage.unwrap_or_else(|| Usage {
+            input_tokens: self.question_tokens,
+            output_tokens: (self.text.len() as u64).div_ceil(4),
+            estimated: true,
+            ..Usage::default()
+        });
+        Completion { text_json: json_string(&self.text), tool_calls: self.tool_calls, reason, refusal, usage, served }
+    }
+}
+
+fn json_string(text: &str) -> Bytes {
+    // Most answers grow by an escape every few dozen characters.
+    let mut json = Vec::with_capacity(text.len() + text.len() / 16 + 2);
+    if serde_json::to_writer(&mut json, text).is_err() {
+        unreachable!("a string is always JSON, and a Vec takes all of it");
+    }
+    json.into()
+}

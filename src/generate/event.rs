@@ -1,0 +1,114 @@
+//! The steps of an answer, from whoever gives it to whoever reads it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+
+use super::{Completion, GenerateError, ModelId, ProviderId};
+
+/// One step of an answer.
+///
+/// `Calling` any number of times, then `Text` and `ToolCall` in any order, then exactly one `Finish` or one `Err`, then
+/// nothing. A stream that ends without either was cut.
+#[derive(Clone)]
+pub enum Event {
+    /// A provider is being called.
+    Calling(Calling),
+    /// A piece of text, not empty: valid UTF-8, cut between characters.
+    Text(Bytes),
+    /// A whole call of a tool.
+    ToolCall(ToolCall),
+    /// The provider said that it was done.
+    Finish {
+        /// All that came, put together.
+        completion: Arc<Completion>,
+        /// Whether the cache keeps it now.
+        stored: bool,
+    },
+}
+
+/// An answer under way.
+pub type EventStream = BoxStream<'static, Result<Event, GenerateError>>;
+
+/// Which call is being made.
+#[derive(Clone, Debug)]
+pub struct Calling {
+    /// Who is called.
+    pub provider: ProviderId,
+    /// With which model.
+    pub model: ModelId,
+    /// Counted from 1 over all models and providers.
+    pub attempt: u32,
+}
+
+/// The model wants a function to be called.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolCall {
+    /// The provider's id for this call, or one of ours.
+    pub id: String,
+    /// The function.
+    pub name: String,
+    /// Its arguments, a JSON object as text.
+    pub arguments: String,
+}
+
+/// How a provider ended an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finish {
+    /// Why it ended.
+    pub reason: FinishReason,
+    /// The provider's words when it refused.
+    pub refusal: Option<String>,
+    /// What it counted. `None` when it reported nothing.
+    pub usage: Option<Usage>,
+}
+
+/// Why an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    /// The model was done.
+    Stop,
+    /// The limit of tokens was reached: the answer is cut off.
+    Length,
+    /// The model wants tools to be called.
+    ToolCalls,
+    /// The provider refused or filtered the answer.
+    ContentFilter,
+    /// Something that the provider alone understands.
+    Other,
+}
+
+impl FinishReason {
+    /// The word for it in replies.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FinishReason::Stop | FinishReason::Other => "stop",
+            FinishReason::Length => "length",
+            FinishReason::ToolCalls => "tool_calls",
+            FinishReason::ContentFilter => "content_filter",
+        }
+    }
+}
+
+/// What an answer took, in tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Usage {
+    /// The question, cache reads and writes included.
+    pub input_tokens: u64,
+    /// The answer, reasoning included.
+    pub output_tokens: u64,
+    /// Of the input, what the provider read from its own cache.
+    pub cached_input_tokens: u64,
+    /// Of the input, what the provider wrote to its own cache.
+    #[serde(default)]
+    pub cache_write_tokens: u64,
+    /// Of the output, what the model thought and did not say.
+    pub reasoning_tokens: u64,
+    /// Whether these are guesses by length because the provider reported nothing.
+    #[serde(default)]
+    pub estimated: bool,
+}

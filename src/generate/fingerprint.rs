@@ -1,0 +1,150 @@
+//! One hash over everything that decides an answer, and nothing else.
+
+use std::fmt;
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use super::{GenerateRequest, Message, Part, Sampling, Target, Tool, ToolCall, ToolChoice, Tools};
+
+/// SHA-256 over the fields that count. All 256 bits are kept: prompts come from strangers, and a collision would hand one
+/// person's answer to another.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    /// The fingerprint of a request. Requests that mean the same have the same.
+    ///
+    /// Everything is taken apart completely, so that a new field does not compile until someone decides whether it counts.
+    pub fn of(request: &GenerateRequest) -> Self {
+        let GenerateRequest { target, messages, sampling, tools, delivery: _, allow_failover: _ } = request;
+        let mut hash = Hash::new();
+        let Target { provider, model } = target;
+        hash.text(provider.as_str());
+        hash.text(model.as_str());
+
+        hash.length(messages.len());
+        for message in messages {
+            hash.message(message);
+        }
+
+        let Sampling { temperature, max_tokens } = *sampling;
+        // `+ 0.0` makes one zero of two; `None` is no number.
+        hash.optional(temperature.map(|t| (t + 0.0).to_bits()));
+        hash.optional(max_tokens.map(u64::from));
+
+        hash.tools(tools);
+        hash.finish()
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+        let mut hex = [0_u8; 64];
+        for (pair, byte) in hex.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+        }
+        f.write_str(std::str::from_utf8(&hex).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// SHA-256 over parts that each say what they are and how long: no two sequences of parts read the same.
+struct Hash(Sha256);
+
+impl Hash {
+    fn new() -> Self {
+        // The version of this layout. Change it whenever the meaning of a part changes.
+        Self(Sha256::new_with_prefix(b"llm-gateway/1\0"))
+    }
+
+    fn finish(self) -> Fingerprint {
+        Fingerprint(self.0.finalize().into())
+    }
+
+    fn length(&mut self, length: usize) {
+        self.0.update((length as u64).to_be_bytes());
+    }
+
+    fn tag(&mut self, tag: u8) {
+        self.0.update([tag]);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.length(text.len());
+        self.0.update(text);
+    }
+
+    fn optional(&mut self, value: Option<u64>) {
+        self.tag(u8::from(value.is_some()));
+        self.0.update(value.unwrap_or_default().to_be_bytes());
+    }
+
+    /// Free-form JSON, without regard to the order of its keys or the way its numbers are written (RFC 8785).
+    fn json(&mut self, value: &Value) {
+        let canonical = serde_json_canonicalizer::to_vec(value).unwrap_or_else(|_| value.to_string().into_bytes());
+        self.length(canonical.len());
+        self.0.update(canonical);
+    }
+
+    fn message(&mut self, message: &Message) {
+        match message {
+            Message::System(text) => {
+                self.tag(1);
+                self.text(text);
+            }
+            Message::User(parts) => {
+                self.tag(2);
+                self.length(parts.len());
+                for part in parts {
+                    match part {
+                        Part::Text(text) => {
+                            self.tag(1);
+                            self.text(text);
+                        }
+                        Part::Image { url } => {
+                            self.tag(2);
+                            self.text(url);
+                        }
+                    }
+                }
+            }
+            Message::Assistant { text, tool_calls } => {
+                self.tag(3);
+                self.text(text);
+                self.length(tool_calls.len());
+                for ToolCall { id, name, arguments } in tool_calls {
+                    self.text(id);
+                    self.text(name);
+                    self.text(arguments);
+                }
+            }
+            Message::Tool { call_id, content } => {
+                self.tag(4);
+                self.text(call_id);
+                self.text(content);
+            }
+        }
+    }
+
+    fn tools(&mut self, tools: &Tools) {
+        let Tools { definitions, choice, parallel } = tools;
+        self.length(definitions.len());
+        for Tool { name, description, parameters } in definitions {
+            self.text(name);
+            self.tag(u8::from(description.is_some()));
+            self.text(description.as_deref().unwrap_or_default());
+            self.json(parameters);
+        }
+        match choice {
+            ToolChoice::Auto => self.tag(1),
+            ToolChoice::None => self.tag(2),
+            ToolChoice::Required => self.tag(3),
+            ToolChoice::Named(name) => {
+                self.tag(4);
+                self.text(name);
+            }
+        }
+        self.optional(parallel.map(u64::from));
+    }
+}

@@ -1,0 +1,75 @@
+//! What a generation is, in nobody's words: no HTTP, no vendor, no store.
+
+mod request;
+
+mod completion;
+mod error;
+mod event;
+mod fingerprint;
+mod receipt;
+
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+
+pub use completion::{Completion, Draft, Served};
+pub use error::{ErrorKind, GenerateError};
+pub use event::{Calling, Event, EventStream, Finish, FinishReason, ToolCall, Usage};
+pub use fingerprint::Fingerprint;
+pub use receipt::{CacheResult, Receipt};
+pub use request::{
+    DEMO, Delivery, GenerateRequest, Message, ModelId, Part, ProviderId, Question, Sampling, Target, Tool, ToolChoice,
+    Tools,
+};
+
+/// An answer whose origin is decided; its text may still be on its way.
+pub struct Generation {
+    /// How the answer came about, as far as that is known now.
+    pub receipt: Receipt,
+    /// The answer itself.
+    pub answer: Answer,
+}
+
+/// Where the text of a generation is.
+pub enum Answer {
+    /// All of it is here.
+    Whole(Arc<Completion>),
+    /// It comes as events.
+    Live(EventStream),
+}
+
+/// A finished answer together with what became of it.
+pub struct Collected {
+    /// The answer.
+    pub completion: Arc<Completion>,
+    /// Whether the cache keeps it now.
+    pub stored: bool,
+}
+
+impl Answer {
+    /// The answer as events, whichever form it has.
+    pub fn into_events(self) -> EventStream {
+        match self {
+            Answer::Whole(completion) => completion.replay(),
+            Answer::Live(events) => events,
+        }
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// The stream's own error, or [`ErrorKind::StreamInterrupted`] when it ends without a finish.
+    pub async fn collect(self) -> Result<Collected, GenerateError> {
+        let mut events = match self {
+            Answer::Whole(completion) => return Ok(Collected { completion, stored: true }),
+            Answer::Live(events) => events,
+        };
+        while let Some(event) = events.next().await {
+            match event? {
+                Event::Finish { completion, stored } => return Ok(Collected { completion, stored }),
+                Event::Calling(_) | Event::Text(_) | Event::ToolCall(_) => {}
+            }
+        }
+        Err(ErrorKind::StreamInterrupted.into())
+    }
+}

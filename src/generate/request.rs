@@ -1,0 +1,201 @@
+//! A question, parsed and resolved: what every layer and provider reads.
+
+use std::{borrow::Cow, fmt, sync::Arc};
+
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use super::{Fingerprint, ToolCall};
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(name: &str) -> Self {
+                Self(name.into())
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+id! {
+    /// Who answers: `openai`, `xai`, `demo` or the `<name>` of `COMPATIBLE_<NAME>_BASE_URL`, in lower case.
+    ProviderId
+}
+id! {
+    /// A model's name as its vendor spells it.
+    ModelId
+}
+
+/// The demo provider's name.
+pub const DEMO: &str = "demo";
+
+/// Everything that decides what the answer is, and how it is wanted.
+///
+/// No `Debug`: prompts reach no log.
+pub struct GenerateRequest {
+    /// Who is asked.
+    pub target: Target,
+    /// The conversation, oldest first; never empty.
+    pub messages: Vec<Message>,
+    /// How the answer is drawn.
+    pub sampling: Sampling,
+    /// What the model may call.
+    pub tools: Tools,
+    /// Whether the caller reads along or waits for the whole.
+    pub delivery: Delivery,
+    /// Whether another model or provider may answer instead.
+    pub allow_failover: bool,
+}
+
+/// A provider and one of its models.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// Who answers.
+    pub provider: ProviderId,
+    /// The model that is asked for.
+    pub model: ModelId,
+}
+
+/// One turn of a conversation.
+pub enum Message {
+    /// Instructions that stand above the conversation.
+    System(Cow<'static, str>),
+    /// What the person says.
+    User(Vec<Part>),
+    /// What the model said before.
+    Assistant {
+        /// Its text; may be empty when it only called tools.
+        text: String,
+        /// The tools that it called.
+        tool_calls: Vec<ToolCall>,
+    },
+    /// What a tool gave back.
+    Tool {
+        /// The id of the call that this answers.
+        call_id: String,
+        /// The result.
+        content: String,
+    },
+}
+
+/// A piece of what the person says.
+pub enum Part {
+    /// Words.
+    Text(String),
+    /// A picture, by `https:` or `data:` URL.
+    Image {
+        /// Where the picture is.
+        url: String,
+    },
+}
+
+/// How the answer is drawn. `None` leaves a value to the provider.
+#[derive(Clone, Copy, Default)]
+pub struct Sampling {
+    /// 0 to 2.
+    pub temperature: Option<f64>,
+    /// The longest answer in tokens, reasoning included; at least 1.
+    pub max_tokens: Option<u32>,
+}
+
+/// What the model may call. No definitions: it may call nothing.
+#[derive(Default)]
+pub struct Tools {
+    /// In the caller's order.
+    pub definitions: Vec<Tool>,
+    /// Whether it must.
+    pub choice: ToolChoice,
+    /// Whether several calls may come at once. `None` leaves it to the provider.
+    pub parallel: Option<bool>,
+}
+
+/// A function that the model may call.
+pub struct Tool {
+    /// Its name, unique among the definitions.
+    pub name: String,
+    /// What it is good for.
+    pub description: Option<String>,
+    /// JSON Schema of its arguments.
+    pub parameters: Value,
+}
+
+/// Whether the model must call a tool.
+#[derive(Default)]
+pub enum ToolChoice {
+    /// It decides.
+    #[default]
+    Auto,
+    /// It must not.
+    None,
+    /// It must call one.
+    Required,
+    /// It must call this one.
+    Named(String),
+}
+
+/// How the caller takes the answer. The answer is the same either way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// In one piece, when all of it is there.
+    Whole,
+    /// As it comes.
+    Stream,
+}
+
+/// A request together with the name under which its answer is known.
+pub struct Question {
+    /// What the answer depends on, as a hash.
+    pub fingerprint: Fingerprint,
+    /// The cache's key for it.
+    pub key: Arc<str>,
+    /// The request itself.
+    pub request: GenerateRequest,
+}
+
+impl GenerateRequest {
+    /// A rough count of the tokens that the question holds: a quarter of its bytes, rounded up.
+    ///
+    /// Good for an estimate where a provider reports no usage, and for nothing else.
+    pub fn estimated_tokens(&self) -> u64 {
+        let bytes: usize = self.messages.iter().map(Message::text_bytes).sum();
+        (bytes as u64).div_ceil(4)
+    }
+}
+
+impl Message {
+    fn text_bytes(&self) -> usize {
+        match self {
+            Message::System(text) => text.len(),
+            Message::User(parts) => {
+                parts.iter().map(|part| if let Part::Text(text) = part { text.len() } else { 0 }).sum()
+            }
+            Message::Assistant { text, tool_calls } => {
+                text.len() + tool_calls.iter().map(|call| call.arguments.len()).sum::<usize>()
+            }
+            Message::Tool { call_id: _, content } => content.len(),
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! From the body of `POST /llm/generate` to what the client wants, or to everything that is wrong with it.
+
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::{
+    catalogue::{Priority, RoutingMode},
+    error::ApiError,
+};
+
+/// A body that was found good.
+pub(super) struct Ask {
+    /// Not blank.
+    pub(super) prompt: String,
+    pub(super) model: Option<String>,
+    pub(super) active_provider: Option<String>,
+    /// `None`: the client named none.
+    pub(super) routing_mode: Option<RoutingMode>,
+    pub(super) capabilities: Vec<String>,
+    pub(super) priority: Priority,
+    /// In dollars.
+    pub(super) max_cost: Option<f64>,
+    pub(super) allow_failover: bool,
+    /// `None`: `Accept` decides.
+    pub(super) streaming: Option<bool>,
+    /// 0 to 2.
+    pub(super) temperature: Option<f64>,
+    /// At least 1.
+    pub(super) max_tokens: Option<u32>,
+}
+
+/// The fields as they stand in the body; `null` counts as absent, and others are ignored.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Fields<'a> {
+    #[serde(borrow)]
+    prompt: Option<&'a RawValue>,
+    #[serde(borrow)]
+    model: Option<&'a RawValue>,
+    #[serde(borrow)]
+    routing_mode: Option<&'a RawValue>,
+    #[serde(borrow)]
+    capabilities: Option<&'a RawValue>,
+    #[serde(borrow)]
+    priority: Option<&'a RawValue>,
+    #[serde(borrow)]
+    max_cost: Option<&'a RawValue>,
+    #[serde(borrow)]
+    active_provider: Option<&'a RawValue>,
+    #[serde(borrow)]
+    allow_failover: Option<&'a RawValue>,
+    #[serde(borrow)]
+    streaming: Option<&'a RawValue>,
+    #[serde(borrow)]
+    temperature: Option<&'a RawValue>,
+    #[serde(borrow)]
+    max_tokens: Option<&'a RawValue>,
+}
+
+/// One entry of the `errors` array, as the original wrote them.
+#[derive(Serialize)]
+struct FieldError<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<&'a RawValue>,
+    msg: &'static str,
+    path: String,
+    location: &'static str,
+}
+
+impl Ask {
+    /// Reads `body`.
+    ///
+    /// # Errors
+    /// 400, with what is wrong with the JSON, or with every field that is wrong.
+    pub(super) fn read(body: &[u8]) -> Result<Self, ApiError> {
+        let is_object = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+        let fields: Fields = match serde_json::from_slice(body) {
+            Ok(fields) if is_object => fields,
+            Ok(_) => return Err(malformed("The body is JSON, but not an object.")),
+            Err(error) if error.is_data() && !is_object => {
+                return Err(malformed("The body is JSON, but not an object."));
+            }
+            // Says where and what, and quotes nothing of the body.
+            Err(error) => return Err(malformed(format!("The body is not valid JSON: {error}."))),
+        };
+        let mut check = Check::default();
+        let prompt = check.prompt(fields.prompt);
+        let model = check.text("model", fields.model, "Model must be a string.");
+        let routing_mode = check.word("routingMode", fields.routing_mode, "Invalid routing mode.", routing_mode);
+        let capabilities = check.capabilities(fields.capabilities);
+        let priority = check.word("priority", fields.priority, "Invalid priority.", priority);
+        let max_cost = check.field("maxCost", fields.max_cost, "Max cost must be a number.", number);
+        let active_provider = check.text("activeProvider", fields.active_provider, "Active provider must be a string.");
+        let allow_failover =
+            check.field("allowFailover", fields.allow_failover, "Allow failover must be a boolean.", loose_boolean);
+        let streaming = check.field("streaming", fields.streaming, "Streaming must be a boolean.", parse);
+        let temperature =
+            check.field("temperature", fields.temperature, "Temperature must be a number from 0 to 2.", |raw| {
+                parse(raw).filter(|t: &f64| (0.0..=2.0).contains(t))
+            });
+        let max_tokens =
+            check.field("maxTokens", fields.max_tokens, "Max tokens must be a whole number of at least 1.", |raw| {
+                parse(raw).filter(|&n: &u32| n >= 1)
+            });
+        let prompt = check.finish(prompt)?;
+        Ok(Self {
+            prompt,
+            model,
+            active_provider,
+            routing_mode,
+            capabilities,
+            priority: priority.unwrap_or_default(),
+            max_cost,
+            allow_failover: allow_failover.unwrap_or(true),
+            streaming,
+            temperature,
+            max_tokens,
+        })
+    }
+}
+
+fn malformed(message: impl Into<std::borrow::Cow<'static, str>>) -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, "Malformed JSON").message(message)
+}
+
+/// Collects what is wrong, in the order of the fields.
+#[derive(Default)]
+struct Check<'a>(Vec<FieldError<'a>>);
+
+impl<'a> Check<'a> {
+    fn refuse(&mut self, path: impl Into<String>, value: Option<&'a RawValue>, msg: &'static str) {
+        self.0.push(FieldError { kind: "field", value, msg, path: path.into(), location: "body" });
+    }
+
+    fn field<T>(
+        &mut self,
+        path: &'static str,
+        value: Option<&'a RawValue>,
+        msg: &'static str,
+        read: impl FnOnce(&'a RawValue) -> Option<T>,
+    ) -> Option<T> {
+        let field = read(value?);
+        if field.is_none() {
+            self.refuse(path, value, msg);
+        }
+        field
+    }
+
+    fn text(&mut self, path: &'static str, value: Option<&'a RawValue>, msg: &'static str) -> Option<String> {
+        self.field(path, value, msg, parse)
+    }
+
+    fn word<T>(
+        &mut self,
+        path: &'static str,
+        value: Option<&'a RawValue>,
+        msg: &'static str,
+        read: fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        self.field(path, value, msg, |raw| read(&parse::<String>(raw)?))
+    }
+
+    /// The original has an unnamed entry before the named one, and only the unnamed one for an array.
+    fn prompt(&mut self, value: Option<&'a RawValue>) -> Option<String> {
+        const MSG: &str = "Prompt must be a non-empty string.";
+        let prompt = value.and_then(parse::<String>);
+        if prompt.is_none() {
+            self.refuse("prompt", value, "Invalid value");
+        }
+        let is_array = value.is_some_and(|raw| raw.get().starts_with('['));
+        if prompt.as_ref().is_none_or(|prompt| prompt.trim().is_empty()) && !is_array {
+            self.refuse("prompt", value, MSG);
+        }
+        prompt
+    }
+
+    fn capabilities(&mut self, value: Option<&'a RawValue>) -> Vec<String> {
+        let elements = self.field("capabilities", value, "Capabilities must be an array.", parse::<Vec<&RawValue>>);
+        let elements = elements.unwrap_or_default().into_iter().enumerate();
+        let texts = elements.filter_map(|(at, element)| {
+            let text = parse(element);
+            if text.is_none() {
+                self.refuse(format!("capabilities[{at}]"), Some(element), "Capabilities must be an array of strings.");
+            }
+            text
+        });
+        texts.collect()
+    }
+
+    fn finish(self, prompt: Option<String>) -> Result<String, ApiError> {
+        match prompt {
+            Some(prompt) if self.0.is_empty() => Ok(prompt),
+            _ => {
+                let mut error = ApiError::new(StatusCode::BAD_REQUEST, "Invalid request");
+                error.message = self.0.last().map(|error| error.msg.into());
+                error.errors = serde_json::to_value(self.0).ok();
+                Err(error)
+            }
+        }
+    }
+}
+
+fn parse<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
+    serde_json::from_str(raw.get()).ok()
+}
+
+fn routing_mode(word: &str) -> Option<RoutingMode> {
+    RoutingMode::ALL.into_iter().find(|mode| mode.as_str() == word)
+}
+
+fn priority(word: &str) -> Option<Priority> {
+    match word {
+        "low" => Some(Priority::Low),
+        "medium" => Some(Priority::Medium),
+        "high" => Some(Priority::High),
+        _ => None,
+    }
+}
+
+/// A number, or a text that is one.
+fn number(raw: &RawValue) -> Option<f64> {
+    let from_text = || parse::<String>(raw)?.trim().parse().ok();
+    parse(raw).or_else(from_text).filter(|number: &f64| number.is_finite())
+}
+
+/// `true`, `false`, 1, 0, or those as text.
+fn loose_boolean(raw: &RawValue) -> Option<bool> {
+    match raw.get().trim_matches('"') {
+        "true" | "1" => Some(true),
+        "false" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn errors(body: &str) -> Value {
+        match Ask::read(body.as_bytes()) {
+            Ok(_) => panic!("{body} was found good"),
+            Err(error) => {
+                assert_eq!(error.status, StatusCode::BAD_REQUEST);
+                error.errors.unwrap_or(Value::Null)
+            }
+        }
+    }
+
+    fn entry(path: &str, value: Option<Value>, msg: &str) -> Value {
+        let mut entry = json!({"type": "field", "msg": msg, "path": path, "location": "body"});
+        if let Some(value) = value {
+            entry["value"] = value;
+        }
+        entry
+    }
+
+    #[test]
+    fn a_prompt_is_needed_and_its_absence_is_told_as_the_original_does() {
+        let msg = "Prompt must be a non-empty string.";
+        assert_eq!(errors("{}"), json!([entry("prompt", None, "Invalid value"), entry("prompt", None, msg)]));
+        assert_eq!(errors(r#"{"prompt":null}"#), errors("{}"));
+        assert_eq!(errors(r#"{"prompt":""}"#), json!([entry("prompt", Some(json!("")), msg)]));
+        assert_eq!(errors(r#"{"prompt":"  "}"#), json!([entry("prompt", Some(json!("  ")), msg)]));
+        let five = Some(json!(5));
+        assert_eq!(
+            errors(r#"{"prompt":5}"#),
+            json!([entry("prompt", five.clone(), "Invalid value"), entry("prompt", five, msg)])
+        );
+        assert_eq!(errors(r#"{"prompt":[1]}"#), json!([entry("prompt", Some(json!([1])), "Invalid value")]));
+    }
+
+    #[test]
+    fn all_problems_are_told_together_in_the_order_of_the_table() {
+        let body = r#"{"streaming":"yes","maxTokens":0,"temperature":3,"allowFailover":"maybe","activeProvider":1,
+            "maxCost":"dear","priority":"urgent","capabilities":["a",1],"routingMode":"Manual","model":{},"prompt":"x"}"#;
+        let told = errors(body);
+        let paths: Vec<_> = told.as_array().unwrap().iter().map(|e| e["path"].as_str().unwrap()).collect();
+        assert_eq!(
+            paths,
+            [
+                "model",
+                "routingMode",
+                "capabilities[1]",
+                "priority",
+                "maxCost",
+                "activeProvider",
+                "allowFailover",
+                "streaming",
+                "temperature",
+                "maxTokens",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_the_original_accepts_is_accepted() {
+        for body in [
+            r#"{"prompt":"x"}"#,
+            r#" {"prompt":"x","model":null,"routingMode":null,"streaming":null}"#,
+            r#"{"prompt":"x","maxCost":"0.5","allowFailover":"0","priority":"low","unknown":{"a":[1]}}"#,
+            r#"{"prompt":"x","maxCost":-1,"allowFailover":1,"capabilities":[],"model":"","activeProvider":""}"#,
+        ] {
+            assert!(Ask::read(body.as_bytes()).is_ok(), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_an_object_is_malformed() {
+        for body in
+            ["", "{", "[]", "[\"x\"]", "null", "\"prompt\"", "{\"prompt\":\"\\ud83d\"} trailing", "{\"prompt\":x}"]
+        {
+            let Err(error) = Ask::read(body.as_bytes()) else { panic!("{body} was found good") };
+            assert_eq!(error.error, "Malformed JSON", "{body}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What every request gets: an id, a span, errors as JSON, and one line in the log when its reply has ended.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    middleware::Next,
+    response::Response,
+};
+use http_body_util::BodyExt as _;
+use serde::Serialize;
+use tokio::time::Instant;
+use tracing::{Instrument as _, Span};
+use uuid::Uuid;
+
+use crate::error::ApiError;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The longest id that is taken over from a client.
+const MAX_ID_BYTES: usize = 128;
+
+/// What handlers may know of the request they belong to.
+#[derive(Clone)]
+pub struct RequestContext {
+    /// Its id.
+    pub id: Arc<str>,
+    /// When its head had come.
+    pub arrived: Instant,
+}
+
+/// Stands outside everything else.
+pub async fn edge(mut request: Request, next: Next) -> Response {
+    let arrived = Instant::now();
+    let id = request_id(request.headers());
+    let span = tracing::info_span!("request", id = &*id);
+    let mut ended = Ended {
+        span: span.clone(),
+        method: request.method().clone(),
+        path: request.uri().path().to_owned(),
+        status: None,
+        arrived,
+    };
+    request.extensions_mut().insert(RequestContext { id: Arc::clone(&id), arrived });
+    let mut response = say(next.run(request).instrument(span).await, &id);
+    if let Ok(value) = HeaderValue::try_from(&*id) {
+        response.headers_mut().insert(X_REQUEST_ID, value);
+    }
+    ended.status = Some(response.status());
+    response.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            let _held = &ended;
+            frame
+        }))
+    })
+}
+
+/// The client's own id if it is sane, else a new one.
+fn request_id(headers: &HeaderMap) -> Arc<str> {
+    let sane = |id: &&str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:=+/".contains(&byte);
+        !id.is_empty() && id.len() <= MAX_ID_BYTES && id.bytes().all(plain)
+    };
+    let given = headers.get(X_REQUEST_ID).and_then(|value| value.to_str().ok()).filter(sane);
+    given.map_or_else(|| Uuid::now_v7().to_string().into(), Arc::from)
+}
+
+/// Writes the body of an error, now that its id is known. An error that comes from a library is said in our form too.
+fn say(mut response: Response, id: &str) -> Response {
+    let error = response.extensions_mut().remove::<ApiError>();
+    let status = response.status();
+    let is_json = || {
+        let content_type = response.headers().get(header::CONTENT_TYPE);
+        content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/json"))
+    };
+    let error = match error {
+        Some(error) => error,
+        None if (status.is_client_error() || status.is_server_error()) && !is_json() => {
+            ApiError::new(status, status.canonical_reason().unwrap_or("Error"))
+        }
+        None => return response,
+    };
+    let body = serde_json::to_vec(&Said { error: &error, request_id: id });
+    *response.body_mut() = body.unwrap_or_default().into();
+    let headers = response.headers_mut();
+    headers.remove(header::CONTENT_LENGTH);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Said<'a> {
+    #[serde(flatten)]
+    error: &'a ApiError,
+    request_id: &'a str,
+}
+
+/// Lives in the reply's body, and says so when that has ended.
+struct Ended {
+    span: Span,
+    method: Method,
+    path: String,
+    /// `None`: the client left before there was one.
+    status: Option<StatusCode>,
+    arrived: Instant,
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let Self { span, method, path, status, arrived } = self;
+        // 499 is nginx's word for it, and most log tools know it.
+        let status = status.map_or(499, |status| status.as_u16());
+        let ms = arrived.elapsed().as_secs_f64() * 1e3;
+        // Platforms ask every few seconds.
+        if path == "/health" {
+            tracing::debug!(parent: &*span, %method, path, status, ms, "answered");
+        } else {
+            tracing::info!(parent: &*span, %method, path, status, ms, "answered");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_sane_id_is_taken_over() {
+        let id = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(X_REQUEST_ID, HeaderValue::from_bytes(text.as_bytes()).unwrap());
+            request_id(&headers).to_string()
+        };
+        assert_eq!(id("req-1795485306112-abcdefghi"), "req-1795485306112-abcdefghi");
+        for insane in ["", "a b", "a\"b", "ü", &"x".repeat(129)] {
+            assert_ne!(id(insane), insane);
+            assert_eq!(id(insane).len(), 36, "{insane}");
+        }
+    }
+}

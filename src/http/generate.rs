@@ -1,0 +1,347 @@
+//! `POST /llm/generate`: one question, answered as JSON or as a stream of events.
+
+use std::{borrow::Cow, convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse as _, Response, Sse, sse},
+};
+use futures_util::{Stream, StreamExt as _};
+use serde::Serialize;
+use tokio::time::{Instant, timeout_at};
+use tower::ServiceExt as _;
+
+use crate::{
+    catalogue::{MicroDollars, Model, Route, Routed, RoutingMode, Unresolved, Wanted},
+    config::PromptStyle,
+    error::ApiError,
+    generate::{
+        Collected, Completion, Delivery, ErrorKind, Event, GenerateError, GenerateRequest, Generation, Message, Part,
+        Receipt, Sampling, Target, Tools,
+    },
+    layers::rate_limit::LimiterTook,
+};
+
+use super::{
+    Api,
+    answer::{Answered, CacheStatus, ServerTiming, deliverable},
+    ask::Ask,
+    body::read_json,
+    edge::RequestContext,
+    narrate::{Narrator, event},
+};
+
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+const ROUTING_DECISION: HeaderName = HeaderName::from_static("x-routing-decision");
+
+/// How long a stream is silent before it sends a comment, so that nothing between here and the client closes it.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// The same for every request, so that providers can cache it.
+const CODE_INSTRUCTIONS: &str = "You write code for a web project. Put every file that you create or change into a \
+fenced code block of its own. Behind the opening fence, on the same line, write the language and then the path of the \
+file from the project's root, like this:\n\n```tsx src/components/Button.tsx\n\nGive each file whole, ready to be \
+saved: no placeholders, no omissions, no diff. Use as many blocks as there are files. Keep explanations outside of the \
+blocks, and short. If the question needs no code, answer in plain words.";
+
+/// Answers one question.
+///
+/// # Errors
+/// What is known before an answer has begun: a status and JSON, whether a stream was asked for or not.
+pub async fn generate(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {
+    let (head, body) = request.into_parts();
+    let context = head.extensions.get::<RequestContext>().cloned().ok_or_else(ApiError::internal)?;
+    let limiter_took = head.extensions.get::<LimiterTook>().map(|LimiterTook(took)| *took);
+
+    let ask = Ask::read(&read_json(&head.headers, body, api.body_limit_bytes).await?)?;
+    let (asked, request) = resolve(&api, ask, &head.headers)?;
+    let delivery = request.delivery;
+    let generation = api.generate.clone().oneshot(request).await?;
+    let exchange = Exchange { api, context, limiter_took, asked };
+    match delivery {
+        Delivery::Whole => exchange.whole(generation).await,
+        Delivery::Stream => Ok(exchange.stream(generation)),
+    }
+}
+
+/// What was asked, as the reply speaks of it.
+struct Asked {
+    prompt: String,
+    target: Target,
+    model: Option<Model>,
+    routed: Option<Routed>,
+    routing_mode: RoutingMode,
+    ignored: Vec<&'static str>,
+}
+
+/// From what the client wants to what the layers work with.
+fn resolve(api: &Api, ask: Ask, headers: &HeaderMap) -> Result<(Asked, GenerateRequest), ApiError> {
+    let delivery =
+        if ask.streaming.unwrap_or_else(|| accepts_events(headers)) { Delivery::Stream } else { Delivery::Whole };
+    let routing_mode = ask.routing_mode.unwrap_or_default();
+    let question_tokens = (ask.prompt.len() as u64).div_ceil(4);
+    let resolved = api.catalogue.resolve(&Wanted {
+        model: ask.model.as_deref(),
+        provider: ask.active_provider.as_deref(),
+        routing: Route {
+            mode: routing_mode,
+            question_tokens,
+            capabilities: &ask.capabilities,
+            priority: ask.priority,
+            max_cost: ask.max_cost,
+        },
+    })?;
+    let mut ignored = Vec::new();
+    let takes_temperature = resolved.model.is_none_or(|model| model.takes_temperature);
+    if ask.temperature.is_some() && !takes_temperature {
+        ignored.push("temperature");
+    }
+    let most_tokens = resolved.model.and_then(|model| model.max_output_tokens).unwrap_or(u32::MAX);
+    let sampling = Sampling {
+        temperature: ask.temperature.filter(|_| takes_temperature),
+        max_tokens: ask.max_tokens.map(|tokens| tokens.min(most_tokens)),
+    };
+    let instructions = match api.prompt_style {
+        PromptStyle::Code => Some(Message::System(Cow::Borrowed(CODE_INSTRUCTIONS))),
+        PromptStyle::Plain => None,
+    };
+    let question = Message::User(vec![Part::Text(ask.prompt.clone())]);
+    let request = GenerateRequest {
+        target: resolved.target.clone(),
+        messages: instructions.into_iter().chain([question]).collect(),
+        sampling,
+        tools: Tools::default(),
+        delivery,
+        allow_failover: ask.allow_failover,
+    };
+    let asked = Asked {
+        prompt: ask.prompt,
+        target: resolved.target,
+        model: resolved.model.cloned(),
+        routed: resolved.routed,
+        routing_mode,
+        ignored,
+    };
+    Ok((asked, request))
+}
+
+fn accepts_events(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|range| {
+        range.split(';').next().is_some_and(|media| media.trim().eq_ignore_ascii_case("text/event-stream"))
+    })
+}
+
+impl From<Unresolved> for ApiError {
+    fn from(unresolved: Unresolved) -> Self {
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        match unresolved {
+            Unresolved::NotConfigured { provider, variable } => Self {
+                provider: Some(provider.as_str().into()),
+                hint: Some(variable.map_or(Cow::Borrowed("Check provider setup"), |variable| {
+                    format!("Set {variable} in .env.local").into()
+                })),
+                ..Self::new(status, "Provider not configured")
+            },
+            Unresolved::NotOffered { provider, model, available } => Self {
+                provider: Some(provider),
+                model: Some(model.as_str().into()),
+                available_models: Some(available),
+                ..Self::new(status, "Model not supported for provider")
+            },
+            Unresolved::NoneFits => Self::new(status, "No configured model fits the request")
+                .message("Raise `maxCost`, ask for fewer `capabilities`, or name a model."),
+        }
+    }
+}
+
+/// One request and what its reply needs.
+struct Exchange {
+    api: Arc<Api>,
+    context: RequestContext,
+    limiter_took: Option<Duration>,
+    asked: Asked,
+}
+
+impl Exchange {
+    async fn whole(self, Generation { receipt, answer }: Generation) -> Result<Response, ApiError> {
+        let called = Instant::now();
+        let collected = tokio::select! {
+            collected = timeout_at(called + self.api.bounds.answer, answer.collect()) => {
+                collected.unwrap_or_else(|_| Err(self.error(ErrorKind::Timeout)))
+            }
+            () = self.api.stopping.cancelled() => Err(self.error(ErrorKind::Stopping)),
+        };
+        let provider = (!receipt.is_hit()).then(|| called.elapsed());
+        let result = collected.and_then(|collected| deliverable(&collected.completion).map(|()| collected));
+        let mut response = match result {
+            Ok(Collected { completion, stored }) => {
+                let cost = self.settle(&receipt, &completion);
+                let json = self.answered(&receipt, &completion, stored, cost, "");
+                let mut response = Response::new(json.into());
+                response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                self.set_headers(response.headers_mut(), &receipt, stored, provider);
+                response
+            }
+            Err(error) => {
+                let mut response = ApiError::from(error).into_response();
+                self.set_headers(response.headers_mut(), &receipt, false, provider);
+                response
+            }
+        };
+        self.set_routing_decision(response.headers_mut());
+        Ok(response)
+    }
+
+    fn stream(self, Generation { receipt, answer }: Generation) -> Response {
+        let mut headers = HeaderMap::new();
+        self.set_headers(&mut headers, &receipt, false, None);
+        self.set_routing_decision(&mut headers);
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+        let events = self.events(receipt, answer.into_events()).map(Ok::<_, Infallible>);
+        let keep_alive = sse::KeepAlive::new().interval(KEEP_ALIVE).text("ping");
+        (headers, Sse::new(events).keep_alive(keep_alive)).into_response()
+    }
+
+    /// The events of the contract, each when it has become true.
+    fn events(
+        self,
+        receipt: Receipt,
+        mut answer: crate::generate::EventStream,
+    ) -> impl Stream<Item = sse::Event> + Send {
+        async_stream::stream! {
+            let narrator = Narrator { clock: self.api.clock };
+            let Asked { prompt, target, model, routed, routing_mode, ignored: _ } = &self.asked;
+            yield narrator.user(prompt);
+            yield narrator.planning(target, routing_mode.as_str(), routed.as_ref());
+            yield narrator.researching(&receipt, model.as_ref());
+
+            let first_text_by = Instant::now() + self.api.bounds.answer;
+            let mut had_text = false;
+            let finished = loop {
+                let next = tokio::select! {
+                    next = answer.next() => next,
+                    () = self.api.stopping.cancelled() => Some(Err(self.error(ErrorKind::Stopping))),
+                    // Once there is text, the call itself watches over its silence and length.
+                    () = tokio::time::sleep_until(first_text_by), if !had_text => {
+                        Some(Err(self.error(ErrorKind::Timeout)))
+                    }
+                };
+                match next {
+                    Some(Ok(Event::Calling(calling))) => yield narrator.executing(&calling),
+                    Some(Ok(Event::Text(text))) => {
+                        had_text = true;
+                        // A hit has no pieces: `COMPLETE` brings it whole.
+                        if !receipt.is_hit() {
+                            yield event(&Delta { event: "DELTA", text: &String::from_utf8_lossy(&text) });
+                        }
+                    }
+                    Some(Ok(Event::ToolCall(_))) => {}
+                    Some(Ok(Event::Finish { completion, stored })) => {
+                        break deliverable(&completion).map(|()| (completion, stored));
+                    }
+                    Some(Err(error)) => break Err(error),
+                    None => break Err(self.error(ErrorKind::StreamInterrupted)),
+                }
+            };
+            match finished {
+                Ok((completion, stored)) => {
+                    yield narrator.drafting(&completion.text());
+                    let cost = self.settle(&receipt, &completion);
+                    yield narrator.summary(&completion, cost, self.api.ledger.today());
+                    let json = self.answered(&receipt, &completion, stored, cost, "\"type\":\"COMPLETE\",");
+                    yield sse::Event::default().data(String::from_utf8_lossy(&json));
+                }
+                Err(error) => {
+                    let error = ApiError::from(error);
+                    tracing::info!(status = error.status.as_u16(), error = %error.error, "stream ended with an error");
+                    yield event(&Failed { event: "ERROR", error: &error, request_id: &self.context.id });
+                }
+            }
+        }
+    }
+
+    /// What this request cost; what a hit or a joined call would have cost was saved.
+    fn settle(&self, receipt: &Receipt, completion: &Completion) -> MicroDollars {
+        let served = &completion.served;
+        let price = self.api.catalogue.price(&served.provider, &served.model).cost(&completion.usage);
+        if receipt.is_hit() || receipt.joined.is_some() {
+            self.api.ledger.save(price);
+            return MicroDollars(0);
+        }
+        price
+    }
+
+    fn answered(
+        &self,
+        receipt: &Receipt,
+        completion: &Completion,
+        stored: bool,
+        cost: MicroDollars,
+        head: &str,
+    ) -> Vec<u8> {
+        let answered = Answered {
+            completion,
+            receipt,
+            stored,
+            target: &self.asked.target,
+            cost,
+            routing_mode: self.asked.routing_mode.as_str(),
+            ignored: &self.asked.ignored,
+            request_id: &self.context.id,
+            budget: &self.api.ledger.status(),
+        };
+        answered.to_json(head)
+    }
+
+    fn error(&self, kind: ErrorKind) -> GenerateError {
+        GenerateError::from(kind).at(self.asked.target.clone())
+    }
+
+    fn set_headers(&self, headers: &mut HeaderMap, receipt: &Receipt, stored: bool, provider: Option<Duration>) {
+        let mut set = |name, text: String| {
+            if let Ok(value) = HeaderValue::try_from(text) {
+                headers.insert(name, value);
+            }
+        };
+        set(CACHE_STATUS, CacheStatus { receipt, stored }.to_string());
+        let timing = ServerTiming {
+            limiter: self.limiter_took,
+            cache: receipt.lookup,
+            provider,
+            total: self.context.arrived.elapsed(),
+        };
+        set(SERVER_TIMING, timing.to_string());
+        if let crate::generate::CacheResult::Hit { age, .. } = receipt.cache {
+            headers.insert(header::AGE, HeaderValue::from(age.as_secs()));
+        }
+    }
+
+    fn set_routing_decision(&self, headers: &mut HeaderMap) {
+        let decision = self.asked.routed.as_ref().map(|routed| routed.to_json(&self.asked.target).to_string());
+        if let Some(value) = decision.and_then(|json| HeaderValue::try_from(json).ok()) {
+            headers.insert(ROUTING_DECISION, value);
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Delta<'a> {
+    #[serde(rename = "type")]
+    event: &'static str,
+    text: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Failed<'a> {
+    #[serde(rename = "type")]
+    event: &'static str,
+    #[serde(flatten)]
+    error: &'a ApiError,
+    request_id: &'a str,
+}

@@ -1,0 +1,100 @@
+//! `GET /llm/models` and `GET /llm/providers`: what can be asked, in the original's form.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    catalogue::{Capabilities, Model, RoutingMode},
+    ledger::Totals,
+};
+
+use super::Api;
+
+/// Providers with their models, routing modes, and what was used.
+pub async fn models(State(api): State<Arc<Api>>) -> Json<Value> {
+    let Totals { requests, cost, input_tokens, output_tokens } = api.ledger.totals();
+    let cost = cost.dollars();
+    #[expect(clippy::cast_precision_loss, reason = "an average for display")]
+    let average = if requests == 0 { 0.0 } else { cost / requests as f64 };
+    Json(json!({
+        "providers": provider_list(&api),
+        "routingModes": routing_modes(),
+        "usageStats": {
+            "totalRequests": requests,
+            "totalCost": cost,
+            "totalInputTokens": input_tokens,
+            "totalOutputTokens": output_tokens,
+            "averageCostPerRequest": average,
+        },
+    }))
+}
+
+/// Providers with their models, and which of them can be called.
+pub async fn providers(State(api): State<Arc<Api>>) -> Json<Value> {
+    let callable: Vec<(&str, Vec<&str>)> = api
+        .catalogue
+        .configured()
+        .iter()
+        .map(|configured| {
+            let id = configured.id.as_str();
+            (id, api.catalogue.models_of(id).map(|model| model.id.as_str()).collect())
+        })
+        .collect();
+    let statuses = callable.iter().map(|(id, models)| {
+        let status = json!({"configured": true, "available": true, "models": models});
+        json!({"name": id, "status": status, "models": models})
+    });
+    let all = callable.iter().map(|(id, models)| json!({"provider": id, "models": models}));
+    Json(json!({
+        "providers": provider_list(&api),
+        "routingModes": routing_modes(),
+        "providerStatuses": statuses.collect::<Vec<_>>(),
+        "allModels": all.collect::<Vec<_>>(),
+    }))
+}
+
+fn provider_list(api: &Api) -> Vec<Value> {
+    let limits = limits(api);
+    let provider = |(id, name, base_url): (&str, &str, &str)| {
+        let models = api.catalogue.models_of(id).enumerate();
+        let models: Map<_, _> = models.map(|(at, m)| (m.id.to_string(), model(m, at + 1, &limits))).collect();
+        json!({"name": name, "apiBaseUrl": base_url, "models": models})
+    };
+    api.catalogue.providers().into_iter().map(provider).collect()
+}
+
+/// The limits that are really in force; `null` where there is none.
+fn limits(api: &Api) -> Value {
+    let window = api.rate_limit.window.as_secs().max(1);
+    let per = |seconds: u64| api.rate_limit.max.map(|max| u64::from(max.get()) * seconds / window);
+    json!({"requestsPerMinute": per(60), "requestsPerHour": per(3600), "dailyBudget": api.ledger.today().1})
+}
+
+fn model(model: &Model, priority: usize, limits: &Value) -> Value {
+    let Capabilities { tools, vision, reasoning, json } = model.capabilities;
+    let special = [("function-calling", tools), ("vision", vision), ("reasoning", reasoning), ("json", json)];
+    let special = special.into_iter().filter(|(_, can)| *can).map(|(name, _)| name);
+    let capabilities: Vec<_> = ["text-generation", "code-generation"].into_iter().chain(special).collect();
+    let (input, output) = model.per_1k;
+    json!({
+        "name": model.display_name,
+        "contextWindow": model.context_window,
+        "maxTokens": model.max_output_tokens,
+        "inputCostPer1k": input,
+        "outputCostPer1k": output,
+        "capabilities": capabilities,
+        "strengths": ["code-generation"],
+        "routing": {"priority": priority, "fallback": false, "loadBalance": false},
+        "limits": limits,
+    })
+}
+
+fn routing_modes() -> Value {
+    let mode = |mode: RoutingMode| {
+        let (description, selection) = mode.describe();
+        (mode.as_str().to_owned(), json!({"description": description, "selection": selection}))
+    };
+    Value::Object(RoutingMode::ALL.map(mode).into_iter().collect())
+}

@@ -1,0 +1,139 @@
+//! The stored form of an answer, and the key it is stored under.
+//!
+//! One line of JSON about the answer, then its text as a JSON string: a hit copies the text into its reply as it is, and
+//! nothing needs to be escaped again.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::generate::{Completion, Fingerprint, FinishReason, Served, Target, ToolCall, Usage};
+
+/// The version of the form. An entry of another version counts as absent.
+const VERSION: u8 = 1;
+
+/// A stored answer.
+pub(super) struct Entry {
+    /// The answer.
+    pub(super) completion: Arc<Completion>,
+    /// When it was stored, in milliseconds since the Unix epoch.
+    stored_ms: u64,
+    /// How long it is fresh from then on, in milliseconds.
+    fresh_ms: u64,
+}
+
+/// The cache's key for a question: `llm:cache:<provider>:<model>:<64 hex>`.
+pub(super) fn key(target: &Target, fingerprint: &Fingerprint) -> Arc<str> {
+    format!("llm:cache:{}:{}:{fingerprint}", target.provider, target.model).into()
+}
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    v: u8,
+    at: u64,
+    fresh: u64,
+    reason: FinishReason,
+    usage: Usage,
+    /// The length of the text that follows: an entry that was cut is none.
+    text: usize,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<ToolCall>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    mock: bool,
+}
+
+/// The bytes that keep `completion`, fresh for `ttl` from `now_ms` on.
+pub(super) fn encode(completion: &Completion, now_ms: u64, ttl: Duration) -> Bytes {
+    let Completion { text_json, tool_calls, reason, refusal: _, usage, served } = completion;
+    let Served { provider: _, model: _, attempts: _, mock } = served;
+    let fresh = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+    let head = Head {
+        v: VERSION,
+        at: now_ms,
+        fresh,
+        reason: *reason,
+        usage: *usage,
+        text: text_json.len(),
+        tools: tool_calls.clone(),
+        mock: *mock,
+    };
+    let mut bytes = Vec::with_capacity(text_json.len() + 256);
+    if serde_json::to_writer(&mut bytes, &head).is_err() {
+        unreachable!("numbers and texts are JSON, and a Vec takes all of it");
+    }
+    bytes.push(b'\n');
+    bytes.extend_from_slice(text_json);
+    bytes.into()
+}
+
+/// The entry in `bytes`, which answered `target`. `None`: it is not one, or of another version.
+pub(super) fn decode(bytes: &Bytes, target: &Target) -> Option<Entry> {
+    let line = bytes.iter().position(|&byte| byte == b'\n')?;
+    let head: Head = serde_json::from_slice(bytes.get(..line)?).ok()?;
+    let text_json = bytes.slice(line + 1..);
+    let is_string = text_json.starts_with(b"\"") && text_json.ends_with(b"\"");
+    if head.v != VERSION || head.text != text_json.len() || !is_string {
+        return None;
+    }
+    // Only answers of the very target are stored under its key.
+    let Target { provider, model } = target.clone();
+    let completion = Completion {
+        text_json,
+        tool_calls: head.tools,
+        reason: head.reason,
+        refusal: None,
+        usage: head.usage,
+        served: Served { provider, model, attempts: 1, mock: head.mock },
+    };
+    Some(Entry { completion: Arc::new(completion), stored_ms: head.at, fresh_ms: head.fresh })
+}
+
+impl Entry {
+    /// Since when it is stored, and for how long it is still fresh. `None`: it is no longer.
+    pub(super) fn freshness(&self, now_ms: u64) -> Option<(Duration, Duration)> {
+        // An instance whose clock is ahead may have stored it.
+        let age = now_ms.saturating_sub(self.stored_ms);
+        let ttl = self.fresh_ms.checked_sub(age).filter(|&ttl| ttl > 0)?;
+        Some((Duration::from_millis(age), Duration::from_millis(ttl)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn completion() -> Completion {
+        Completion {
+            text_json: Bytes::from_static(b"\"line\\n\\u2028 and \\\"quotes\\\"\""),
+            tool_calls: vec![ToolCall { id: "1".into(), name: "f".into(), arguments: "{}".into() }],
+            reason: FinishReason::ToolCalls,
+            refusal: None,
+            usage: Usage { input_tokens: 7, output_tokens: 9, ..Usage::default() },
+            served: Served { provider: "openai".into(), model: "gpt-4o".into(), attempts: 1, mock: false },
+        }
+    }
+
+    #[test]
+    fn what_is_stored_is_what_is_read() {
+        let target = Target { provider: "openai".into(), model: "gpt-4o".into() };
+        let bytes = encode(&completion(), 1_000, Duration::from_secs(60));
+        let entry = decode(&bytes, &target).unwrap();
+        assert_eq!(*entry.completion, completion());
+        assert_eq!(entry.freshness(31_000), Some((Duration::from_secs(30), Duration::from_secs(30))));
+        assert_eq!(entry.freshness(61_000), None);
+        assert_eq!(entry.freshness(500), Some((Duration::ZERO, Duration::from_secs(60))));
+    }
+
+    #[test]
+    fn what_is_no_entry_counts_as_absent() {
+        let target = Target { provider: "openai".into(), model: "gpt-4o".into() };
+        let good = encode(&completion(), 1_000, Duration::from_secs(60));
+        for length in 0..good.len() {
+            assert!(decode(&good.slice(..length), &target).is_none(), "cut to {length}");
+        }
+        let other = Bytes::from(String::from_utf8(good.to_vec()).unwrap().replace("\"v\":1", "\"v\":2"));
+        assert!(decode(&other, &target).is_none());
+        assert!(decode(&Bytes::from_static(b"an answer of the old service"), &target).is_none());
+    }
+}

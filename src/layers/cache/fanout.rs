@@ -1,0 +1,181 @@
+//! One stream, many readers, each from the start and at its own pace.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use tokio::{sync::watch, time::Instant};
+
+use crate::generate::{Completion, ErrorKind, Event, EventStream, GenerateError};
+
+/// Pieces of text are joined up to this length, so that an answer in crumbs takes no more memory than one in slices.
+const SEGMENT_BYTES: usize = 8 << 10;
+
+/// What a flight brings, as it comes. Dropped before its end, it tells every reader so.
+pub(super) struct Log {
+    state: watch::Sender<State>,
+    begun: Instant,
+}
+
+/// One who reads a [`Log`]. As long as there is one, the log is not abandoned.
+pub(super) struct Reader {
+    state: watch::Receiver<State>,
+    /// The segment that is read next, and how much of it was read.
+    at: usize,
+    offset: usize,
+    is_over: bool,
+}
+
+/// How a flight began.
+#[derive(Clone)]
+pub(super) enum Opening {
+    /// The cache had the answer after all: of which age, and fresh for how long.
+    Stored(Arc<Completion>, Duration, Duration),
+    /// A provider is asked.
+    Live,
+}
+
+#[derive(Default)]
+struct State {
+    opening: Option<Opening>,
+    segments: Vec<Segment>,
+    end: Option<Result<(), GenerateError>>,
+}
+
+enum Segment {
+    Text(Vec<u8>),
+    Event(Event),
+}
+
+impl Log {
+    /// An empty log and its first reader.
+    pub(super) fn new() -> (Self, Reader) {
+        let (state, receiver) = watch::channel(State::default());
+        (Self { state, begun: Instant::now() }, Reader::new(receiver))
+    }
+
+    /// One more reader.
+    pub(super) fn reader(&self) -> Reader {
+        Reader::new(self.state.subscribe())
+    }
+
+    /// How long ago the log was begun.
+    pub(super) fn age(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    pub(super) fn open(&self, opening: Opening) {
+        self.state.send_modify(|state| state.opening = Some(opening));
+    }
+
+    pub(super) fn push(&self, event: Event) {
+        self.state.send_modify(|state| match (event, state.segments.last_mut()) {
+            (Event::Text(text), Some(Segment::Text(segment))) if segment.len() + text.len() <= SEGMENT_BYTES => {
+                segment.extend_from_slice(&text);
+            }
+            (Event::Text(text), _) => state.segments.push(Segment::Text(text.into())),
+            (event, _) => state.segments.push(Segment::Event(event)),
+        });
+    }
+
+    pub(super) fn close(&self, end: Result<(), GenerateError>) {
+        self.state.send_modify(|state| state.end = Some(end));
+    }
+
+    /// Waits until nobody reads any more. Someone may begin to again.
+    pub(super) async fn abandoned(&self) {
+        self.state.closed().await;
+    }
+
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.state.receiver_count() == 0
+    }
+}
+
+impl Reader {
+    fn new(state: watch::Receiver<State>) -> Self {
+        Self { state, at: 0, offset: 0, is_over: false }
+    }
+
+    /// Waits until it is known how the flight began.
+    ///
+    /// # Errors
+    /// What it was refused for before it began.
+    pub(super) async fn opening(&mut self) -> Result<Opening, GenerateError> {
+        let state = self.state.wait_for(|state| state.opening.is_some() || state.end.is_some()).await;
+        // The log is gone without an end: whoever wrote it panicked.
+        let state = state.map_err(|_| ErrorKind::Internal)?;
+        match (&state.opening, &state.end) {
+            (Some(opening), _) => Ok(opening.clone()),
+            (None, Some(Err(error))) => Err(error.clone()),
+            (None, _) => Err(ErrorKind::Internal.into()),
+        }
+    }
+
+    async fn next(&mut self) -> Option<Result<Event, GenerateError>> {
+        while !self.is_over {
+            if let Some(next) = self.at_hand() {
+                self.is_over = next.is_err();
+                return Some(next);
+            }
+            if self.is_over {
+                break;
+            }
+            if self.state.changed().await.is_err() && !self.has_more() {
+                self.is_over = true;
+                return Some(Err(ErrorKind::Internal.into()));
+            }
+        }
+        None
+    }
+
+    /// What can be read without waiting.
+    fn at_hand(&mut self) -> Option<Result<Event, GenerateError>> {
+        let state = self.state.borrow_and_update();
+        while let Some(segment) = state.segments.get(self.at) {
+            match segment {
+                Segment::Text(text) => {
+                    let unread = text.get(self.offset..).unwrap_or_default();
+                    // The last segment may grow yet.
+                    let is_last = self.at + 1 == state.segments.len();
+                    if is_last && unread.is_empty() {
+                        break;
+                    }
+                    self.offset = text.len();
+                    if !is_last {
+                        (self.at, self.offset) = (self.at + 1, 0);
+                    }
+                    if !unread.is_empty() {
+                        return Some(Ok(Event::Text(Bytes::copy_from_slice(unread))));
+                    }
+                }
+                Segment::Event(event) => {
+                    self.at += 1;
+                    return Some(Ok(event.clone()));
+                }
+            }
+        }
+        match &state.end {
+            Some(Err(error)) => Some(Err(error.clone())),
+            Some(Ok(())) => {
+                self.is_over = true;
+                None
+            }
+            None => None,
+        }
+    }
+
+    /// Whether something is left to read now that the log is gone.
+    fn has_more(&self) -> bool {
+        let state = self.state.borrow();
+        let unread_text = |segment: &Segment| match segment {
+            Segment::Text(text) => text.len() > self.offset,
+            Segment::Event(_) => true,
+        };
+        state.end.is_some() || state.segments.get(self.at).is_some_and(unread_text)
+    }
+
+    pub(super) fn into_events(self) -> EventStream {
+        stream::unfold(self, |mut reader| async move { reader.next().await.map(|event| (event, reader)) }).boxed()
+    }
+}

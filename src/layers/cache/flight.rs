@@ -1,0 +1,277 @@
+//! One call for one question, and what it brings is kept.
+//!
+//! Wraps the typed request, below the look-up: misses meet here, so that one call serves all of them. A flight is a task
+//! of its own from before the call, so it does not matter who of its readers leaves.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+use tower::{Layer, Service, ServiceExt as _};
+use tracing::Instrument as _;
+
+use crate::{
+    clock::Clock,
+    config::{CacheConfig, FlightConfig},
+    generate::{
+        Answer, CacheResult, Completion, ErrorKind, Event, Fingerprint, GenerateError, GenerateRequest, Generation,
+        Question, Receipt, Target,
+    },
+    stores::CacheStore,
+};
+
+use super::{
+    entry,
+    fanout::{Log, Opening, Reader},
+};
+
+/// The calls under way, and the tasks that make them.
+#[derive(Default)]
+pub struct Flights {
+    under_way: Mutex<HashMap<FlightKey, Arc<Log>>>,
+    tasks: TaskTracker,
+}
+
+/// What two requests must share to share a call. Who forbids failover must not get an answer by it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct FlightKey {
+    fingerprint: Fingerprint,
+    allow_failover: bool,
+}
+
+impl Flights {
+    /// How many questions are being answered and can be joined.
+    pub fn len(&self) -> usize {
+        self.under_way().len()
+    }
+
+    /// Whether no question is being answered that could be joined.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The tasks that make the calls, for whoever ends them.
+    pub fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, HashMap<FlightKey, Arc<Log>>> {
+        // Nothing that could panic runs under this lock.
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Joins the flight of `key`, or begins one. The first of the pair is how old the joined one is.
+    fn board(self: &Arc<Self>, key: FlightKey) -> (Option<Duration>, Reader, Option<Flight>) {
+        match self.under_way().entry(key) {
+            Entry::Occupied(flying) => (Some(flying.get().age()), flying.get().reader(), None),
+            Entry::Vacant(place) => {
+                let (log, reader) = Log::new();
+                let log = Arc::clone(place.insert(Arc::new(log)));
+                (None, reader, Some(Flight { log, listed: Some((Arc::clone(self), key)) }))
+            }
+        }
+    }
+}
+
+/// A flight as its driver holds it. Dropped, however that comes, it is no longer listed and its readers know.
+struct Flight {
+    log: Arc<Log>,
+    listed: Option<(Arc<Flights>, FlightKey)>,
+}
+
+impl Flight {
+    /// A flight that nobody can join, and its only reader.
+    fn alone() -> (Self, Reader) {
+        let (log, reader) = Log::new();
+        (Self { log: Arc::new(log), listed: None }, reader)
+    }
+
+    /// Nobody can join from here on.
+    fn leave_list(&mut self) {
+        if let Some((flights, key)) = self.listed.take() {
+            flights.under_way().remove(&key);
+        }
+    }
+
+    /// Leaves the list if nobody reads: joining and leaving exclude each other.
+    fn leave_list_if_abandoned(&mut self) -> bool {
+        let Some((flights, key)) = &self.listed else { return self.log.is_abandoned() };
+        let mut under_way = flights.under_way();
+        let is_abandoned = self.log.is_abandoned();
+        if is_abandoned {
+            under_way.remove(key);
+            drop(under_way);
+            self.listed = None;
+        }
+        is_abandoned
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.leave_list();
+    }
+}
+
+/// Puts a [`FlightService`] around a service.
+#[derive(Clone)]
+pub struct FlightLayer {
+    flights: Arc<Flights>,
+    cache: Arc<dyn CacheStore>,
+    cache_config: CacheConfig,
+    config: FlightConfig,
+    clock: Clock,
+}
+
+impl FlightLayer {
+    /// Lists calls in `flights` and keeps what they bring in `cache`.
+    pub fn new(
+        flights: Arc<Flights>,
+        cache: Arc<dyn CacheStore>,
+        cache_config: CacheConfig,
+        config: FlightConfig,
+        clock: Clock,
+    ) -> Self {
+        Self { flights, cache, cache_config, config, clock }
+    }
+}
+
+impl<S> Layer<S> for FlightLayer {
+    type Service = FlightService<S>;
+
+    fn layer(&self, inner: S) -> FlightService<S> {
+        FlightService { inner, layer: self.clone() }
+    }
+}
+
+/// A service that is called once for all who ask the same at the same time.
+#[derive(Clone)]
+pub struct FlightService<S> {
+    inner: S,
+    layer: FlightLayer,
+}
+
+impl<S> Service<Question> for FlightService<S>
+where
+    S: Service<GenerateRequest, Response = Generation, Error = GenerateError, Future: Send> + Clone + Send + 'static,
+{
+    type Response = Generation;
+    type Error = GenerateError;
+    type Future = BoxFuture<'static, Result<Generation, GenerateError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), GenerateError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, question: Question) -> Self::Future {
+        self.layer.clone().fly(self.inner.clone(), question).boxed()
+    }
+}
+
+impl FlightLayer {
+    async fn fly<S>(self, inner: S, question: Question) -> Result<Generation, GenerateError>
+    where
+        S: Service<GenerateRequest, Response = Generation, Error = GenerateError, Future: Send> + Send + 'static,
+    {
+        let (joined, mut reader, flight) = if self.config.coalesce {
+            let Question { fingerprint, key: _, request } = &question;
+            self.flights.board(FlightKey { fingerprint: *fingerprint, allow_failover: request.allow_failover })
+        } else {
+            let (flight, reader) = Flight::alone();
+            (None, reader, Some(flight))
+        };
+        if let Some(flight) = flight {
+            let tasks = self.flights.tasks.clone();
+            tasks.spawn(self.drive(inner, question, flight).in_current_span());
+        }
+        let (cache, answer) = match reader.opening().await? {
+            Opening::Stored(completion, age, ttl) => (CacheResult::Hit { age, ttl }, Answer::Whole(completion)),
+            Opening::Live => (CacheResult::Miss, Answer::Live(reader.into_events())),
+        };
+        Ok(Generation { receipt: Receipt { cache, joined, lookup: Duration::ZERO }, answer })
+    }
+
+    /// Makes the call, to its end or until nobody wants it.
+    async fn drive<S>(self, inner: S, question: Question, mut flight: Flight)
+    where
+        S: Service<GenerateRequest, Response = Generation, Error = GenerateError>,
+    {
+        let Question { fingerprint: _, key, request } = question;
+        let target = request.target.clone();
+        // A flight that ended between the caller's look-up and this one's beginning has left its answer there.
+        if let Some(opening) = self.stored(&key, &target).await {
+            flight.leave_list();
+            flight.log.open(opening);
+            return flight.log.close(Ok(()));
+        }
+        let mut events = match inner.oneshot(request).await {
+            Ok(Generation { receipt: _, answer }) => answer.into_events(),
+            Err(error) => {
+                flight.leave_list();
+                return flight.log.close(Err(error));
+            }
+        };
+        flight.log.open(Opening::Live);
+        // What cannot be kept is worth nothing when nobody waits for it.
+        let is_cancelled = !(self.config.finish_abandoned && self.cache_config.enabled);
+        let end = loop {
+            let event = tokio::select! {
+                event = events.next() => event,
+                () = flight.log.abandoned(), if is_cancelled => {
+                    if flight.leave_list_if_abandoned() {
+                        return;
+                    }
+                    continue;
+                }
+            };
+            match event {
+                Some(Ok(Event::Finish { completion, stored: _ })) => {
+                    let stored = self.keep(&key, &target, &completion).await;
+                    flight.leave_list();
+                    flight.log.push(Event::Finish { completion, stored });
+                    break Ok(());
+                }
+                Some(Ok(event)) => flight.log.push(event),
+                Some(Err(error)) => break Err(error),
+                None => break Err(GenerateError::from(ErrorKind::StreamInterrupted).at(target)),
+            }
+        };
+        flight.leave_list();
+        flight.log.close(end);
+    }
+
+    async fn stored(&self, key: &str, target: &Target) -> Option<Opening> {
+        if !(self.cache_config.enabled && self.config.coalesce) {
+            return None;
+        }
+        let bytes = self.cache.get(key, Instant::now() + self.cache_config.store_timeout).await.ok()??;
+        let entry = entry::decode(&bytes, target)?;
+        let (age, ttl) = entry.freshness(self.clock.epoch_ms())?;
+        Some(Opening::Stored(entry.completion, age, ttl))
+    }
+
+    /// Keeps a good answer, and says whether it did.
+    async fn keep(&self, key: &str, target: &Target, completion: &Completion) -> bool {
+        let served = &completion.served;
+        // An answer by failover is not the answer of the model that was asked for.
+        let is_own = served.provider == target.provider && served.model == target.model;
+        if !(self.cache_config.enabled && is_own && completion.is_storable()) {
+            return false;
+        }
+        let CacheConfig { enabled: _, ttl, memory_bytes: _, store_timeout } = self.cache_config;
+        let value = entry::encode(completion, self.clock.epoch_ms(), ttl);
+        match self.cache.put(key, value, ttl, Instant::now() + store_timeout).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(%error, "the answer could not be kept");
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Answers from the cache what it knows.
+//!
+//! Wraps the typed request, outermost: freshness is the caller's wish, and a hit must touch nothing below.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+use tokio::time::Instant;
+use tower::{Layer, Service, ServiceExt as _};
+
+use crate::{
+    clock::Clock,
+    config::CacheConfig,
+    generate::{
+        Answer, CacheResult, Fingerprint, GenerateError, GenerateRequest, Generation, Question, Receipt, Target,
+    },
+    stores::CacheStore,
+};
+
+use super::entry;
+
+/// Puts a [`Lookup`] around a service.
+#[derive(Clone)]
+pub struct LookupLayer {
+    cache: Arc<dyn CacheStore>,
+    config: CacheConfig,
+    clock: Clock,
+    counts: Arc<CacheCounts>,
+}
+
+/// How often the cache had an answer, and how often not.
+#[derive(Debug, Default)]
+pub struct CacheCounts {
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+impl CacheCounts {
+    /// Look-ups that found an answer.
+    pub fn hits(&self) -> u64 {
+        self.hits.load(Ordering::Relaxed)
+    }
+
+    /// Look-ups that found none, whatever came of them.
+    pub fn misses(&self) -> u64 {
+        self.misses.load(Ordering::Relaxed)
+    }
+}
+
+impl LookupLayer {
+    /// Looks into `cache` and counts what comes of it.
+    pub fn new(cache: Arc<dyn CacheStore>, config: CacheConfig, clock: Clock, counts: Arc<CacheCounts>) -> Self {
+        Self { cache, config, clock, counts }
+    }
+}
+
+impl<S> Layer<S> for LookupLayer {
+    type Service = Lookup<S>;
+
+    fn layer(&self, inner: S) -> Lookup<S> {
+        Lookup { inner, layer: self.clone() }
+    }
+}
+
+/// A service in front of which the cache stands.
+#[derive(Clone)]
+pub struct Lookup<S> {
+    inner: S,
+    layer: LookupLayer,
+}
+
+impl<S> Service<GenerateRequest> for Lookup<S>
+where
+    S: Service<Question, Response = Generation, Error = GenerateError, Future: Send> + Clone + Send + 'static,
+{
+    type Response = Generation;
+    type Error = GenerateError;
+    type Future = BoxFuture<'static, Result<Generation, GenerateError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), GenerateError>> {
+        // Readiness below matters only after a miss.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: GenerateRequest) -> Self::Future {
+        self.layer.clone().look_up(self.inner.clone(), request).boxed()
+    }
+}
+
+impl LookupLayer {
+    async fn look_up<S>(self, inner: S, request: GenerateRequest) -> Result<Generation, GenerateError>
+    where
+        S: Service<Question, Response = Generation, Error = GenerateError>,
+    {
+        let begun = Instant::now();
+        let fingerprint = Fingerprint::of(&request);
+        let key = entry::key(&request.target, &fingerprint);
+        let cache = if self.config.enabled {
+            if let Some((completion, cache)) = self.stored(&key, &request.target, begun).await {
+                tracing::info!("LLM Cache HIT: {key}");
+                self.counts.hits.fetch_add(1, Ordering::Relaxed);
+                let receipt = Receipt { cache, joined: None, lookup: begun.elapsed() };
+                return Ok(Generation { receipt, answer: Answer::Whole(completion) });
+            }
+            tracing::info!("LLM Cache MISS: {key}");
+            self.counts.misses.fetch_add(1, Ordering::Relaxed);
+            CacheResult::Miss
+        } else {
+            CacheResult::Bypass
+        };
+        let lookup = begun.elapsed();
+        let Generation { receipt, answer } = inner.oneshot(Question { fingerprint, key, request }).await?;
+        // Another request may have brought the answer between the two look-ups.
+        let cache = if receipt.is_hit() { receipt.cache } else { cache };
+        Ok(Generation { receipt: Receipt { cache, lookup, ..receipt }, answer })
+    }
+
+    async fn stored(
+        &self,
+        key: &str,
+        target: &Target,
+        begun: Instant,
+    ) -> Option<(Arc<crate::generate::Completion>, CacheResult)> {
+        let found = self.cache.get(key, begun + self.config.store_timeout).await;
+        let bytes = found.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the cache could not be read");
+            None
+        })?;
+        let entry = entry::decode(&bytes, target)?;
+        let (age, ttl) = entry.freshness(self.clock.epoch_ms())?;
+        Some((entry.completion, CacheResult::Hit { age, ttl }))
+    }
+}

@@ -1,0 +1,11 @@
+//! The response cache: what was answered once is not paid for twice, and what is being answered is asked for once.
+
+mod lookup;
+
+mod flight;
+
+mod entry;
+mod fanout;
+
+pub use flight::{FlightLayer, Flights};
+pub use lookup::{CacheCounts, LookupLayer};

@@ -1,0 +1,9 @@
+//! What stands between a handler and the dispatch, and what stands before a handler.
+//!
+//! A layer that needs only the head of a request wraps HTTP; one that needs the meaning wraps the typed request.
+
+pub mod load_shed;
+pub mod rate_limit;
+
+pub mod cache;
+pub mod meter;

@@ -1,0 +1,93 @@
+//! llm-gateway: what a small team puts in front of its LLM providers.
+//!
+//! # The path of a request
+//!
+//! ```text
+//!  client
+//!    │ HTTP
+//!    ▼
+//!  serve         accept, time limits, drain                                     serve.rs
+//!    ▼
+//!  edge          id ▸ span ▸ errors as JSON ▸ CORS ▸ catch panic                app.rs, http/edge.rs
+//!    ▼
+//!  load shed     is there room?                                                 layers/load_shed.rs
+//!    ▼
+//!  rate limit    admit, or 429 with the body still unread                       layers/rate_limit.rs
+//!    ▼
+//!  handler       body, JSON ▸ GenerateRequest                                   http/generate.rs
+//!    ▼ ── typed from here: GenerateRequest ▸ Generation ──
+//!  lookup        stored and fresh? that is the answer                           layers/cache/lookup.rs
+//!    ▼
+//!  flight        the same request under way? follow it; else begin it,
+//!                and keep what it brings                                        layers/cache/flight.rs
+//!    ▼
+//!  meter         what was spent                                                 layers/meter.rs
+//!    ▼
+//!  dispatch      one call, within the time there is                             dispatch.rs
+//!    ▼
+//!  provider      dialect ▸ one HTTP exchange ▸ pieces of the answer             providers/
+//!    │
+//!    └── events return the same way; the handler writes SSE, or collects them into JSON
+//! ```
+//!
+//! [`app`] lists both stacks in order and says why each layer stands where it does.
+//!
+//! An answer is *decided* before it is *finished*: [`generate::Generation`] comes as soon as it is known where the answer
+//! will come from, so whatever can be refused beforehand has a status of its own. Every answer is a stream of
+//! [`generate::Event`]s; JSON is a collected stream, and a stored answer is a finished one.
+//!
+//! # Who may know whom
+//!
+//! From the bottom to the top. The test `it::map` holds this table against the imports.
+//!
+//! | level | module | may import from this crate |
+//! |---|---|---|
+//! | 0 | `config` | nothing |
+//! | 0 | `clock` | nothing |
+//! | 0 | `generate` | nothing |
+//! | 1 | `stores` | nothing |
+//! | 1 | `catalogue` | `generate` |
+//! | 1 | `providers` | `generate`, `config` |
+//! | 2 | `error` | `generate`, `stores` |
+//! | 2 | `caller` | `config` |
+//! | 2 | `ledger` | `catalogue`, `clock`, `config`, `generate` |
+//! | 3 | `dispatch` | `config`, `generate`, `providers` |
+//! | 3 | `layers` | `caller`, `catalogue`, `clock`, `config`, `error`, `generate`, `ledger`, `stores` |
+//! | 4 | `http` | `catalogue`, `clock`, `config`, `error`, `generate`, `layers`, `ledger` |
+//! | 5 | `app` | `caller`, `catalogue`, `clock`, `config`, `dispatch`, `error`, `generate`, `http`, `layers`, `ledger`, `providers`, `stores` |
+//! | 6 | `serve` | `app`, `http` |
+//!
+//! Layers never know one another, nor dispatch, nor providers.
+//!
+//! # What always holds
+//!
+//! - Only [`app`] names concrete backends.
+//! - [`generate`] knows no HTTP, no vendor and no store; [`stores`] know keys, bytes and time only.
+//! - A stream ends in one finish or one error. Only a provider's own end makes a [`generate::Completion`], and only a
+//!   completion can be stored.
+//! - After the first text there is no second attempt.
+//! - Only [`config`] reads the environment.
+//! - What lasts as long as a reply (a permit, the line in the log) lives in its body.
+//! - Every task has an owner that ends it: [`app::App::tasks`].
+//! - Everything held is bounded: the cache by bytes, the limiter by clients, an answer by its length, a body by its own.
+//! - No secret is printable; prompts reach no log.
+//! - `/health` waits on nothing.
+
+pub mod app;
+pub mod serve;
+
+pub mod http;
+pub mod layers;
+
+pub mod dispatch;
+pub mod providers;
+
+pub mod caller;
+pub mod catalogue;
+pub mod error;
+pub mod ledger;
+pub mod stores;
+
+pub mod clock;
+pub mod config;
+pub mod generate;

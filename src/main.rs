@@ -1,0 +1,138 @@
+//! Configuration or exit 78, logging, serve until told to stop.
+
+use std::{future::Future, io::Write as _, net::SocketAddr, process::ExitCode};
+
+use llm_gateway::{
+    app::App,
+    config::{Config, LogConfig, LogFormat, Problem, Sources},
+    serve::{Patience, serve},
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tracing_appender::non_blocking::WorkerGuard;
+use tracing_subscriber::EnvFilter;
+
+/// `EX_CONFIG` of `sysexits.h`.
+const EXIT_CONFIG: u8 = 78;
+
+fn main() -> ExitCode {
+    let config = match Config::read(Sources::environment()) {
+        Ok(config) => config,
+        Err(problems) => return misconfigured(&problems),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&format!("The runtime cannot start: {error}")),
+    };
+    match std::env::args().nth(1).as_deref() {
+        None => runtime.block_on(run(config)),
+        Some("health") => runtime.block_on(health(&config)),
+        Some("--version") => said(concat!("llm-gateway ", env!("CARGO_PKG_VERSION"))),
+        Some(_) => {
+            failed("usage: llm-gateway [health | --version]; settings are environment variables, see .env.example")
+        }
+    }
+}
+
+async fn run(config: Config) -> ExitCode {
+    let _flushed_on_drop = log(&config.log);
+    std::panic::set_hook(Box::new(|panic| {
+        // Where, and not what: a panic's text may hold anything.
+        let location = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(location, "panic");
+    }));
+    let address = SocketAddr::from((config.server.host, config.server.port));
+    let listener = match TcpListener::bind(address).await {
+        Ok(listener) => listener,
+        Err(error) => return failed(&format!("HOST and PORT: cannot listen on {address}: {error}")),
+    };
+    let patience = Patience { stalled: config.bounds.idle, grace: config.server.shutdown_grace };
+    let providers: Vec<_> = config.providers.chat.iter().map(|chat| chat.name.clone()).collect();
+    let demo = config.providers.demo;
+    let stop = match stop_signal() {
+        Ok(stop) => stop,
+        Err(error) => return failed(&format!("Signals cannot be received: {error}")),
+    };
+    let app = match App::new(config) {
+        Ok(app) => app,
+        Err(error) => {
+            complain(&error.to_string());
+            return ExitCode::from(EXIT_CONFIG);
+        }
+    };
+    if demo {
+        tracing::warn!("the demo provider is on: its answers are made up, and marked with `metadata.mock`");
+    }
+    if providers.is_empty() && !demo {
+        tracing::warn!("no provider is configured: every generation will be refused");
+    }
+    let address = listener.local_addr().unwrap_or(address);
+    tracing::info!(%address, ?providers, version = env!("CARGO_PKG_VERSION"), "listening");
+    serve(listener, app, patience, stop).await;
+    tracing::info!("stopped");
+    ExitCode::SUCCESS
+}
+
+fn log(config: &LogConfig) -> WorkerGuard {
+    let (writer, guard) = tracing_appender::non_blocking(std::io::stdout());
+    let filter = EnvFilter::builder().parse_lossy(&config.filter);
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false);
+    match config.format {
+        LogFormat::Json => subscriber.json().flatten_event(true).with_current_span(true).with_span_list(false).init(),
+        LogFormat::Pretty => subscriber.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stdout())).init(),
+    }
+    guard
+}
+
+/// Resolves at the first SIGTERM or SIGINT.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Asks the service of this machine whether it serves, for `HEALTHCHECK`.
+async fn health(config: &Config) -> ExitCode {
+    let host = match config.server.host {
+        host if host.is_unspecified() => "127.0.0.1".to_owned(),
+        host if host.is_ipv6() => format!("[{host}]"),
+        host => host.to_string(),
+    };
+    let url = format!("http://{host}:{}/health", config.server.port);
+    let Ok(client) = llm_gateway::providers::client(None) else { return failed("the client cannot be built") };
+    match client.get(&url).timeout(std::time::Duration::from_secs(3)).send().await {
+        Ok(response) if response.status().is_success() => said("ok"),
+        Ok(response) => failed(&format!("{url} answers {}", response.status())),
+        Err(error) => failed(&format!("{url} does not answer: {}", error.without_url())),
+    }
+}
+
+fn misconfigured(problems: &[Problem]) -> ExitCode {
+    for problem in problems {
+        complain(&problem.to_string());
+    }
+    ExitCode::from(EXIT_CONFIG)
+}
+
+fn failed(problem: &str) -> ExitCode {
+    complain(problem);
+    ExitCode::FAILURE
+}
+
+fn said(line: &str) -> ExitCode {
+    match writeln!(std::io::stdout(), "{line}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn complain(line: &str) {
+    // If nobody can be told, the exit status still does.
+    drop(writeln!(std::io::stderr(), "{line}"));
+}

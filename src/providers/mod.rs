@@ -1,0 +1,125 @@
+//! Who answers: one trait, one HTTP exchange, one file for each wire format.
+
+mod demo;
+mod frames;
+mod openai_chat;
+mod upstream;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+
+use crate::{
+    config::{ChatConfig, ProvidersConfig},
+    generate::{ErrorKind, Finish, GenerateRequest, ProviderId, ToolCall},
+};
+
+pub use demo::{DEMO_SCRIPTS, Demo};
+pub use openai_chat::OpenAiChat;
+pub use upstream::{BadRoots, Decoder, Dialect, Upstream, WireRequest, client, deltas};
+
+/// Someone who answers.
+#[async_trait]
+pub trait Provider: Send + Sync {
+    /// Asks once. Waits until the answer has begun; what is dropped is cancelled at once.
+    ///
+    /// # Errors
+    /// [`ProviderError`], here or in the stream, which ends with it.
+    async fn open(&self, request: &GenerateRequest) -> Result<DeltaStream, ProviderError>;
+
+    /// Whether the answers are made up.
+    fn is_mock(&self) -> bool;
+}
+
+/// A piece of what a provider says. A stream of them is good only when it ends with [`Delta::Finish`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delta {
+    /// Text, not empty: valid UTF-8, cut between characters.
+    Text(Bytes),
+    /// A whole call of a tool.
+    ToolCall(ToolCall),
+    /// The provider said that it was done.
+    Finish(Finish),
+}
+
+/// What a provider says, piece by piece.
+pub type DeltaStream = BoxStream<'static, Result<Delta, ProviderError>>;
+
+/// A provider that gave no answer, or only part of one. Holds none of the vendor's words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{kind:?}")]
+pub struct ProviderError {
+    /// What happened, for the client.
+    pub kind: ErrorKind,
+    /// What the provider itself said, where the answer broke off for that.
+    pub cause: Option<ErrorKind>,
+    /// How long it asks us to wait.
+    pub retry_after: Option<Duration>,
+    /// The field that it refused.
+    pub param: Option<Arc<str>>,
+    /// Whether the answer had begun, so that another attempt might be paid twice.
+    pub began: bool,
+}
+
+impl From<ErrorKind> for ProviderError {
+    fn from(kind: ErrorKind) -> Self {
+        Self { kind, cause: None, retry_after: None, param: None, began: false }
+    }
+}
+
+impl ProviderError {
+    /// The same error, of an answer that had begun.
+    ///
+    /// Once there was text, all that a client can know is that it broke off.
+    #[must_use]
+    pub fn after(mut self, had_text: bool) -> Self {
+        self.began = true;
+        if had_text && self.kind != ErrorKind::StreamInterrupted {
+            self.cause = Some(self.kind);
+            self.kind = ErrorKind::StreamInterrupted;
+        }
+        self
+    }
+
+    /// Whether the same request may succeed in a moment.
+    pub fn is_retryable(&self) -> bool {
+        self.kind.is_transient() && !self.began
+    }
+}
+
+/// Everyone who can be asked, by name.
+#[derive(Clone, Default)]
+pub struct Providers(HashMap<ProviderId, Arc<dyn Provider>>);
+
+impl Providers {
+    /// The providers of the configuration.
+    ///
+    /// # Errors
+    /// [`BadRoots`] when `EXTRA_CA_FILE` is no list of certificates.
+    pub fn new(config: ProvidersConfig) -> Result<Self, BadRoots> {
+        let client = client(config.extra_ca_pem.as_deref())?;
+        let mut providers = Self::default();
+        if config.demo {
+            providers.add(ProviderId::from(crate::generate::DEMO), Arc::new(Demo::new()));
+        }
+        for chat in config.chat {
+            let ChatConfig { name, base_url, api_key, models: _, is_vendor } = chat;
+            let dialect = OpenAiChat::new(is_vendor);
+            let upstream = Upstream::new(dialect, client.clone(), &base_url, api_key);
+            providers.add(name.as_str().into(), Arc::new(upstream));
+        }
+        Ok(providers)
+    }
+
+    /// Adds a provider, in place of one of the same name.
+    pub fn add(&mut self, id: ProviderId, provider: Arc<dyn Provider>) {
+        self.0.insert(id, provider);
+    }
+
+    /// The provider of this name.
+    pub fn get(&self, id: &ProviderId) -> Option<&Arc<dyn Provider>> {
+        self.0.get(id)
+    }
+}

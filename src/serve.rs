@@ -1,0 +1,152 @@
+//! Accepts connections, answers on them, and stops without losing an answer that can still be finished.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{body::Body, extract::ConnectInfo, response::Response};
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::{sleep, timeout},
+};
+use tokio_io_timeout::TimeoutStream;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+use crate::{
+    app::{App, HttpService},
+    http::unread::Unread,
+};
+
+/// How long a new connection may take until its first request's head has come.
+const FIRST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may stay idle between requests: longer than the proxies in front keep theirs.
+const IDLE_TIMEOUT: Duration = Duration::from_mins(2);
+/// How long the ends of streams may take to reach their clients once they had to end.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// How connections are treated.
+#[derive(Clone, Copy)]
+pub struct Patience {
+    /// How long a client may take nothing of a reply before it is dropped.
+    pub stalled: Duration,
+    /// How long answers in flight may take once the service is told to stop.
+    pub grace: Duration,
+}
+
+/// Serves `app` on `listener` until `stop` resolves; then nothing new is accepted, what is in flight may finish within
+/// the grace, and the rest is ended.
+pub async fn serve(listener: TcpListener, app: App, patience: Patience, stop: impl Future<Output = ()>) {
+    let App { service, stopping, tasks, flights: _ } = app;
+    let graceful = GracefulShutdown::new();
+    let connections = TaskTracker::new();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let (stream, peer) = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    accept_failed(&error).await;
+                    continue;
+                }
+            },
+            () = &mut stop => break,
+        };
+        let connection = connection(stream, peer, service.clone(), tasks.clone(), patience.stalled, &graceful);
+        connections.spawn(connection);
+    }
+    drop(listener);
+    tracing::info!(connections = connections.len(), grace = ?patience.grace, "stopping");
+    connections.close();
+    tasks.close();
+    let finished = async {
+        // Closes idle connections at once and the others after their reply.
+        tokio::join!(graceful.shutdown(), connections.wait(), tasks.wait());
+    };
+    let mut finished = std::pin::pin!(finished);
+    if timeout(patience.grace, &mut finished).await.is_err() {
+        tracing::warn!(connections = connections.len(), "the grace is over: answers in flight are ended");
+        stopping.cancel();
+        if timeout(LAST_WORDS, &mut finished).await.is_err() {
+            tracing::warn!(connections = connections.len(), "connections are cut");
+        }
+    }
+}
+
+async fn accept_failed(error: &io::Error) {
+    // A client that left before it was accepted is no failure of ours.
+    if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+        return;
+    }
+    // Most likely out of file descriptors: some will be free in a moment.
+    tracing::error!(%error, "a connection could not be accepted");
+    sleep(Duration::from_millis(100)).await;
+}
+
+fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    service: HttpService,
+    tasks: TaskTracker,
+    stalled: Duration,
+    graceful: &GracefulShutdown,
+) -> impl Future<Output = ()> + use<> {
+    // Small replies and events must not wait for an acknowledgement.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY could not be set");
+    }
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(stalled));
+
+    let has_asked = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&has_asked);
+    let answer = service_fn(move |request: Request<Incoming>| {
+        asked.store(true, Ordering::Relaxed);
+        respond(service.clone(), request, peer, tasks.clone())
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE_TIMEOUT)
+        .serve_connection(TokioIo::new(Box::pin(stream)), answer);
+    let connection = graceful.watch(connection);
+    async move {
+        let mut connection = std::pin::pin!(connection);
+        let result = tokio::select! {
+            result = &mut connection => result,
+            () = sleep(FIRST_HEAD_TIMEOUT) => {
+                if !has_asked.load(Ordering::Relaxed) {
+                    return;
+                }
+                connection.await
+            }
+        };
+        if let Err(error) = result {
+            // Clients leave as they like.
+            tracing::debug!(%error, "connection ended");
+        }
+    }
+}
+
+async fn respond(
+    service: HttpService,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    tasks: TaskTracker,
+) -> Result<Response, Infallible> {
+    let mut request = request.map(|body| Body::new(Unread::new(body, tasks)));
+    request.extensions_mut().insert(ConnectInfo(peer));
+    service.oneshot(request).await
+}

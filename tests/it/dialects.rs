@@ -1,0 +1,287 @@
+//! Every recorded body of a chat endpoint, decoded as its manifest says: whole, in any pieces, cut anywhere.
+
+use std::{collections::BTreeMap, convert::Infallible};
+
+use axum::http::HeaderMap;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use llm_gateway::{
+    generate::{Delivery, ErrorKind, FinishReason, GenerateRequest, Message, Part, Sampling, Target, ToolCall, Tools},
+    providers::{Delta, Dialect as _, OpenAiChat, Provider as _, ProviderError, Upstream, client, deltas},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::support::{Gateway, Vendor, post};
+
+#[derive(Deserialize)]
+struct Manifest {
+    fixtures: Vec<Fixture>,
+}
+
+#[derive(Deserialize)]
+struct Fixture {
+    wire: String,
+    name: String,
+    file: String,
+    mode: String,
+    status: u16,
+    headers: BTreeMap<String, String>,
+    expect: Expect,
+}
+
+#[derive(Deserialize)]
+struct Expect {
+    outcome: String,
+    text: Option<String>,
+    partial_text: Option<String>,
+    finish_reason: Option<String>,
+    refusal: Option<String>,
+    usage: Option<Value>,
+    tool_calls: Option<Value>,
+    error_kind: Option<String>,
+    upstream_kind: Option<String>,
+    retryable: Option<bool>,
+    retry_after_ms: Option<u64>,
+}
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/providers/");
+
+fn fixtures() -> Vec<Fixture> {
+    let manifest = std::fs::read_to_string(format!("{FOLDER}manifest.json")).unwrap();
+    let manifest: Manifest = serde_json::from_str(&manifest).unwrap();
+    let chat = |fixture: &Fixture| ["openai", "xai", "ollama"].contains(&fixture.wire.as_str());
+    let fixtures: Vec<_> = manifest.fixtures.into_iter().filter(chat).collect();
+    assert!(fixtures.len() > 50);
+    fixtures
+}
+
+impl Fixture {
+    fn body(&self) -> Bytes {
+        std::fs::read(format!("{FOLDER}{}", self.file)).unwrap().into()
+    }
+
+    fn headers(&self) -> HeaderMap {
+        self.headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect::<HeaderMap>()
+    }
+
+    fn dialect(&self) -> OpenAiChat {
+        OpenAiChat::new(self.wire != "ollama")
+    }
+}
+
+fn request(delivery: Delivery) -> GenerateRequest {
+    GenerateRequest {
+        target: Target { provider: "openai".into(), model: "gpt-4o".into() },
+        messages: vec![Message::User(vec![Part::Text("Hi".into())])],
+        sampling: Sampling::default(),
+        tools: Tools::default(),
+        delivery,
+        allow_failover: true,
+    }
+}
+
+/// What came, pieces of text joined.
+#[derive(Debug, Default, PartialEq)]
+struct Came {
+    text: String,
+    tool_calls: Vec<ToolCall>,
+    end: Option<Result<llm_gateway::generate::Finish, ProviderError>>,
+}
+
+impl Came {
+    fn of(deltas: impl IntoIterator<Item = Result<Delta, ProviderError>>) -> Self {
+        let mut came = Self::default();
+        for delta in deltas {
+            assert!(came.end.is_none(), "nothing comes after the end");
+            match delta {
+                Ok(Delta::Text(text)) => came.text.push_str(std::str::from_utf8(&text).unwrap()),
+                Ok(Delta::ToolCall(call)) => came.tool_calls.push(call),
+                Ok(Delta::Finish(finish)) => came.end = Some(Ok(finish)),
+                Err(error) => came.end = Some(Err(error)),
+            }
+        }
+        came
+    }
+}
+
+async fn decode(fixture: &Fixture, pieces: Vec<Bytes>) -> Came {
+    let bytes = stream::iter(pieces.into_iter().map(Ok::<_, Infallible>));
+    Came::of(deltas(fixture.dialect().decoder(), bytes).collect::<Vec<_>>().await)
+}
+
+fn kind(kind: ErrorKind) -> String {
+    let words = format!("{kind:?}");
+    let snake = words.chars().flat_map(|c| (c.is_uppercase().then_some('_')).into_iter().chain(c.to_lowercase()));
+    snake.skip(1).collect()
+}
+
+fn assert_expected(fixture: &Fixture, came: &Came) {
+    let (expect, name) = (&fixture.expect, format!("{}/{}", fixture.wire, fixture.name));
+    match came.end.as_ref().unwrap_or_else(|| panic!("{name}: neither finish nor error")) {
+        Ok(finish) => {
+            assert_eq!(expect.outcome, "ok", "{name}: {finish:?}");
+            assert_eq!(Some(&came.text), expect.text.as_ref(), "{name}");
+            let reason = match finish.reason {
+                FinishReason::Stop => "stop",
+                FinishReason::Length => "length",
+                FinishReason::ToolCalls => "tool_calls",
+                FinishReason::ContentFilter => "content_filter",
+                FinishReason::Other => "other",
+            };
+            assert_eq!(Some(reason), expect.finish_reason.as_deref(), "{name}");
+            assert_eq!(finish.refusal, expect.refusal, "{name}");
+            let usage = finish.usage.unwrap();
+            let usage = json!({
+                "input_tokens": usage.input_tokens,
+                "output_tokens": usage.output_tokens,
+                "cache_read_tokens": usage.cached_input_tokens,
+                "cache_write_tokens": usage.cache_write_tokens,
+                "reasoning_tokens": usage.reasoning_tokens,
+            });
+            assert_eq!(Some(&usage), expect.usage.as_ref(), "{name}");
+            let calls = came.tool_calls.iter().map(|call| {
+                let arguments: Value = serde_json::from_str(&call.arguments).unwrap();
+                json!({"id": call.id, "name": call.name, "arguments": arguments})
+            });
+            assert_eq!(Value::Array(calls.collect()), expect.tool_calls.clone().unwrap_or(json!([])), "{name}");
+        }
+        Err(error) => {
+            assert_eq!(expect.outcome, "error", "{name}: {error:?}");
+            assert_eq!(Some(kind(error.kind)), expect.error_kind, "{name}");
+            assert_eq!(Some(error.is_retryable()), expect.retryable, "{name}");
+            assert_eq!(error.retry_after.map(|wait| wait.as_millis() as u64), expect.retry_after_ms, "{name}");
+            assert_eq!(Some(&came.text), expect.partial_text.as_ref().or(Some(&String::new())), "{name}");
+            assert_eq!(error.cause.map(kind), expect.upstream_kind, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_body_means_what_its_manifest_says() {
+    for fixture in fixtures() {
+        for piece in [usize::MAX, 7, 1] {
+            let vendor = Vendor::serving(fixture.status, fixture.headers(), fixture.body(), piece).await;
+            let upstream = Upstream::new(fixture.dialect(), client(None).unwrap(), &vendor.base_url, None);
+            let delivery = if fixture.mode == "stream" { Delivery::Stream } else { Delivery::Whole };
+            let came = match upstream.open(&request(delivery)).await {
+                Ok(deltas) => Came::of(deltas.collect::<Vec<_>>().await),
+                Err(error) => Came::of([Err(error)]),
+            };
+            assert_expected(&fixture, &came);
+            assert_eq!(vendor.calls(), 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_says_the_same_in_any_two_pieces() {
+    for fixture in fixtures().into_iter().filter(|fixture| fixture.mode == "stream") {
+        let body = fixture.body();
+        let whole = decode(&fixture, vec![body.clone()]).await;
+        let bytewise = decode(&fixture, body.chunks(1).map(Bytes::copy_from_slice).collect()).await;
+        assert_eq!(bytewise, whole, "{} byte by byte", fixture.name);
+        for at in 0..body.len() {
+            let came = decode(&fixture, vec![body.slice(..at), body.slice(at..)]).await;
+            assert_eq!(came, whole, "{} split at {at}", fixture.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_cut_anywhere_says_the_same_or_is_an_error() {
+    for fixture in fixtures().into_iter().filter(|fixture| fixture.mode == "stream" && fixture.wire != "ollama") {
+        let body = fixture.body();
+        let whole = decode(&fixture, vec![body.clone()]).await;
+        for at in 0..body.len() {
+            let came = decode(&fixture, vec![body.slice(..at)]).await;
+            match came.end {
+                Some(Err(_)) => assert!(whole.text.starts_with(&came.text), "{} cut at {at}", fixture.name),
+                _ => assert_eq!(came, whole, "{} cut at {at}", fixture.name),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_whole_body_cut_anywhere_is_an_error() {
+    for fixture in fixtures().into_iter().filter(|fixture| fixture.mode == "json") {
+        let body = fixture.body();
+        let end = body.iter().rposition(|byte| *byte == b'}').unwrap();
+        for at in 0..end {
+            assert!(fixture.dialect().whole(&body.slice(..at)).is_err(), "{} cut at {at}", fixture.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_a_bad_answer_is_kept() {
+    for fixture in fixtures().into_iter().filter(|fixture| fixture.wire != "ollama") {
+        let vendor = Vendor::serving(fixture.status, fixture.headers(), fixture.body(), usize::MAX).await;
+        let settings = [("OPENAI_API_KEY", "sk-test"), ("OPENAI_BASE_URL", vendor.base_url.as_str())];
+        let gateway = Gateway::configured(settings);
+        let body = json!({"prompt": "x", "model": "openai:gpt-4o", "streaming": fixture.mode == "stream"});
+        let mut first = gateway.send(post("/llm/generate", &body)).await;
+        first.body.make_ascii_lowercase();
+        assert!(!first.body.contains("fixture.invalid") && !first.body.contains("sk-"), "{}", first.body);
+        let second = gateway.send(post("/llm/generate", &body)).await;
+        let is_good = fixture.expect.outcome == "ok"
+            && fixture.expect.finish_reason.as_deref() == Some("stop")
+            && fixture.expect.text.as_deref() != Some("");
+        assert_eq!(second.body.contains("\"cached\":true"), is_good, "{}/{}", fixture.wire, fixture.name);
+        assert_eq!(vendor.calls(), if is_good { 1 } else { 2 }, "{}/{}", fixture.wire, fixture.name);
+    }
+}
+
+#[test]
+fn a_request_says_everything_in_the_vendors_words() {
+    use llm_gateway::generate::{Tool, ToolChoice};
+    let request = GenerateRequest {
+        messages: vec![
+            Message::System("Be brief.".into()),
+            Message::User(vec![Part::Text("What?".into()), Part::Image { url: "data:image/png;base64,AA".into() }]),
+            Message::Assistant {
+                text: String::new(),
+                tool_calls: vec![ToolCall { id: "c1".into(), name: "f".into(), arguments: "{}".into() }],
+            },
+            Message::Tool { call_id: "c1".into(), content: "21C".into() },
+        ],
+        sampling: Sampling { temperature: Some(0.5), max_tokens: Some(9) },
+        tools: Tools {
+            definitions: vec![Tool {
+                name: "f".into(),
+                description: Some("d".into()),
+                parameters: json!({"type": "object"}),
+            }],
+            choice: ToolChoice::Named("f".into()),
+            parallel: Some(false),
+        },
+        ..request(Delivery::Stream)
+    };
+    let body = |is_vendor| serde_json::from_slice::<Value>(&OpenAiChat::new(is_vendor).request(&request).body).unwrap();
+    let mut expected = json!({
+        "model": "gpt-4o",
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": [
+                {"type": "text", "text": "What?"},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}},
+            ]},
+            {"role": "assistant", "content": null, "tool_calls": [
+                {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+            ]},
+            {"role": "tool", "tool_call_id": "c1", "content": "21C"},
+        ],
+        "temperature": 0.5,
+        "max_completion_tokens": 9,
+        "tools": [{"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object"}}}],
+        "tool_choice": {"type": "function", "function": {"name": "f"}},
+        "parallel_tool_calls": false,
+        "stream": true,
+        "stream_options": {"include_usage": true},
+    });
+    assert_eq!(body(true), expected);
+    let limit = expected.as_object_mut().unwrap().remove("max_completion_tokens").unwrap();
+    expected["max_tokens"] = limit;
+    assert_eq!(body(false), expected);
+}

@@ -1,0 +1,45 @@
+//! Files that must agree with the code.
+
+use std::fs;
+
+fn read(path: &str) -> String {
+    fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+/// The names of settings that the configuration reads, as they stand in its source.
+fn settings() -> Vec<String> {
+    let source = read("src/config/mod.rs");
+    let names = source.split('"').skip(1).step_by(2);
+    let is_name = |name: &&str| name.len() > 3 && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+    names.filter(is_name).filter(|name| !name.starts_with('_') && !name.ends_with('_')).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_setting_is_explained() {
+    let example = read(".env.example");
+    let settings = settings();
+    assert!(settings.len() > 30, "{settings:?}");
+    for name in settings.iter().filter(|name| !["BASE_URL", "API_KEY", "MODELS"].contains(&name.as_str())) {
+        assert!(example.contains(&format!("{name}=")), "{name} is not in .env.example");
+    }
+}
+
+#[test]
+fn nothing_is_explained_that_is_not_read() {
+    let settings = settings();
+    for line in read(".env.example").lines() {
+        let Some((name, _)) = line.trim_start_matches(['#', ' ']).split_once('=') else { continue };
+        let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+        let is_known = settings.iter().any(|setting| setting == name) || name.starts_with("COMPATIBLE_");
+        assert!(!is_name || is_known, "{name} is in .env.example, and nothing reads it");
+    }
+}
+
+#[test]
+fn ci_runs_the_command_that_the_readme_names() {
+    let readme = read("README.md");
+    let mut blocks = readme.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap().trim());
+    let (run, test) = (blocks.next().unwrap(), blocks.next().unwrap());
+    assert_eq!((run.lines().count(), test.lines().count()), (1, 1));
+    assert!(read(".ci/run").contains(test), "`{test}` is not in .ci/run");
+}

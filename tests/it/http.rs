@@ -1,0 +1,168 @@
+//! Routes, errors, origins, ids: what every client of HTTP meets.
+
+use axum::{
+    body::Body,
+    http::{Method, Request},
+};
+use serde_json::json;
+
+use crate::support::{Gateway, Scripted, post};
+
+#[tokio::test(start_paused = true)]
+async fn health_is_ok_exactly() {
+    let gateway = Gateway::start();
+    let reply = gateway.get("/health").await;
+    assert_eq!(reply.expect(200).body, r#"{"status":"ok"}"#);
+    let head = Request::builder().method(Method::HEAD).uri("/health").body(Body::empty()).unwrap();
+    assert_eq!(gateway.send(head).await.expect(200).body, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_error_is_json_with_the_requests_id() {
+    let gateway = Gateway::with([("BODY_LIMIT_KB", "1")], Scripted::hello());
+    let request = |method: Method, path: &str, content_type: &str, body: &str| {
+        let request = Request::builder().method(method).uri(path).header("content-type", content_type);
+        request.body(Body::from(body.to_owned())).unwrap()
+    };
+    let large = format!("{{\"prompt\":\"{}\"}}", "x".repeat(2_000));
+    let encoded = {
+        let mut request = request(Method::POST, "/llm/generate", "application/json", "{}");
+        request.headers_mut().insert("content-encoding", "zstd".parse().unwrap());
+        request
+    };
+    for (name, request, status) in [
+        ("unknown path", request(Method::GET, "/nope", "", ""), 404),
+        ("wrong method", request(Method::PUT, "/llm/generate", "", ""), 405),
+        ("too large", request(Method::POST, "/llm/generate", "application/json", &large), 413),
+        ("not JSON by its type", request(Method::POST, "/llm/generate", "text/plain", "{}"), 415),
+        ("unknown encoding", encoded, 415),
+        ("malformed", request(Method::POST, "/llm/generate", "application/json", "{"), 400),
+    ] {
+        let reply = gateway.send(request).await;
+        let body = reply.expect(status).json();
+        assert!(body["error"].is_string(), "{name}");
+        assert_eq!(reply.header("content-type"), "application/json", "{name}");
+        assert_eq!(body["requestId"], reply.header("x-request-id"), "{name}");
+        assert_eq!(reply.header("x-request-id").len(), 36, "{name}");
+        if status == 405 {
+            assert_eq!(reply.header("allow"), "POST");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_compressed_body_is_read_and_its_limit_is_that_of_what_it_holds() {
+    let gateway = Gateway::with([("BODY_LIMIT_KB", "1")], Scripted::hello());
+    let ask = async |body: String| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        std::io::Write::write_all(&mut encoder, body.as_bytes()).unwrap();
+        let request = Request::post("/llm/generate")
+            .header("content-type", "application/json")
+            .header("content-encoding", "gzip")
+            .body(Body::from(encoder.finish().unwrap()))
+            .unwrap();
+        gateway.send(request).await
+    };
+    ask(json!({"prompt": "x", "model": "gpt-4o"}).to_string()).await.expect(200);
+    ask(json!({"prompt": "x".repeat(100_000), "model": "gpt-4o"}).to_string()).await.expect(413);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_of_an_allowed_origin_may_read_answers_and_refusals() {
+    let settings = [("FRONTEND_URL", "https://app.example.com/, http://localhost:3000"), ("RATE_LIMIT_MAX", "1")];
+    let gateway = Gateway::with(settings, Scripted::hello());
+    let from = |origin: &str| {
+        let mut request = post("/llm/generate", &json!({"prompt": "x", "model": "gpt-4o"}));
+        request.headers_mut().insert("origin", origin.parse().unwrap());
+        request
+    };
+    for status in [200, 429] {
+        let reply = gateway.send(from("https://app.example.com")).await;
+        assert_eq!(reply.expect(status).header("access-control-allow-origin"), "https://app.example.com");
+        let exposed = reply.header("access-control-expose-headers");
+        for header in ["x-ratelimit-remaining", "retry-after", "cache-status", "x-request-id", "age", "ratelimit"] {
+            assert!(exposed.contains(header), "{header} in {exposed}");
+        }
+        assert!(reply.header("vary").contains("origin"));
+    }
+    for origin in ["https://evil.example.com", "https://app.example.com.evil.com", "null", "http://app.example.com"] {
+        assert_eq!(gateway.send(from(origin)).await.header("access-control-allow-origin"), "", "{origin}");
+    }
+    let preflight = Request::builder()
+        .method(Method::OPTIONS)
+        .uri("/llm/generate")
+        .header("origin", "http://localhost:3000")
+        .header("access-control-request-method", "POST")
+        .header("access-control-request-headers", "content-type,x-session-id")
+        .body(Body::empty())
+        .unwrap();
+    let reply = gateway.send(preflight).await;
+    assert!(reply.status.is_success() && reply.body.is_empty());
+    assert_eq!(reply.header("access-control-allow-headers"), "content-type,x-session-id");
+    assert!(reply.header("access-control-allow-methods").contains("PATCH"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sane_id_comes_back_and_another_does_not() {
+    let gateway = Gateway::start();
+    let ask = async |id: &str| {
+        let mut request = Request::get("/health").body(Body::empty()).unwrap();
+        request.headers_mut().insert("x-request-id", id.parse().unwrap());
+        gateway.send(request).await.header("x-request-id").to_owned()
+    };
+    assert_eq!(ask("req-1-abc").await, "req-1-abc");
+    assert_eq!(ask(&"x".repeat(3_000)).await.len(), 36);
+}
+
+#[tokio::test(start_paused = true)]
+async fn paths_do_not_mind_a_trailing_slash_or_case() {
+    let gateway = Gateway::start();
+    for path in ["/health/", "/llm/models/", "/LLM/Cache/stats", "/llm/providers?x=1"] {
+        gateway.get(path).await.expect(200);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_the_room_there_is_is_turned_away_but_health_is_not() {
+    use std::time::Duration;
+    let gateway = Gateway::with([("MAX_IN_FLIGHT", "1")], Scripted::slow(Duration::from_secs(1)));
+    let mut stream = gateway.stream("x").await;
+    stream.until("executing").await;
+    let reply = gateway.generate("y").await;
+    assert_eq!(reply.expect(503).header("retry-after"), "1");
+    assert_eq!(reply.header("x-ratelimit-limit"), "", "what is shed is not counted");
+    gateway.get("/health").await.expect(200);
+    stream.finish().await;
+    gateway.generate("y").await.expect(200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_have_the_originals_form() {
+    let gateway = Gateway::start();
+    let models = gateway.get("/llm/models").await.expect(200).json();
+    let names: Vec<_> = models["providers"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["OpenAI", "Anthropic", "Google AI", "Ollama (Local)", "xAI"]);
+    let model = &models["providers"][0]["models"]["gpt-4o"];
+    assert_eq!(model["name"], "GPT-4o");
+    assert_eq!(model["inputCostPer1k"], 0.0025);
+    for field in ["contextWindow", "maxTokens", "outputCostPer1k", "capabilities", "strengths", "routing", "limits"] {
+        assert!(!model[field].is_null(), "{field}");
+    }
+    assert_eq!(models["routingModes"]["cost-aware"]["selection"], "cost-optimization");
+    assert_eq!(models["usageStats"]["totalRequests"], 0);
+
+    gateway.generate("x").await.expect(200);
+    let usage = gateway.get("/llm/models").await.json()["usageStats"].clone();
+    assert_eq!(
+        usage,
+        json!({"totalRequests": 1, "totalCost": 0.0075, "totalInputTokens": 1000, "totalOutputTokens": 500, "averageCostPerRequest": 0.0075})
+    );
+
+    let providers = gateway.get("/llm/providers").await.expect(200).json();
+    assert_eq!(providers["providerStatuses"][0]["name"], "openai");
+    assert_eq!(providers["providerStatuses"][0]["status"]["available"], true);
+    assert_eq!(providers["allModels"][0]["provider"], "openai");
+    assert!(providers["allModels"][0]["models"].as_array().unwrap().contains(&json!("gpt-4o")));
+    let nobody = Gateway::configured([("NODE_ENV", "production")]).get("/llm/providers").await.json();
+    assert_eq!((&nobody["providerStatuses"], &nobody["allModels"]), (&json!([]), &json!([])));
+}

@@ -1,0 +1,29 @@
+//! Behaviour, from outside: through the router in process, through sockets where sockets are the point.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    clippy::cast_possible_truncation,
+    reason = "a test that fails says so by panicking"
+)]
+
+mod support;
+
+mod generate;
+mod stream;
+
+mod cache;
+mod flight;
+mod rate_limit;
+
+mod dialects;
+mod fingerprint;
+
+mod http;
+mod serve;
+
+mod files;
+mod map;

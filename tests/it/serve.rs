@@ -1,0 +1,157 @@
+//! The binary on its socket: starting, refusing, stalling, stopping.
+
+use std::{
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::support::Binary;
+
+fn client() -> reqwest::Client {
+    llm_gateway::providers::client(None).unwrap()
+}
+
+#[test]
+fn bad_settings_stop_the_start_with_one_line_each() {
+    let settings = [("PORT", "http"), ("CACHE_TTL_SECONDS", "soon"), ("OPENAI_API_KEY", "sk bad")];
+    let output = Binary::command(&settings).output().unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(told.lines().count(), 3, "{told}");
+    assert!(told.contains("PORT is `http`") && !told.contains("sk bad"), "{told}");
+}
+
+#[test]
+fn a_broken_file_of_certificates_stops_the_start() {
+    let file = std::env::temp_dir().join(format!("llm-gateway-ca-{}.pem", std::process::id()));
+    std::fs::write(&file, "not a certificate").unwrap();
+    let output = Binary::command(&[("EXTRA_CA_FILE", file.to_str().unwrap())]).output().unwrap();
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(output.status.code(), Some(78));
+}
+
+#[tokio::test]
+async fn the_binary_asks_itself_for_its_health() {
+    let gateway = Binary::start(&[]);
+    let port = gateway.address.port().to_string();
+    let health = |port: &str| {
+        let mut command = Binary::command(&[]);
+        command.env("PORT", port).arg("health").stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap()
+    };
+    assert!(health(&port).success());
+    drop(gateway);
+    assert_eq!(health(&port).code(), Some(1));
+}
+
+#[tokio::test]
+async fn a_client_that_is_still_sending_hears_413() {
+    let gateway = Binary::start(&[("BODY_LIMIT_KB", "64")]);
+    let mut socket = TcpStream::connect(gateway.address).await.unwrap();
+    let head = "POST /llm/generate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+    // Without a length it is noticed on the way, with one at once; either way eight megabytes are being sent.
+    for (framing, chunked) in [("content-length: 8388608\r\n\r\n", false), ("transfer-encoding: chunked\r\n\r\n", true)]
+    {
+        socket.write_all(format!("{head}{framing}").as_bytes()).await.unwrap();
+        let (mut read, mut write) = socket.into_split();
+        let sending = tokio::spawn(async move {
+            let block = vec![b' '; 64 * 1024];
+            for _ in 0..128 {
+                if chunked {
+                    write.write_all(b"10000\r\n").await?;
+                }
+                write.write_all(&block).await?;
+                if chunked {
+                    write.write_all(b"\r\n").await?;
+                }
+            }
+            if chunked {
+                write.write_all(b"0\r\n\r\n").await?;
+            }
+            Ok::<_, std::io::Error>(write)
+        });
+        let mut reply = vec![0; 4096];
+        let length = read.read(&mut reply).await.unwrap();
+        let reply = String::from_utf8_lossy(&reply[..length]).into_owned();
+        assert!(reply.starts_with("HTTP/1.1 413"), "{reply}");
+        assert!(reply.contains("The body is too large"), "{reply}");
+        // And the connection lives on.
+        let write = sending.await.unwrap().expect("the connection was not reset");
+        socket = read.reunite(write).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_half_sent_head_is_not_waited_for() {
+    let gateway = Binary::start(&[]);
+    let mut socket = TcpStream::connect(gateway.address).await.unwrap();
+    socket.write_all(b"POST /llm/generate HTTP/1.1\r\nhost:").await.unwrap();
+    let begun = Instant::now();
+    let mut rest = Vec::new();
+    socket.read_to_end(&mut rest).await.unwrap();
+    assert!((9..15).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+}
+
+async fn stream(client: reqwest::Client, url: String, prompt: String, model: &'static str) -> String {
+    let body = json!({"prompt": prompt, "model": model, "streaming": true});
+    let reply = client.post(url).json(&body).send().await.unwrap();
+    assert_eq!(reply.status(), 200);
+    reply.text().await.unwrap()
+}
+
+#[tokio::test]
+async fn at_sigterm_two_hundred_streams_get_their_whole_answer() {
+    let mut gateway = Binary::start(&[("RATE_LIMIT_MAX", "0")]);
+    let (client, url) = (client(), gateway.url("/llm/generate"));
+    let streams: Vec<_> = (0..200)
+        .map(|n| tokio::spawn(stream(client.clone(), url.clone(), format!("question {n}"), "gpt-4o")))
+        .collect();
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    gateway.terminate();
+    for stream in join_all(streams).await {
+        let body = stream.unwrap();
+        assert!(body.contains("\"type\":\"COMPLETE\""), "{body}");
+    }
+    assert_eq!(gateway.ended(Duration::from_secs(10)).await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn at_sigterm_what_cannot_finish_in_time_ends_with_an_error() {
+    let mut gateway = Binary::start(&[("RATE_LIMIT_MAX", "0"), ("SHUTDOWN_GRACE_SECONDS", "1")]);
+    let (client, url) = (client(), gateway.url("/llm/generate"));
+    let streams: Vec<_> = (0..200)
+        .map(|n| tokio::spawn(stream(client.clone(), url.clone(), format!("question {n}"), "demo:hang")))
+        .collect();
+    let json = {
+        let body = json!({"prompt": "json", "model": "demo:hang"});
+        let (client, url) = (client.clone(), url.clone());
+        tokio::spawn(async move { client.post(url).json(&body).send().await.unwrap() })
+    };
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    gateway.terminate();
+    for stream in join_all(streams).await {
+        let body = stream.unwrap();
+        assert!(body.contains("\"type\":\"ERROR\",\"error\":\"The service is stopping\""), "{body}");
+    }
+    assert_eq!(json.await.unwrap().status(), 503);
+    assert_eq!(gateway.ended(Duration::from_secs(10)).await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn after_sigterm_nobody_is_let_in() {
+    let mut gateway = Binary::start(&[]);
+    let (client, url) = (client(), gateway.url("/llm/generate"));
+    let slow = tokio::spawn(stream(client, url, "x".to_owned(), "demo:slow"));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    gateway.terminate();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(TcpStream::connect(gateway.address).await.is_err());
+    assert!(slow.await.unwrap().contains("COMPLETE"));
+    assert_eq!(gateway.ended(Duration::from_secs(10)).await.code(), Some(0));
+}

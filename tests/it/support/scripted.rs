@@ -1,0 +1,126 @@
+//! A provider that does as told, counts its calls, and tells when it was dropped.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use llm_gateway::{
+    generate::{ErrorKind, Finish, FinishReason, GenerateRequest, Message, Part, Usage},
+    providers::{Delta, DeltaStream, Provider, ProviderError},
+};
+use tokio::{sync::Mutex, time::sleep};
+
+/// What happens next.
+#[derive(Clone)]
+pub(crate) enum Step {
+    Text(&'static str),
+    Pause(Duration),
+    Hang,
+    Fail(ErrorKind),
+    Panic,
+    Finish(FinishReason),
+    Refuse(&'static str),
+}
+
+pub(crate) struct Scripted {
+    steps: Vec<Step>,
+    calls: AtomicUsize,
+    ended: Arc<AtomicUsize>,
+    questions: Mutex<Vec<String>>,
+}
+
+impl Scripted {
+    pub(crate) fn new(steps: impl Into<Vec<Step>>) -> Self {
+        let (calls, ended, questions) = Default::default();
+        Self { steps: steps.into(), calls, ended, questions }
+    }
+
+    pub(crate) fn hello() -> Self {
+        Self::new([Step::Text("Hello, "), Step::Text("world!"), Step::Finish(FinishReason::Stop)])
+    }
+
+    /// «Hello, world!», `pause` before each piece.
+    pub(crate) fn slow(pause: Duration) -> Self {
+        let pause = Step::Pause(pause);
+        let (hello, world) = (Step::Text("Hello, "), Step::Text("world!"));
+        Self::new([pause.clone(), hello, pause.clone(), world, pause, Step::Finish(FinishReason::Stop)])
+    }
+
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    /// Calls that ended, of themselves or because they were dropped.
+    pub(crate) fn ended(&self) -> usize {
+        self.ended.load(Ordering::SeqCst)
+    }
+
+    /// What was asked, each message as `role: text`.
+    pub(crate) async fn questions(&self) -> Vec<String> {
+        self.questions.lock().await.clone()
+    }
+}
+
+struct CountsEnd(Arc<AtomicUsize>);
+
+impl Drop for CountsEnd {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl Provider for Scripted {
+    async fn open(&self, request: &GenerateRequest) -> Result<DeltaStream, ProviderError> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        let said: Vec<String> = request.messages.iter().map(message).collect();
+        self.questions.lock().await.push(said.join("\n"));
+        let ends = CountsEnd(Arc::clone(&self.ended));
+        let steps = self.steps.clone();
+        let usage = Some(Usage { input_tokens: 1_000, output_tokens: 500, ..Usage::default() });
+        let deltas = async_stream::try_stream! {
+            let _ends = ends;
+            let mut had_text = false;
+            for step in steps {
+                match step {
+                    Step::Text(text) => {
+                        had_text = true;
+                        yield Delta::Text(text.into());
+                    }
+                    Step::Pause(pause) => sleep(pause).await,
+                    Step::Hang => std::future::pending().await,
+                    Step::Fail(kind) if had_text => Err(ProviderError::from(kind).after(true))?,
+                    Step::Fail(kind) => Err(ProviderError::from(kind))?,
+                    Step::Panic => panic!("as told"),
+                    Step::Finish(reason) => yield Delta::Finish(Finish { reason, refusal: None, usage }),
+                    Step::Refuse(words) => {
+                        let refusal = Some(words.to_owned());
+                        yield Delta::Finish(Finish { reason: FinishReason::ContentFilter, refusal, usage });
+                    }
+                }
+            }
+        };
+        Ok(deltas.boxed())
+    }
+
+    fn is_mock(&self) -> bool {
+        false
+    }
+}
+
+fn message(message: &Message) -> String {
+    match message {
+        Message::System(text) => format!("system: {text}"),
+        Message::User(parts) => match parts.as_slice() {
+            [Part::Text(text)] => format!("user: {text}"),
+            _ => panic!("one text was expected"),
+        },
+        Message::Assistant { .. } | Message::Tool { .. } => panic!("no history was expected"),
+    }
+}

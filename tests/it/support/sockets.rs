@@ -1,0 +1,121 @@
+//! Real sockets: the binary as a process, and a vendor that serves what it is given.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse as _, Response},
+    routing::post,
+};
+use futures_util::{StreamExt as _, stream};
+use tokio::net::TcpListener;
+
+/// The gateway as a process of its own, on a free port, with an environment of its own.
+pub(crate) struct Binary {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Binary {
+    pub(crate) fn start(settings: &[(&str, &str)]) -> Self {
+        let mut child = Self::command(settings).stdout(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("\"listening\"") {
+            line.clear();
+            assert_ne!(log.read_line(&mut line).unwrap(), 0, "the gateway did not start");
+        }
+        // Keep reading, or the pipe fills up and the gateway's log with it.
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        Self { child, address: line["address"].as_str().unwrap().parse().unwrap() }
+    }
+
+    pub(crate) fn command(settings: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_llm-gateway"));
+        command.env_clear().env("HOST", "127.0.0.1").env("PORT", "0").env("LOG_FORMAT", "json");
+        command.envs(settings.iter().copied()).current_dir(std::env::temp_dir());
+        command
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) fn terminate(&self) {
+        let killed = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status().unwrap();
+        assert!(killed.success());
+    }
+
+    /// Waits for the end.
+    pub(crate) async fn ended(&mut self, within: Duration) -> ExitStatus {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(begun.elapsed() < within, "the gateway does not end");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Drop for Binary {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A vendor on a socket: the same reply to every call, in pieces.
+pub(crate) struct Vendor {
+    pub(crate) base_url: String,
+    calls: Arc<AtomicUsize>,
+}
+
+impl Vendor {
+    pub(crate) async fn serving(status: u16, headers: HeaderMap, body: Bytes, piece: usize) -> Self {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&calls);
+        let reply = move || {
+            count.fetch_add(1, Ordering::SeqCst);
+            reply(status, headers.clone(), &body, piece)
+        };
+        let router = Router::new().route("/v1/chat/completions", post(|| async move { reply() }));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                stream.set_nodelay(true).unwrap();
+                let service = hyper_util::service::TowerToHyperService::new(router.clone());
+                let io = hyper_util::rt::TokioIo::new(stream);
+                tokio::spawn(async move {
+                    drop(hyper::server::conn::http1::Builder::new().serve_connection(io, service).await);
+                });
+            }
+        });
+        Self { base_url, calls }
+    }
+
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+}
+
+fn reply(status: u16, headers: HeaderMap, body: &Bytes, piece: usize) -> Response {
+    let pieces: Vec<Bytes> = body.chunks(piece).map(Bytes::copy_from_slice).collect();
+    let pieces = stream::iter(pieces.into_iter().map(Ok::<_, std::convert::Infallible>));
+    (StatusCode::from_u16(status).unwrap(), headers, Body::from_stream(pieces.boxed())).into_response()
+}
