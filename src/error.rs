@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::generate::{ErrorKind, GenerateError, ModelId, ProviderId, Target};
 
@@ -45,7 +45,7 @@ pub struct ApiError {
     pub retry_after: Option<u64>,
     /// What validation found, one entry a problem.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub errors: Option<Value>,
+    pub errors: Option<Box<RawValue>>,
 }
 
 impl ApiError {

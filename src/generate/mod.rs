@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 
-pub use completion::{Completion, Draft, Served};
+pub use completion::{Completion, Draft, Served, TooLong};
 pub use error::{ErrorKind, GenerateError};
 pub use event::{Calling, Event, EventStream, Finish, FinishReason, ToolCall, Usage};
 pub use fingerprint::Fingerprint;

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{
     catalogue::{Priority, RoutingMode},
@@ -196,7 +196,7 @@ impl<'a> Check<'a> {
             _ => {
                 let mut error = ApiError::new(StatusCode::BAD_REQUEST, "Invalid request");
                 error.message = self.0.last().map(|error| error.msg.into());
-                error.errors = serde_json::to_value(self.0).ok();
+                error.errors = to_raw_value(&self.0).ok();
                 Err(error)
             }
         }
@@ -246,7 +246,7 @@ mod tests {
             Ok(_) => panic!("{body} was found good"),
             Err(error) => {
                 assert_eq!(error.status, StatusCode::BAD_REQUEST);
-                error.errors.unwrap_or(Value::Null)
+                error.errors.map_or(Value::Null, |errors| serde_json::from_str(errors.get()).unwrap())
             }
         }
     }

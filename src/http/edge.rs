@@ -3,19 +3,17 @@
 use std::sync::Arc;
 
 use axum::{
-    body::Body,
     extract::Request,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::Response,
 };
-use http_body_util::BodyExt as _;
 use serde::Serialize;
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
-use crate::error::ApiError;
+use crate::{error::ApiError, layers::Held};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -49,12 +47,7 @@ pub async fn edge(mut request: Request, next: Next) -> Response {
         response.headers_mut().insert(X_REQUEST_ID, value);
     }
     ended.status = Some(response.status());
-    response.map(|body| {
-        Body::new(body.map_frame(move |frame| {
-            let _held = &ended;
-            frame
-        }))
-    })
+    response.map(|body| Held::body(body, ended))
 }
 
 /// The client's own id if it is sane, else a new one.
@@ -114,7 +107,7 @@ impl Drop for Ended {
         let Self { span, method, path, status, arrived } = self;
         // 499 is nginx's word for it, and most log tools know it.
         let status = status.map_or(499, |status| status.as_u16());
-        let ms = arrived.elapsed().as_secs_f64() * 1e3;
+        let ms = (arrived.elapsed().as_secs_f64() * 1e6).round() / 1e3;
         // Platforms ask every few seconds.
         if path == "/health" {
             tracing::debug!(parent: &*span, %method, path, status, ms, "answered");

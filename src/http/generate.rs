@@ -213,6 +213,8 @@ impl Exchange {
         receipt: Receipt,
         mut answer: crate::generate::EventStream,
     ) -> impl Stream<Item = sse::Event> + Send {
+        // A body is read outside of the request's span.
+        let span = tracing::Span::current();
         async_stream::stream! {
             let narrator = Narrator { clock: self.api.clock };
             let Asked { prompt, target, model, routed, routing_mode, ignored: _ } = &self.asked;
@@ -258,7 +260,7 @@ impl Exchange {
                 }
                 Err(error) => {
                     let error = ApiError::from(error);
-                    tracing::info!(status = error.status.as_u16(), error = %error.error, "stream ended with an error");
+                    tracing::info!(parent: &span, error = %error.error, "stream ended with an error");
                     yield event(&Failed { event: "ERROR", error: &error, request_id: &self.context.id });
                 }
             }

@@ -10,10 +10,11 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use http_body_util::BodyExt as _;
 use tokio::sync::Semaphore;
 
 use crate::error::ApiError;
+
+use super::Held;
 
 /// Passes the request on if there is room for it.
 pub async fn load_shed(State(room): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
@@ -24,10 +25,5 @@ pub async fn load_shed(State(room): State<Arc<Semaphore>>, request: Request, nex
         return error.into_response();
     };
     let response = next.run(request).await;
-    response.map(|body| {
-        axum::body::Body::new(body.map_frame(move |frame| {
-            let _held = &permit;
-            frame
-        }))
-    })
+    response.map(|body| Held::body(body, permit))
 }

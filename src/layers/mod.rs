@@ -7,3 +7,7 @@ pub mod rate_limit;
 
 pub mod cache;
 pub mod meter;
+
+mod held;
+
+pub use held::Held;

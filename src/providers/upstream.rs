@@ -242,10 +242,12 @@ pub fn client(extra_ca_pem: Option<&str>) -> Result<Client, BadRoots> {
 mod tests {
     use super::*;
 
+    type Headers = &'static [(&'static str, &'static str)];
+
     #[test]
     fn a_wait_is_read_in_all_its_forms() {
         let now = httpdate::parse_http_date("Tue, 24 Nov 2026 00:00:00 GMT").unwrap();
-        let cases: [(&[(&'static str, &str)], Option<u64>); 8] = [
+        let cases: [(Headers, Option<u64>); 8] = [
             (&[("retry-after-ms", "60"), ("retry-after", "1")], Some(60)),
             (&[("retry-after", "3")], Some(3_000)),
             (&[("retry-after", "1.5")], Some(1_500)),

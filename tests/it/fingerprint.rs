@@ -15,10 +15,13 @@ struct Meaning {
     /// Tenths.
     temperature: Option<u8>,
     max_tokens: Option<u32>,
-    tools: Vec<(String, Option<String>, Vec<(String, u8)>)>,
+    tools: Vec<ToolMeaning>,
     choice: u8,
     parallel: Option<bool>,
 }
+
+/// A tool's name, its description, and the fields of its schema.
+type ToolMeaning = (String, Option<String>, Vec<(String, u8)>);
 
 #[derive(Clone, Debug, PartialEq)]
 enum Turn {

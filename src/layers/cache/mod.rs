@@ -7,5 +7,5 @@ mod flight;
 mod entry;
 mod fanout;
 
-pub use flight::{FlightLayer, Flights};
-pub use lookup::{CacheCounts, LookupLayer};
+pub use flight::{FlightLayer, FlightService, Flights};
+pub use lookup::{CacheCounts, Lookup, LookupLayer};

@@ -159,9 +159,9 @@ mod tests {
                 prop_assert_eq!(admission.admitted, oracle.admit(quota, now));
                 let live: Vec<u64> = oracle.0.iter().copied().filter(|then| then + window > now).collect();
                 prop_assert_eq!(admission.remaining as usize, max as usize - live.len());
-                prop_assert_eq!(admission.grows_in.as_millis() as u64, live[0] + window - now);
+                prop_assert_eq!(admission.grows_in, Duration::from_millis(live[0] + window - now));
                 if !admission.admitted {
-                    let wait = admission.retry_in.as_millis() as u64;
+                    let wait = u64::try_from(admission.retry_in.as_millis()).unwrap();
                     let mut early = Oracle(oracle.0.clone());
                     prop_assert!(!early.admit(quota, now + wait - 1), "a millisecond earlier it would still be refused");
                     prop_assert!(early.admit(quota, now + wait), "then it passes");
