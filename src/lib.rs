@@ -68,8 +68,10 @@
 //! - After the first text there is no second attempt.
 //! - Only [`config`] reads the environment.
 //! - What lasts as long as a reply (a permit, the line in the log) lives in its body.
-//! - Every task has an owner that ends it: [`app::App::tasks`].
-//! - Everything held is bounded: the cache by bytes, the limiter by clients, an answer by its length, a body by its own.
+//! - Every task is waited for: [`app::App::tasks`]. Not yet: a call that nobody waits for any more does not hear of a stop
+//!   before the process ends.
+//! - Everything held is bounded: the cache by bytes, the limiter by clients, an answer by its length, a body by its
+//!   own. Not yet: how many calls go on for the cache when everyone has left.
 //! - No secret is printable; prompts reach no log.
 //! - `/health` waits on nothing.
 

@@ -16,6 +16,9 @@ use tracing_subscriber::EnvFilter;
 /// What a template leaves in place of a key: such a value counts as unset.
 const TEMPLATE_VALUES: [&str; 2] = ["your_token_here", "..."];
 
+/// What a word of `LOG_LEVEL` without `=` must be.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
 /// Variables and their values, later sources already overruled by earlier ones.
 #[derive(Clone, Default)]
 pub struct Sources {
@@ -80,6 +83,17 @@ impl<const N: usize> From<[(&str, &str); N]> for Sources {
         }
         sources
     }
+}
+
+/// Scheme, host and port, and nothing else.
+fn is_origin(url: &reqwest::Url) -> bool {
+    matches!(url.scheme(), "http" | "https")
+        && url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.host_str().is_some_and(|host| !host.contains('*'))
 }
 
 /// Reads settings and remembers what was wrong.
@@ -181,10 +195,13 @@ impl Reader {
         let mut origins = Vec::new();
         for text in texts {
             match text.trim_end_matches('/').parse::<reqwest::Url>() {
-                Ok(url) if matches!(url.scheme(), "http" | "https") && url.path() == "/" && url.query().is_none() => {
-                    origins.push(url.origin().ascii_serialization());
-                }
-                _ => self.problem(name, format_args!("has `{text}`"), "origins such as https://app.example.com"),
+                Ok(url) if is_origin(&url) => origins.push(url.origin().ascii_serialization()),
+                // It may hold a password, so it is not repeated.
+                _ => self.problem(
+                    name,
+                    "has an entry that is no exact origin",
+                    "origins such as https://app.example.com",
+                ),
             }
         }
         origins
@@ -192,8 +209,12 @@ impl Reader {
 
     pub(super) fn log_filter(&mut self, name: &str, default: &str) -> String {
         let text = self.text(name).unwrap_or_else(|| default.to_owned()).to_lowercase();
-        if EnvFilter::builder().parse(&text).is_err() {
-            self.problem(name, format_args!("is `{text}`"), "error, warn, info, debug, trace");
+        // A bare word that is no level would be taken for the name of a module, and the log would stay empty.
+        let mut words = text.split(',').filter(|directive| !directive.contains('='));
+        let are_levels = words.all(|word| LEVELS.contains(&word.trim()));
+        if !are_levels || EnvFilter::builder().parse(&text).is_err() {
+            self.problem(name, format_args!("is `{text}`"), "off, error, warn, info, debug, trace");
+            return default.to_owned();
         }
         text
     }
@@ -300,6 +321,28 @@ mod tests {
         let told = problems([("OPENAI_API_KEY", "sk secret"), ("XAI_BASE_URL", "http://user:secret@example.com/v1")]);
         assert_eq!(told.len(), 2);
         assert!(told.iter().all(|line| !line.contains("secret")), "{told:?}");
+    }
+
+    #[test]
+    fn a_misspelt_level_does_not_start_with_an_empty_log() {
+        for level in ["loud", "warning", "info,loud"] {
+            assert_eq!(problems([("LOG_LEVEL", level)]).len(), 1, "{level}");
+        }
+        for level in ["warn", "INFO", "off", "info,hyper=debug", "llm_gateway::serve=trace"] {
+            assert_eq!(problems([("LOG_LEVEL", level)]).len(), 0, "{level}");
+        }
+    }
+
+    #[test]
+    fn only_exact_origins_are_taken_and_none_is_repeated() {
+        for origin in
+            ["https://u:secret@x", "https://u:secret@x/path", "https://shop-*-team.example.com", "https://x/#a"]
+        {
+            let told = problems([("FRONTEND_URL", origin)]);
+            assert_eq!(told.len(), 1, "{origin}");
+            assert!(told.iter().all(|line| !line.contains("secret")), "{told:?}");
+        }
+        assert_eq!(problems([("FRONTEND_URL", "https://app.example.com/, http://localhost:3000")]).len(), 0);
     }
 
     #[test]

@@ -1,18 +1,25 @@
 //! Reads a request's body: JSON, in UTF-8, no longer than it may be.
 
+use std::time::Duration;
+
 use axum::{
     body::Body,
     http::{HeaderMap, StatusCode, header},
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use tokio::time::timeout;
 
 use crate::error::ApiError;
+
+/// How long a body may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The whole body.
 ///
 /// # Errors
-/// 415 when it does not say that it is JSON, 413 when it is longer than `limit_bytes`, 400 when it breaks off.
+/// 415 when it does not say that it is JSON, 413 when it is longer than `limit_bytes`, 408 when it does not come within
+/// [`BODY_TIMEOUT`], 400 when it breaks off.
 pub(super) async fn read_json(headers: &HeaderMap, body: Body, limit_bytes: usize) -> Result<Bytes, ApiError> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !is_json(content_type) {
@@ -28,7 +35,12 @@ pub(super) async fn read_json(headers: &HeaderMap, body: Body, limit_bytes: usiz
     if promised.is_some_and(|length| length > limit_bytes) {
         return Err(too_large());
     }
-    match Limited::new(body, limit_bytes).collect().await {
+    // A client that never sends what it promised must not keep its place for ever.
+    let Ok(read) = timeout(BODY_TIMEOUT, Limited::new(body, limit_bytes).collect()).await else {
+        return Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "The body did not come in time")
+            .message(format!("A body has {} seconds to come.", BODY_TIMEOUT.as_secs())));
+    };
+    match read {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if is_length_limit(&*error) => Err(too_large()),
         Err(_) => Err(ApiError::new(StatusCode::BAD_REQUEST, "The body could not be read")

@@ -90,7 +90,7 @@ impl Dialect for OpenAiChat {
         let refusal = message.refusal.map(Cow::into_owned);
         // A body that is valid JSON has come whole, whatever its server leaves out.
         let reason = finish_reason(finish.as_deref().unwrap_or("stop"), refusal.is_some());
-        deltas.push(Delta::Finish(Finish { reason, refusal, usage: reply.usage.map(Usage::from) }));
+        deltas.push(Delta::Finish(Finish { reason, refusal, usage: reply.usage.and_then(usage) }));
         Ok(deltas)
     }
 
@@ -188,7 +188,8 @@ fn wire_message(message: &Message) -> WireMessage<'_> {
 struct Reply<'a> {
     #[serde(borrow)]
     choices: Option<Vec<Choice<'a>>>,
-    usage: Option<WireUsage>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
 }
@@ -225,14 +226,20 @@ struct WireFunction {
     arguments: Option<String>,
 }
 
+/// What a vendor counted. `None`, and so an estimate, where that cannot be read: the answer is good all the same.
+fn usage(raw: &RawValue) -> Option<Usage> {
+    let wire: WireUsage = serde_json::from_str(raw.get()).ok()?;
+    // More than any model reads or writes is no count.
+    let is_plausible = |tokens: u64| u32::try_from(tokens).is_ok();
+    let counts = [wire.prompt_tokens?, wire.completion_tokens?, wire.total_tokens.unwrap_or_default()];
+    counts.into_iter().all(is_plausible).then(|| wire.into())
+}
+
 #[derive(Deserialize)]
 struct WireUsage {
-    #[serde(default)]
-    prompt_tokens: u64,
-    #[serde(default)]
-    completion_tokens: u64,
-    #[serde(default)]
-    total_tokens: u64,
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+    total_tokens: Option<u64>,
     prompt_tokens_details: Option<PromptDetails>,
     completion_tokens_details: Option<CompletionDetails>,
 }
@@ -251,14 +258,16 @@ struct CompletionDetails {
 impl From<WireUsage> for Usage {
     fn from(wire: WireUsage) -> Self {
         let reasoning_tokens = wire.completion_tokens_details.and_then(|d| d.reasoning_tokens).unwrap_or_default();
+        let (prompt, completion) = (wire.prompt_tokens.unwrap_or_default(), wire.completion_tokens.unwrap_or_default());
         // xAI counts reasoning apart from the completion, and its total tells.
-        let is_apart = wire.total_tokens == wire.prompt_tokens + wire.completion_tokens + reasoning_tokens;
+        let apart = completion.saturating_add(reasoning_tokens);
+        let is_apart = wire.total_tokens == Some(prompt.saturating_add(apart));
         let (cached, written) = wire
             .prompt_tokens_details
             .map_or((None, None), |details| (details.cached_tokens, details.cache_write_tokens));
         Self {
-            input_tokens: wire.prompt_tokens,
-            output_tokens: wire.completion_tokens + if is_apart { reasoning_tokens } else { 0 },
+            input_tokens: prompt,
+            output_tokens: if is_apart { apart } else { completion },
             cached_input_tokens: cached.unwrap_or_default(),
             cache_write_tokens: written.unwrap_or_default(),
             reasoning_tokens,
@@ -358,9 +367,7 @@ impl Decoder for ChatDecoder {
         if chunk.error.is_some_and(|error| error.get() != "null") {
             return Err(Fault::read(data).kind(StatusCode::OK.as_u16()).into());
         }
-        if let Some(usage) = chunk.usage {
-            self.usage = Some(usage.into());
-        }
+        self.usage = chunk.usage.and_then(usage).or(self.usage);
         let Some(choice) = chunk.choices.unwrap_or_default().into_iter().next() else {
             return Ok(ControlFlow::Continue(()));
         };

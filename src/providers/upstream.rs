@@ -230,6 +230,8 @@ pub fn client(extra_ca_pem: Option<&str>) -> Result<Client, BadRoots> {
         .user_agent(concat!("llm-gateway/", env!("CARGO_PKG_VERSION")))
         .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
+        // Only `config` reads the environment, and a proxy of the shell must not stand between a service and itself.
+        .no_proxy()
         .tcp_nodelay(true)
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)

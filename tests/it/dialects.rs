@@ -234,6 +234,23 @@ async fn nothing_of_a_bad_answer_is_kept() {
 }
 
 #[test]
+fn a_count_that_makes_no_sense_loses_no_answer() {
+    for usage in [
+        r#"{"prompt_tokens":null,"completion_tokens":3}"#,
+        r#"{"prompt_tokens":1.5,"completion_tokens":-3}"#,
+        r#"{"prompt_tokens":18446744073709551615,"completion_tokens":18446744073709551615}"#,
+        r#""many""#,
+        "null",
+    ] {
+        let body =
+            format!(r#"{{"choices":[{{"message":{{"content":"Hi"}},"finish_reason":"stop"}}],"usage":{usage}}}"#);
+        let came = Came::of(OpenAiChat::new(true).whole(body.as_bytes()).unwrap().into_iter().map(Ok));
+        assert_eq!(came.text, "Hi");
+        assert_eq!(came.end.unwrap().unwrap().usage, None, "{usage}");
+    }
+}
+
+#[test]
 fn a_request_says_everything_in_the_vendors_words() {
     use llm_gateway::generate::{Tool, ToolChoice};
     let request = GenerateRequest {

@@ -137,6 +137,15 @@ async fn more_than_the_room_there_is_is_turned_away_but_health_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_body_that_never_comes_gives_its_place_back() {
+    let gateway = Gateway::with([("MAX_IN_FLIGHT", "1")], Scripted::hello());
+    let never = Body::from_stream(futures_util::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
+    let request = Request::post("/llm/generate").header("content-type", "application/json").body(never).unwrap();
+    assert_eq!(gateway.send(request).await.expect(408).json()["error"], "The body did not come in time");
+    gateway.generate("x").await.expect(200);
+}
+
+#[tokio::test(start_paused = true)]
 async fn lists_have_the_originals_form() {
     let gateway = Gateway::start();
     let models = gateway.get("/llm/models").await.expect(200).json();
