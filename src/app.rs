@@ -114,17 +114,19 @@ impl App {
     /// [`BadApp`], when a part of it cannot be made.
     pub fn with_providers(config: &Config, configured: Vec<Configured>, providers: Providers) -> Result<Self, BadApp> {
         let clock = Clock::system();
+        let stopping = CancellationToken::new();
+        // As many calls may go on unattended as are ever attended to.
+        let flights = Flights::new(config.server.max_in_flight, stopping.clone());
         let backends = Backends {
             cache: Arc::new(MemoryCache::new(config.cache.memory_bytes)),
             counters: Arc::new(MemoryCounters::new(config.rate_limit.window)),
             catalogue: Arc::new(Catalogue::new(configured)?),
             providers,
-            flights: Arc::default(),
+            flights: Arc::new(flights),
             ledger: Arc::new(Ledger::new(clock, config.budget)),
             counts: Arc::default(),
             clock,
         };
-        let stopping = CancellationToken::new();
         let api = Arc::new(Api {
             generate: generation_stack(config, &backends),
             catalogue: Arc::clone(&backends.catalogue),

@@ -14,7 +14,7 @@ use crate::{
     config::BoundsConfig,
     generate::{
         Answer, Calling, Delivery, Draft, ErrorKind, Event, EventStream, GenerateError, GenerateRequest, Generation,
-        Receipt, Served,
+        Receipt, Served, Target,
     },
     providers::{Delta, Provider, ProviderError, Providers},
 };
@@ -66,8 +66,8 @@ fn ask(provider: Arc<dyn Provider>, request: GenerateRequest, bounds: BoundsConf
         let mut patience = Patience::new(bounds, request.delivery);
         let failed = |error: ProviderError| {
             let ProviderError { kind, cause, retry_after, param, began: _ } = error;
-            tracing::warn!(provider = %request.target.provider, model = %request.target.model, ?kind, ?cause, "provider failed");
-            GenerateError { kind, target: Some(request.target.clone()), retry_after, param }
+            tracing::warn!(provider = %target.provider, model = %target.model, ?kind, ?cause, "provider failed");
+            GenerateError { kind, target: Some(target.clone()), retry_after, param }
         };
         let mut deltas = timeout_at(patience.limit(), provider.open(&request))
             .await
@@ -75,6 +75,9 @@ fn ask(provider: Arc<dyn Provider>, request: GenerateRequest, bounds: BoundsConf
             .map_err(failed)?;
 
         let mut draft = Draft::new(bounds.answer_bytes, request.estimated_tokens());
+        let takes_calls = !request.tools.definitions.is_empty();
+        // What was sent need not be held while it is answered.
+        drop(request);
         loop {
             let delta = match timeout_at(patience.limit(), deltas.next()).await {
                 Ok(Some(delta)) => delta,
@@ -91,7 +94,7 @@ fn ask(provider: Arc<dyn Provider>, request: GenerateRequest, bounds: BoundsConf
                     yield Event::Text(text);
                 }
                 // A call of what nobody offered cannot be used, and must not be kept.
-                Delta::ToolCall(_) if request.tools.definitions.is_empty() => {
+                Delta::ToolCall(_) if !takes_calls => {
                     Err(failed(ErrorKind::BadResponse.into()))?;
                 }
                 Delta::ToolCall(call) => {
@@ -99,12 +102,8 @@ fn ask(provider: Arc<dyn Provider>, request: GenerateRequest, bounds: BoundsConf
                     yield Event::ToolCall(call);
                 }
                 Delta::Finish(finish) => {
-                    let served = Served {
-                        provider: target.provider,
-                        model: target.model,
-                        attempts,
-                        mock: provider.is_mock(),
-                    };
+                    let Target { provider: name, model } = target.clone();
+                    let served = Served { provider: name, model, attempts, mock: provider.is_mock() };
                     yield Event::Finish { completion: Arc::new(draft.finish(finish, served)), stored: false };
                     return;
                 }
@@ -127,12 +126,14 @@ impl Patience {
         Self { bounds, delivery, begun: Instant::now(), had_text: false }
     }
 
-    /// A whole answer, and the first text of a stream, share one limit; then silence and the stream's length count.
+    /// Once there is text, silence and length count. Before it a stream has its limit; a body that comes in one piece
+    /// shows no progress, so all that holds is the longest that any answer may take: those who wait have less patience.
     fn limit(&self) -> Instant {
         let BoundsConfig { answer, idle, stream, answer_bytes: _ } = self.bounds;
         match self.delivery {
-            Delivery::Stream if self.had_text => (Instant::now() + idle).min(self.begun + stream),
-            Delivery::Stream | Delivery::Whole => self.begun + answer,
+            _ if self.had_text => (Instant::now() + idle).min(self.begun + stream),
+            Delivery::Stream => self.begun + answer,
+            Delivery::Whole => self.begun + stream.max(answer),
         }
     }
 }

@@ -45,6 +45,7 @@
 //! | 0 | `config` | nothing |
 //! | 0 | `clock` | nothing |
 //! | 0 | `generate` | nothing |
+//! | 1 | `log` | `config` |
 //! | 1 | `stores` | nothing |
 //! | 1 | `catalogue` | `generate` |
 //! | 1 | `providers` | `generate`, `config` |
@@ -68,10 +69,9 @@
 //! - After the first text there is no second attempt.
 //! - Only [`config`] reads the environment.
 //! - What lasts as long as a reply (a permit, the line in the log) lives in its body.
-//! - Every task is waited for: [`app::App::tasks`]. Not yet: a call that nobody waits for any more does not hear of a stop
-//!   before the process ends.
-//! - Everything held is bounded: the cache by bytes, the limiter by clients, an answer by its length, a body by its
-//!   own. Not yet: how many calls go on for the cache when everyone has left.
+//! - Every task is waited for, and hears of the stop: [`app::App::tasks`].
+//! - Everything held is bounded: the cache by bytes, the limiter by clients, an answer by its length, a body by its own,
+//!   calls that go on for nobody by their number.
 //! - No secret is printable; prompts reach no log.
 //! - `/health` waits on nothing.
 
@@ -93,3 +93,4 @@ pub mod stores;
 pub mod clock;
 pub mod config;
 pub mod generate;
+pub mod log;

@@ -4,15 +4,14 @@ use std::{future::Future, io::Write as _, net::SocketAddr, process::ExitCode};
 
 use llm_gateway::{
     app::App,
-    config::{Config, LogConfig, LogFormat, Problem, Sources},
+    config::{Config, Problem, Sources},
+    log,
     serve::{Patience, serve},
 };
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
-use tracing_appender::non_blocking::WorkerGuard;
-use tracing_subscriber::EnvFilter;
 
 /// `EX_CONFIG` of `sysexits.h`.
 const EXIT_CONFIG: u8 = 78;
@@ -37,7 +36,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(config: Config) -> ExitCode {
-    let _flushed_on_drop = log(&config.log);
+    let _flushed_on_drop = log::start(&config.log);
     std::panic::set_hook(Box::new(|panic| {
         // Where, and not what: a panic's text may hold anything.
         let location = panic.location().map(ToString::to_string).unwrap_or_default();
@@ -73,17 +72,6 @@ async fn run(config: Config) -> ExitCode {
     serve(listener, app, patience, stop).await;
     tracing::info!("stopped");
     ExitCode::SUCCESS
-}
-
-fn log(config: &LogConfig) -> WorkerGuard {
-    let (writer, guard) = tracing_appender::non_blocking(std::io::stdout());
-    let filter = EnvFilter::builder().parse_lossy(&config.filter);
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false);
-    match config.format {
-        LogFormat::Json => subscriber.json().flatten_event(true).with_current_span(true).with_span_list(false).init(),
-        LogFormat::Pretty => subscriber.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stdout())).init(),
-    }
-    guard
 }
 
 /// Resolves at the first SIGTERM or SIGINT.

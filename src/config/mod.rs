@@ -91,6 +91,8 @@ pub struct FlightConfig {
     pub coalesce: bool,
     /// `ON_ABANDON`: whether a call that nobody waits for any more goes on for the cache.
     pub finish_abandoned: bool,
+    /// `PROVIDER_TIMEOUT_SECONDS`: how long such a call has, from its beginning, while nothing has come of it.
+    pub patience: Duration,
 }
 
 /// How often a client may ask.
@@ -211,6 +213,12 @@ impl Config {
     pub fn read(sources: Sources) -> Result<Self, Vec<Problem>> {
         let mut read = Reader::new(sources);
         let production = read.text("NODE_ENV").is_some_and(|env| env == "production");
+        let bounds = BoundsConfig {
+            answer: read.seconds("PROVIDER_TIMEOUT_SECONDS", 55, 1..=3_600),
+            idle: read.seconds("PROVIDER_IDLE_SECONDS", 30, 1..=3_600),
+            stream: read.seconds("PROVIDER_STREAM_SECONDS", 300, 1..=86_400),
+            answer_bytes: read.number("MAX_ANSWER_KB", 4096, 1..=1_048_576_usize) * 1024,
+        };
         let config = Self {
             server: ServerConfig {
                 host: read.parsed("HOST", IpAddr::V4(Ipv4Addr::UNSPECIFIED), "an IP address"),
@@ -241,6 +249,7 @@ impl Config {
                     &[("auto", true), ("local", true), ("shared", true), ("off", false)],
                 ),
                 finish_abandoned: read.one_of("ON_ABANDON", true, &[("finish", true), ("cancel", false)]),
+                patience: bounds.answer,
             },
             rate_limit: RateLimitConfig {
                 max: NonZeroU32::new(read.number("RATE_LIMIT_MAX", 20, 0..=1_000_000_000)),
@@ -262,12 +271,7 @@ impl Config {
                 trusted_proxies: read.networks("TRUSTED_PROXIES", &PRIVATE_NETWORKS),
             },
             providers: read_providers(&mut read, production),
-            bounds: BoundsConfig {
-                answer: read.seconds("PROVIDER_TIMEOUT_SECONDS", 55, 1..=3_600),
-                idle: read.seconds("PROVIDER_IDLE_SECONDS", 30, 1..=3_600),
-                stream: read.seconds("PROVIDER_STREAM_SECONDS", 300, 1..=86_400),
-                answer_bytes: read.number("MAX_ANSWER_KB", 4096, 1..=1_048_576_usize) * 1024,
-            },
+            bounds,
             prompt_style: read.one_of(
                 "PROMPT_STYLE",
                 PromptStyle::Code,

@@ -9,18 +9,27 @@ use axum::{
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
-use crate::error::ApiError;
+use crate::{
+    error::ApiError,
+    generate::{ErrorKind, GenerateError},
+};
 
 /// How long a body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The whole body.
+/// The whole body, unless `stopping` is cancelled first.
 ///
 /// # Errors
 /// 415 when it does not say that it is JSON, 413 when it is longer than `limit_bytes`, 408 when it does not come within
-/// [`BODY_TIMEOUT`], 400 when it breaks off.
-pub(super) async fn read_json(headers: &HeaderMap, body: Body, limit_bytes: usize) -> Result<Bytes, ApiError> {
+/// [`BODY_TIMEOUT`], 400 when it breaks off, 503 when the service stops before it is there.
+pub(super) async fn read_json(
+    headers: &HeaderMap,
+    body: Body,
+    limit_bytes: usize,
+    stopping: &CancellationToken,
+) -> Result<Bytes, ApiError> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !is_json(content_type) {
         return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body must be JSON")
@@ -35,8 +44,13 @@ pub(super) async fn read_json(headers: &HeaderMap, body: Body, limit_bytes: usiz
     if promised.is_some_and(|length| length > limit_bytes) {
         return Err(too_large());
     }
+    let reading = Limited::new(body, limit_bytes).collect();
     // A client that never sends what it promised must not keep its place for ever.
-    let Ok(read) = timeout(BODY_TIMEOUT, Limited::new(body, limit_bytes).collect()).await else {
+    let read = tokio::select! {
+        read = timeout(BODY_TIMEOUT, reading) => read,
+        () = stopping.cancelled() => return Err(GenerateError::from(ErrorKind::Stopping).into()),
+    };
+    let Ok(read) = read else {
         return Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "The body did not come in time")
             .message(format!("A body has {} seconds to come.", BODY_TIMEOUT.as_secs())));
     };

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use tower::ServiceExt as _;
 
 use crate::{
-    catalogue::{MicroDollars, Model, Route, Routed, RoutingMode, Unresolved, Wanted},
+    catalogue::{MicroDollars, Route, Routed, RoutingMode, Unresolved, Wanted},
     config::PromptStyle,
     error::ApiError,
     generate::{
@@ -29,7 +29,7 @@ use super::{
     ask::Ask,
     body::read_json,
     edge::RequestContext,
-    narrate::{Narrator, event},
+    narrate::{self, Narrator, event},
 };
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -55,7 +55,8 @@ pub async fn generate(State(api): State<Arc<Api>>, request: Request) -> Result<R
     let context = head.extensions.get::<RequestContext>().cloned().ok_or_else(ApiError::internal)?;
     let limiter_took = head.extensions.get::<LimiterTook>().map(|LimiterTook(took)| *took);
 
-    let ask = Ask::read(&read_json(&head.headers, body, api.body_limit_bytes).await?)?;
+    let body = read_json(&head.headers, body, api.body_limit_bytes, &api.stopping).await?;
+    let ask = Ask::read(&body)?;
     let (asked, request) = resolve(&api, ask, &head.headers)?;
     let delivery = request.delivery;
     let generation = api.generate.clone().oneshot(request).await?;
@@ -68,9 +69,9 @@ pub async fn generate(State(api): State<Arc<Api>>, request: Request) -> Result<R
 
 /// What was asked, as the reply speaks of it.
 struct Asked {
-    prompt: String,
+    /// The prompt's beginning, for a stream.
+    opening: String,
     target: Target,
-    model: Option<Model>,
     routed: Option<Routed>,
     routing_mode: RoutingMode,
     ignored: Vec<&'static str>,
@@ -107,7 +108,11 @@ fn resolve(api: &Api, ask: Ask, headers: &HeaderMap) -> Result<(Asked, GenerateR
         PromptStyle::Code => Some(Message::System(Cow::Borrowed(CODE_INSTRUCTIONS))),
         PromptStyle::Plain => None,
     };
-    let question = Message::User(vec![Part::Text(ask.prompt.clone())]);
+    let opening = match delivery {
+        Delivery::Stream => narrate::opening(&ask.prompt),
+        Delivery::Whole => String::new(),
+    };
+    let question = Message::User(vec![Part::Text(ask.prompt)]);
     let request = GenerateRequest {
         target: resolved.target.clone(),
         messages: instructions.into_iter().chain([question]).collect(),
@@ -116,14 +121,7 @@ fn resolve(api: &Api, ask: Ask, headers: &HeaderMap) -> Result<(Asked, GenerateR
         delivery,
         allow_failover: ask.allow_failover,
     };
-    let asked = Asked {
-        prompt: ask.prompt,
-        target: resolved.target,
-        model: resolved.model.cloned(),
-        routed: resolved.routed,
-        routing_mode,
-        ignored,
-    };
+    let asked = Asked { opening, target: resolved.target, routed: resolved.routed, routing_mode, ignored };
     Ok((asked, request))
 }
 
@@ -217,10 +215,10 @@ impl Exchange {
         let span = tracing::Span::current();
         async_stream::stream! {
             let narrator = Narrator { clock: self.api.clock };
-            let Asked { prompt, target, model, routed, routing_mode, ignored: _ } = &self.asked;
-            yield narrator.user(prompt);
+            let Asked { opening, target, routed, routing_mode, ignored: _ } = &self.asked;
+            yield narrator.user(opening);
             yield narrator.planning(target, routing_mode.as_str(), routed.as_ref());
-            yield narrator.researching(&receipt, model.as_ref());
+            yield narrator.researching(&receipt, self.api.catalogue.model(&target.provider, &target.model));
 
             let first_text_by = Instant::now() + self.api.bounds.answer;
             let mut had_text = false;

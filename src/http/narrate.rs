@@ -31,8 +31,8 @@ struct Thinking<'a> {
 
 impl Narrator {
     /// What the person asked.
-    pub(super) fn user(&self, prompt: &str) -> sse::Event {
-        self.thinking("user", Some(&opening(prompt)), &[])
+    pub(super) fn user(&self, opening: &str) -> sse::Event {
+        self.thinking("user", Some(opening), &[])
     }
 
     /// Where the question goes, and why.
@@ -117,7 +117,7 @@ impl Narrator {
 }
 
 /// The first characters of the prompt.
-fn opening(prompt: &str) -> String {
+pub(super) fn opening(prompt: &str) -> String {
     let mut text = "Prompt: ".to_owned();
     text.extend(prompt.chars().take(PROMPT_CHARS));
     if prompt.chars().nth(PROMPT_CHARS).is_some() {

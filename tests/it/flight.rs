@@ -103,7 +103,7 @@ async fn every_way_of_failing_reaches_everyone_and_leaves_nothing_behind() {
         ("panics", Some(Step::Panic), 500),
         ("fails", Some(Step::Fail(ErrorKind::ServerError)), 502),
         ("is cut", None, 502),
-        ("hangs", Some(Step::Hang), 504),
+        ("hangs in the middle", Some(Step::Hang), 502),
     ] {
         let mut steps = vec![pause.clone(), Step::Text("Half"), pause.clone()];
         steps.extend(end);
@@ -144,6 +144,63 @@ async fn or_it_is_cancelled_if_so_set_or_if_nothing_could_be_kept() {
         assert_eq!(gateway.generate("x").await.json()["cached"], false);
         assert_eq!(gateway.provider.calls(), 2);
     }
+}
+
+/// Asks and leaves when the call is under way.
+async fn abandon(gateway: &Gateway, prompt: &str) {
+    let mut stream = gateway.stream(prompt).await;
+    stream.until("executing").await;
+    drop(stream);
+    sleep(Duration::from_millis(10)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_calls_go_on_for_nobody_than_there_may_be_requests() {
+    let gateway = Gateway::with([("MAX_IN_FLIGHT", "2")], Scripted::slow(Duration::from_secs(1)));
+    for prompt in ["a", "b", "c", "d", "e"] {
+        abandon(&gateway, prompt).await;
+    }
+    assert_eq!((gateway.provider.calls(), gateway.provider.ended()), (5, 3));
+    sleep(Duration::from_secs(4)).await;
+    for (prompt, cached) in [("a", true), ("b", true), ("c", false)] {
+        assert_eq!(gateway.generate(prompt).await.json()["cached"], cached, "{prompt}");
+    }
+    // And there is room again.
+    abandon(&gateway, "f").await;
+    assert_eq!((gateway.provider.calls(), gateway.provider.ended()), (7, 6));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_nobody_waits_for_ends_when_the_service_has_to() {
+    let gateway = Gateway::with([], Scripted::new([Step::Hang]));
+    abandon(&gateway, "x").await;
+    assert_eq!(gateway.app.tasks.len(), 1);
+    gateway.app.stopping.cancel();
+    sleep(Duration::from_millis(1)).await;
+    assert!(gateway.app.flights.is_empty() && gateway.app.tasks.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_joins_an_impatient_request_has_its_own_patience() {
+    let steps = [Step::Pause(Duration::from_secs(70)), Step::Text("Late"), Step::Finish(FinishReason::Stop)];
+    let gateway = Arc::new(Gateway::with([], Scripted::new(steps)));
+    let json = Arc::clone(&gateway);
+    let json = tokio::spawn(async move { json.generate("x").await });
+    sleep(Duration::from_secs(50)).await;
+    let stream = gateway.stream("x").await.finish().await;
+    json.await.unwrap().expect(504);
+    assert_eq!(stream.last()["code"], "Late");
+    assert_eq!(gateway.provider.calls(), 1);
+    assert_eq!(gateway.generate("x").await.json()["cached"], true);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_hangs_ends_with_the_patience_of_the_last_who_waits() {
+    let gateway = Gateway::with([], Scripted::new([Step::Hang]));
+    gateway.generate("x").await.expect(504);
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(gateway.provider.ended(), 1);
+    assert!(gateway.app.flights.is_empty() && gateway.app.tasks.is_empty());
 }
 
 #[tokio::test(start_paused = true)]

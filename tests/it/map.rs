@@ -7,10 +7,11 @@ use std::{
 };
 
 /// Each module and what it may import from this crate, from the bottom to the top.
-const MAY_IMPORT: [(&str, &[&str]); 14] = [
+const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("config", &[]),
     ("clock", &[]),
     ("generate", &[]),
+    ("log", &["config"]),
     ("stores", &[]),
     ("catalogue", &["generate"]),
     ("providers", &["generate", "config"]),

@@ -1,18 +1,23 @@
 //! One call for one question, and what it brings is kept.
 //!
 //! Wraps the typed request, below the look-up: misses meet here, so that one call serves all of them. A flight is a task
-//! of its own from before the call, so it does not matter who of its readers leaves.
+//! of its own from before the call, so it does not matter who of its readers leaves. How long a reader waits is its own
+//! affair: who joins late has all of its patience yet.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
 
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture};
-use tokio::time::Instant;
-use tokio_util::task::TaskTracker;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep_until},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::{Layer, Service, ServiceExt as _};
 use tracing::Instrument as _;
 
@@ -20,8 +25,8 @@ use crate::{
     clock::Clock,
     config::{CacheConfig, FlightConfig},
     generate::{
-        Answer, CacheResult, Completion, ErrorKind, Event, Fingerprint, GenerateError, GenerateRequest, Generation,
-        Question, Receipt, Target,
+        Answer, CacheResult, Completion, Delivery, ErrorKind, Event, Fingerprint, GenerateError, GenerateRequest,
+        Generation, Question, Receipt, Target,
     },
     stores::CacheStore,
 };
@@ -32,10 +37,12 @@ use super::{
 };
 
 /// The calls under way, and the tasks that make them.
-#[derive(Default)]
 pub struct Flights {
     under_way: Mutex<HashMap<FlightKey, Arc<Log>>>,
     tasks: TaskTracker,
+    /// Room for calls that go on although everyone has left.
+    abandoned: Semaphore,
+    stopping: CancellationToken,
 }
 
 /// What two requests must share to share a call. Who forbids failover must not get an answer by it.
@@ -46,6 +53,12 @@ struct FlightKey {
 }
 
 impl Flights {
+    /// None yet. At most `max_abandoned` go on when everyone has left; all of them end when `stopping` is cancelled.
+    pub fn new(max_abandoned: usize, stopping: CancellationToken) -> Self {
+        let (under_way, tasks) = (Mutex::default(), TaskTracker::new());
+        Self { under_way, tasks, abandoned: Semaphore::new(max_abandoned), stopping }
+    }
+
     /// How many questions are being answered and can be joined.
     pub fn len(&self) -> usize {
         self.under_way().len()
@@ -210,6 +223,11 @@ impl FlightLayer {
             flight.log.open(opening);
             return flight.log.close(Ok(()));
         }
+        // A body that comes in one piece shows no progress: when nobody waits, it has as long as an answer may take.
+        let patience = match request.delivery {
+            Delivery::Whole => Some(Instant::now() + self.config.patience),
+            Delivery::Stream => None,
+        };
         let mut events = match inner.oneshot(request).await {
             Ok(Generation { receipt: _, answer }) => answer.into_events(),
             Err(error) => {
@@ -217,33 +235,56 @@ impl FlightLayer {
                 return flight.log.close(Err(error));
             }
         };
-        flight.log.open(Opening::Live);
-        // What cannot be kept is worth nothing when nobody waits for it.
-        let is_cancelled = !(self.config.finish_abandoned && self.cache_config.enabled);
+        let log = Arc::clone(&flight.log);
+        log.open(Opening::Live);
+        let mut unwanted = pin!(self.unwanted(&log, patience));
         let end = loop {
             let event = tokio::select! {
                 event = events.next() => event,
-                () = flight.log.abandoned(), if is_cancelled => {
+                () = &mut unwanted => {
                     if flight.leave_list_if_abandoned() {
+                        tracing::info!(provider = %target.provider, model = %target.model, "cancelled: nobody waits for it");
                         return;
                     }
+                    unwanted.set(self.unwanted(&log, patience));
                     continue;
                 }
+                () = self.flights.stopping.cancelled() => Some(Err(GenerateError::from(ErrorKind::Stopping).at(target.clone()))),
             };
             match event {
                 Some(Ok(Event::Finish { completion, stored: _ })) => {
                     let stored = self.keep(&key, &target, &completion).await;
                     flight.leave_list();
-                    flight.log.push(Event::Finish { completion, stored });
+                    log.push(Event::Finish { completion, stored });
                     break Ok(());
                 }
-                Some(Ok(event)) => flight.log.push(event),
+                Some(Ok(event)) => log.push(event),
                 Some(Err(error)) => break Err(error),
                 None => break Err(GenerateError::from(ErrorKind::StreamInterrupted).at(target)),
             }
         };
         flight.leave_list();
-        flight.log.close(end);
+        log.close(end);
+    }
+
+    /// Waits until nobody waits for the call any more and it is not finished for the cache either: because that is not
+    /// wanted, or could not be kept, or because there are too many such calls, or `patience` is over.
+    async fn unwanted(&self, log: &Log, patience: Option<Instant>) {
+        let mut room = None;
+        loop {
+            log.abandoned().await;
+            if room.is_none() && self.config.finish_abandoned && self.cache_config.enabled {
+                room = self.flights.abandoned.try_acquire().ok();
+            }
+            match patience {
+                _ if room.is_none() => return,
+                None => std::future::pending().await,
+                Some(patience) => sleep_until(patience).await,
+            }
+            if log.is_abandoned() {
+                return;
+            }
+        }
     }
 
     async fn stored(&self, key: &str, target: &Target) -> Option<Opening> {
