@@ -1,24 +1,18 @@
 //! The composition root: the only place that names concrete backends and the order of the layers.
 
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{any::Any, sync::Arc};
 
 use axum::{
     Router,
     body::Body,
     extract::Request,
-    http::{HeaderName, HeaderValue, Method, Uri, header},
-    middleware::{from_fn, from_fn_with_state},
+    http::Uri,
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
-use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::{ServiceBuilder, ServiceExt as _, util::BoxCloneSyncService};
-use tower_http::{
-    catch_panic::CatchPanicLayer,
-    cors::{AllowHeaders, AllowOrigin, CorsLayer},
-    decompression::RequestDecompressionLayer,
-};
+use tower::{ServiceBuilder, util::BoxCloneSyncService};
+use tower_http::{catch_panic::CatchPanicLayer, decompression::RequestDecompressionLayer};
 
 use crate::{
     caller::Callers,
@@ -28,36 +22,17 @@ use crate::{
     dispatch::Dispatch,
     error::ApiError,
     generate::DEMO,
-    http::{self, Api, GenerateService, edge::edge},
+    http::{self, Api, GenerateService, cors::CorsLayer, edge::EdgeLayer},
     layers::{
-        cache::{CacheCounts, FlightLayer, Flights, LookupLayer},
-        load_shed::load_shed,
+        cache::{CacheCounts, FlightLayer, Flights, LookupLayer, Shelf},
+        load_shed::LoadShedLayer,
         meter::MeterLayer,
-        rate_limit::{Limiter, rate_limit},
+        rate_limit::RateLimitLayer,
     },
     ledger::Ledger,
     providers::{BadRoots, Providers},
-    stores::{CacheStore, CounterStore, memory::MemoryCache, memory::MemoryCounters},
+    stores::{CounterStore, memory::MemoryCache, memory::MemoryCounters},
 };
-
-/// Headers that a page may read, besides those that every page may (`interface.md`, «Headers»).
-const EXPOSED_HEADERS: [&str; 12] = [
-    "x-request-id",
-    "cache-status",
-    "age",
-    "x-ratelimit-limit",
-    "x-ratelimit-remaining",
-    "x-ratelimit-reset",
-    "x-ratelimit-mode",
-    "ratelimit",
-    "ratelimit-policy",
-    "retry-after",
-    "server-timing",
-    "x-routing-decision",
-];
-
-/// How long a browser may remember the answer to a preflight.
-const PREFLIGHT_MAX_AGE: Duration = Duration::from_mins(10);
 
 /// The whole service, ready to be served.
 pub struct App {
@@ -87,7 +62,7 @@ pub enum BadApp {
 
 /// What the layers and handlers share.
 struct Backends {
-    cache: Arc<dyn CacheStore>,
+    shelf: Arc<Shelf>,
     counters: Arc<dyn CounterStore>,
     catalogue: Arc<Catalogue>,
     providers: Providers,
@@ -117,8 +92,9 @@ impl App {
         let stopping = CancellationToken::new();
         // As many calls may go on unattended as are ever attended to.
         let flights = Flights::new(config.server.max_in_flight, stopping.clone());
+        let cache = Arc::new(MemoryCache::new(config.cache.memory_bytes));
         let backends = Backends {
-            cache: Arc::new(MemoryCache::new(config.cache.memory_bytes)),
+            shelf: Arc::new(Shelf::new(cache, config.cache, clock)),
             counters: Arc::new(MemoryCounters::new(config.rate_limit.window)),
             catalogue: Arc::new(Catalogue::new(configured)?),
             providers,
@@ -159,41 +135,42 @@ fn configured(config: &Config) -> Vec<Configured> {
 
 /// What a generation passes through. The outermost layer comes first.
 fn generation_stack(config: &Config, backends: &Backends) -> GenerateService {
-    let Backends { cache, catalogue, providers, flights, ledger, counts, clock, counters: _ } = backends;
+    let Backends { shelf, catalogue, providers, flights, ledger, counts, clock: _, counters: _ } = backends;
     let stack = ServiceBuilder::new()
         // Per caller: freshness is the caller's wish, and a hit must touch nothing below.
-        .layer(LookupLayer::new(Arc::clone(cache), config.cache, *clock, Arc::clone(counts)))
+        .layer(LookupLayer::new(Arc::clone(shelf), Arc::clone(counts)))
         // Per question: misses meet here, so that one call serves all of them.
-        .layer(FlightLayer::new(Arc::clone(flights), Arc::clone(cache), config.cache, config.flight, *clock))
+        .layer(FlightLayer::new(Arc::clone(flights), Arc::clone(shelf), config.flight))
         // Per call: inside the flight, so that a call nobody waits for any more is paid for all the same.
         .layer(MeterLayer::new(Arc::clone(catalogue), Arc::clone(ledger)))
         .service(Dispatch::new(providers.clone(), config.bounds));
     BoxCloneSyncService::new(stack)
 }
 
-/// What a request passes through once its route is known. The last layer added is the outermost.
+/// What a request passes through once its route is known. The outermost layer comes first.
 fn routes(config: &Config, backends: &Backends, api: Arc<Api>) -> Router {
-    let limiter = Arc::new(Limiter::new(
-        Arc::clone(&backends.counters),
-        Callers::new(config.client_ip.clone()),
-        config.rate_limit,
-        backends.clock,
-        config.cache.store_timeout,
-        ("generate", "/llm/generate"),
-    ));
-    let room = Arc::new(Semaphore::new(config.server.max_in_flight));
-    let generate = post(http::generate::generate)
-        // A body may come compressed; how long it may be is judged behind this.
-        .layer(RequestDecompressionLayer::new())
+    let room = LoadShedLayer::new(config.server.max_in_flight);
+    let generation = ServiceBuilder::new()
+        // Before anything is counted: what is shed costs its caller nothing.
+        .layer(room.clone())
         // Refuses while the body is still unread.
-        .layer(from_fn_with_state(limiter, rate_limit));
+        .layer(RateLimitLayer::new(
+            Arc::clone(&backends.counters),
+            Callers::new(config.client_ip.clone()),
+            config.rate_limit,
+            backends.clock,
+            config.cache.store_timeout,
+            ("generate", "/llm/generate"),
+        ))
+        .map_response(|response: Response<_>| response.map(Body::new))
+        // A body may come compressed; how long it may be is judged behind this.
+        .layer(RequestDecompressionLayer::new());
     Router::new()
-        .route("/llm/generate", generate)
         .route("/llm/models", get(http::models))
         .route("/llm/providers", get(http::providers))
         .route("/llm/cache/stats", get(http::cache_stats))
-        // Before anything is counted: what is shed costs its caller nothing.
-        .route_layer(from_fn_with_state(room, load_shed))
+        .route_layer(room)
+        .route("/llm/generate", post(http::generate::generate).layer(generation))
         // Not shed: while the process serves, it says so.
         .route("/health", get(http::health))
         .fallback(http::not_found)
@@ -205,24 +182,14 @@ fn routes(config: &Config, backends: &Backends, api: Arc<Api>) -> Router {
 fn http_stack(config: &Config, routes: Router) -> HttpService {
     let stack = ServiceBuilder::new()
         // Outside everything: whatever happens below has an id, is logged, and is JSON when it is an error.
-        .layer(from_fn(edge))
+        .layer(EdgeLayer)
         // Outside everything that refuses, panics included, so that browsers can read the refusal.
-        .layer(cors(&config.frontend_origins))
+        .layer(CorsLayer::new(&config.frontend_origins))
+        .map_response(|response: Response<_>| response.map(Body::new))
         .layer(CatchPanicLayer::custom(panicked))
         .map_request(canonical_path)
         .service(routes);
-    BoxCloneSyncService::new(stack.map_response(|response: Response<_>| response.map(Body::new)))
-}
-
-fn cors(origins: &[String]) -> CorsLayer {
-    let origins = origins.iter().filter_map(|origin| HeaderValue::try_from(origin).ok());
-    CorsLayer::new()
-        .allow_origin(AllowOrigin::list(origins))
-        .allow_methods([Method::GET, Method::HEAD, Method::PUT, Method::PATCH, Method::POST, Method::DELETE])
-        .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers(EXPOSED_HEADERS.map(HeaderName::from_static))
-        .max_age(PREFLIGHT_MAX_AGE)
-        .vary([header::ORIGIN, header::ACCESS_CONTROL_REQUEST_METHOD, header::ACCESS_CONTROL_REQUEST_HEADERS])
+    BoxCloneSyncService::new(stack)
 }
 
 fn panicked(_: Box<dyn Any + Send>) -> Response {

@@ -36,7 +36,10 @@ fn main() -> ExitCode {
 }
 
 async fn run(config: Config) -> ExitCode {
-    let _flushed_on_drop = log::start(&config.log);
+    let _flushed_on_drop = match log::start(&config.log) {
+        Ok(guard) => guard,
+        Err(error) => return failed(&format!("The log cannot be written: {error}")),
+    };
     std::panic::set_hook(Box::new(|panic| {
         // Where, and not what: a panic's text may hold anything.
         let location = panic.location().map(ToString::to_string).unwrap_or_default();

@@ -202,6 +202,12 @@ impl Model {
 
 /// A name without what people write differently: case, spaces, dashes, dots.
 fn spelling(name: &str) -> String {
+    if name.is_ascii() {
+        let mut spelling = String::with_capacity(name.len());
+        let letters = name.bytes().filter(u8::is_ascii_alphanumeric);
+        spelling.extend(letters.map(|byte| char::from(byte.to_ascii_lowercase())));
+        return spelling;
+    }
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 

@@ -137,7 +137,8 @@ impl Catalogue {
             return (None, model);
         }
         let known = |prefix: &str| {
-            let mut ids = self.providers().into_iter().map(|(id, ..)| id).chain([DEMO]);
+            let vendors = VENDORS.iter().map(|vendor| vendor.id);
+            let mut ids = vendors.chain(self.configured.iter().map(|configured| configured.id.as_str())).chain([DEMO]);
             ids.find(|id| id.eq_ignore_ascii_case(prefix))
         };
         let parts = [':', '/'].map(|separator| model.split_once(separator));

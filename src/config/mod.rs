@@ -10,6 +10,8 @@ use std::{
 
 use ipnet::IpNet;
 use secrecy::SecretString;
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
 
 use read::Reader;
 pub use read::{Problem, Sources};
@@ -56,8 +58,8 @@ pub struct ServerConfig {
 
 /// What is logged, and how.
 pub struct LogConfig {
-    /// `LOG_LEVEL`: a level, or directives as `tracing` knows them.
-    pub filter: String,
+    /// `LOG_LEVEL`: a level, or a list of `module=level`.
+    pub filter: Targets,
     /// `LOG_FORMAT`.
     pub format: LogFormat,
 }
@@ -229,7 +231,7 @@ impl Config {
             },
             frontend_origins: read.origins("FRONTEND_URL", "http://localhost:3000"),
             log: LogConfig {
-                filter: read.log_filter("LOG_LEVEL", "info"),
+                filter: read.log_filter("LOG_LEVEL", Level::INFO),
                 format: {
                     let default = if production { LogFormat::Json } else { LogFormat::Pretty };
                     read.one_of("LOG_FORMAT", default, &[("json", LogFormat::Json), ("pretty", LogFormat::Pretty)])

@@ -11,7 +11,8 @@ use std::{
 
 use ipnet::IpNet;
 use secrecy::SecretString;
-use tracing_subscriber::EnvFilter;
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
 
 /// What a template leaves in place of a key: such a value counts as unset.
 const TEMPLATE_VALUES: [&str; 2] = ["your_token_here", "..."];
@@ -207,16 +208,19 @@ impl Reader {
         origins
     }
 
-    pub(super) fn log_filter(&mut self, name: &str, default: &str) -> String {
-        let text = self.text(name).unwrap_or_else(|| default.to_owned()).to_lowercase();
+    pub(super) fn log_filter(&mut self, name: &str, default: Level) -> Targets {
+        let default = Targets::new().with_default(default);
+        let Some(text) = self.text(name).map(|text| text.to_lowercase()) else { return default };
         // A bare word that is no level would be taken for the name of a module, and the log would stay empty.
         let mut words = text.split(',').filter(|directive| !directive.contains('='));
         let are_levels = words.all(|word| LEVELS.contains(&word.trim()));
-        if !are_levels || EnvFilter::builder().parse(&text).is_err() {
-            self.problem(name, format_args!("is `{text}`"), "off, error, warn, info, debug, trace");
-            return default.to_owned();
+        match text.parse() {
+            Ok(filter) if are_levels => filter,
+            _ => {
+                self.problem(name, format_args!("is `{text}`"), "off, error, warn, info, debug, trace");
+                default
+            }
         }
-        text
     }
 
     pub(super) fn secret(&mut self, name: &str) -> Option<SecretString> {

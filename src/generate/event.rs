@@ -95,20 +95,27 @@ impl FinishReason {
 
 /// What an answer took, in tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(default, rename_all = "camelCase")]
 pub struct Usage {
     /// The question, cache reads and writes included.
     pub input_tokens: u64,
     /// The answer, reasoning included.
     pub output_tokens: u64,
     /// Of the input, what the provider read from its own cache.
+    #[serde(skip_serializing_if = "is_zero")]
     pub cached_input_tokens: u64,
     /// Of the input, what the provider wrote to its own cache.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "is_zero")]
     pub cache_write_tokens: u64,
     /// Of the output, what the model thought and did not say.
+    #[serde(skip_serializing_if = "is_zero")]
     pub reasoning_tokens: u64,
     /// Whether these are guesses by length because the provider reported nothing.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub estimated: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(tokens: &u64) -> bool {
+    *tokens == 0
 }

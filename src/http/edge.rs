@@ -1,15 +1,21 @@
 //! What every request gets: an id, a span, errors as JSON, and one line in the log when its reply has ended.
 
-use std::sync::Arc;
+use std::{
+    convert::Infallible,
+    future::Future,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use axum::{
     extract::Request,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
-    middleware::Next,
     response::Response,
 };
+use futures_util::{FutureExt as _, future::BoxFuture};
 use serde::Serialize;
 use tokio::time::Instant;
+use tower::{Layer, Service};
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
@@ -29,25 +35,64 @@ pub struct RequestContext {
     pub arrived: Instant,
 }
 
-/// Stands outside everything else.
-pub async fn edge(mut request: Request, next: Next) -> Response {
-    let arrived = Instant::now();
-    let id = request_id(request.headers());
-    let span = tracing::info_span!("request", id = &*id);
-    let mut ended = Ended {
-        span: span.clone(),
-        method: request.method().clone(),
-        path: request.uri().path().to_owned(),
-        status: None,
-        arrived,
-    };
-    request.extensions_mut().insert(RequestContext { id: Arc::clone(&id), arrived });
-    let mut response = say(next.run(request).instrument(span).await, &id);
+/// Puts an [`Edge`] around a service: outside everything else.
+#[derive(Clone)]
+pub struct EdgeLayer;
+
+impl<S> Layer<S> for EdgeLayer {
+    type Service = Edge<S>;
+
+    fn layer(&self, inner: S) -> Edge<S> {
+        Edge { inner }
+    }
+}
+
+/// A service whose requests have an id and whose errors are JSON.
+#[derive(Clone)]
+pub struct Edge<S> {
+    inner: S,
+}
+
+impl<S> Service<Request> for Edge<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send + 'static>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let arrived = Instant::now();
+        let id = request_id(request.headers());
+        let span = tracing::info_span!("request", request_id = &*id);
+        let ended = Ended {
+            span: span.clone(),
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+            status: None,
+            arrived,
+        };
+        request.extensions_mut().insert(RequestContext { id: Arc::clone(&id), arrived });
+        let answering = span.in_scope(|| self.inner.call(request)).instrument(span);
+        answer(answering, id, ended).boxed()
+    }
+}
+
+async fn answer(
+    answering: impl Future<Output = Result<Response, Infallible>>,
+    id: Arc<str>,
+    mut ended: Ended,
+) -> Result<Response, Infallible> {
+    let mut response = say(answering.await?, &id);
     if let Ok(value) = HeaderValue::try_from(&*id) {
         response.headers_mut().insert(X_REQUEST_ID, value);
     }
     ended.status = Some(response.status());
-    response.map(|body| Held::body(body, ended))
+    Ok(response.map(|body| Held::body(body, ended)))
 }
 
 /// The client's own id if it is sane, else a new one.
@@ -105,14 +150,15 @@ struct Ended {
 impl Drop for Ended {
     fn drop(&mut self) {
         let Self { span, method, path, status, arrived } = self;
+        let method = method.as_str();
         // 499 is nginx's word for it, and most log tools know it.
         let status = status.map_or(499, |status| status.as_u16());
         let ms = (arrived.elapsed().as_secs_f64() * 1e6).round() / 1e3;
         // Platforms ask every few seconds.
         if path == "/health" {
-            tracing::debug!(parent: &*span, %method, path, status, ms, "answered");
+            tracing::debug!(parent: &*span, method, path, status, ms, "answered");
         } else {
-            tracing::info!(parent: &*span, %method, path, status, ms, "answered");
+            tracing::info!(parent: &*span, method, path, status, ms, "answered");
         }
     }
 }

@@ -39,6 +39,9 @@ const ROUTING_DECISION: HeaderName = HeaderName::from_static("x-routing-decision
 /// How long a stream is silent before it sends a comment, so that nothing between here and the client closes it.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
+/// About how many headers an answer gets on its way out: room for them is made once.
+const HEADERS: usize = 20;
+
 /// The same for every request, so that providers can cache it.
 const CODE_INSTRUCTIONS: &str = "You write code for a web project. Put every file that you create or change into a \
 fenced code block of its own. Behind the opening fence, on the same line, write the language and then the path of the \
@@ -179,6 +182,7 @@ impl Exchange {
                 let cost = self.settle(&receipt, &completion);
                 let json = self.answered(&receipt, &completion, stored, cost, "");
                 let mut response = Response::new(json.into());
+                response.headers_mut().reserve(HEADERS);
                 response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
                 response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
                 self.set_headers(response.headers_mut(), &receipt, stored, provider);
@@ -303,19 +307,16 @@ impl Exchange {
     }
 
     fn set_headers(&self, headers: &mut HeaderMap, receipt: &Receipt, stored: bool, provider: Option<Duration>) {
-        let mut set = |name, text: String| {
-            if let Ok(value) = HeaderValue::try_from(text) {
-                headers.insert(name, value);
-            }
-        };
-        set(CACHE_STATUS, CacheStatus { receipt, stored }.to_string());
+        if let Ok(value) = HeaderValue::try_from(CacheStatus { receipt, stored }.to_string()) {
+            headers.insert(CACHE_STATUS, value);
+        }
         let timing = ServerTiming {
             limiter: self.limiter_took,
             cache: receipt.lookup,
             provider,
             total: self.context.arrived.elapsed(),
         };
-        set(SERVER_TIMING, timing.to_string());
+        headers.insert(SERVER_TIMING, timing.to_header());
         if let crate::generate::CacheResult::Hit { age, .. } = receipt.cache {
             headers.insert(header::AGE, HeaderValue::from(age.as_secs()));
         }

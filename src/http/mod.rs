@@ -2,6 +2,7 @@
 
 pub mod generate;
 
+pub mod cors;
 pub mod edge;
 pub mod unread;
 

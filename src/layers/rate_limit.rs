@@ -2,15 +2,22 @@
 //!
 //! Wraps HTTP, because the answer depends on who asks and not on what: the body is still unread.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum::{
-    extract::{ConnectInfo, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::RETRY_AFTER},
-    middleware::Next,
+    extract::{ConnectInfo, Request},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
     response::{IntoResponse as _, Response},
 };
+use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::time::Instant;
+use tower::{Layer, Service, ServiceExt as _};
 
 use crate::{
     caller::{Caller, Callers},
@@ -27,8 +34,14 @@ const MODE: HeaderName = HeaderName::from_static("x-ratelimit-mode");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
+/// Puts a [`RateLimit`] around a service: one route's limit.
+#[derive(Clone)]
+pub struct RateLimitLayer {
+    limiter: Arc<Limiter>,
+}
+
 /// Everything that one route's limit needs.
-pub struct Limiter {
+struct Limiter {
     counters: Arc<dyn CounterStore>,
     callers: Callers,
     quota: Option<Quota>,
@@ -44,7 +57,7 @@ pub struct Limiter {
 #[derive(Clone, Copy)]
 pub struct LimiterTook(pub Duration);
 
-impl Limiter {
+impl RateLimitLayer {
     /// The limit of the route `path`, counted under `scope`.
     pub fn new(
         counters: Arc<dyn CounterStore>,
@@ -58,7 +71,72 @@ impl Limiter {
         let max = config.max.map_or(0, std::num::NonZeroU32::get);
         let policy = HeaderValue::try_from(format!("\"{scope}\";q={max};w={}", config.window.as_secs()));
         let policy = policy.unwrap_or_else(|_| unreachable!("a scope is a plain word"));
-        Self { counters, callers, quota, policy, clock, store_timeout, scope, path }
+        Self { limiter: Arc::new(Limiter { counters, callers, quota, policy, clock, store_timeout, scope, path }) }
+    }
+}
+
+impl<S> Layer<S> for RateLimitLayer {
+    type Service = RateLimit<S>;
+
+    fn layer(&self, inner: S) -> RateLimit<S> {
+        RateLimit { inner, limiter: Arc::clone(&self.limiter) }
+    }
+}
+
+/// A service that a caller may use only so often.
+#[derive(Clone)]
+pub struct RateLimit<S> {
+    inner: S,
+    limiter: Arc<Limiter>,
+}
+
+impl<S> Service<Request> for RateLimit<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // Readiness below matters only to who is admitted.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let (limiter, inner) = (Arc::clone(&self.limiter), self.inner.clone());
+        async move { limiter.answer(inner, request).await }.boxed()
+    }
+}
+
+impl Limiter {
+    /// Passes the request on if its caller may ask once more.
+    async fn answer<S>(&self, inner: S, mut request: Request) -> Result<Response, Infallible>
+    where
+        S: Service<Request, Response = Response, Error = Infallible>,
+    {
+        let Some(quota) = self.quota else { return inner.oneshot(request).await };
+        let begun = Instant::now();
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+        let peer = peer.unwrap_or_else(|| [0, 0, 0, 0].into());
+        let caller = self.callers.caller(request.headers(), peer);
+        let key = format!("ratelimit:{}:{caller}", self.scope);
+        let admission = match self.counters.admit(&key, quota, begun + self.store_timeout).await {
+            Ok(admission) => admission,
+            Err(error) => {
+                // A service that answers without counting is better than one that does not answer.
+                tracing::error!(%error, "the rate limit could not be checked");
+                return inner.oneshot(request).await;
+            }
+        };
+        let mut response = if admission.admitted {
+            request.extensions_mut().insert(LimiterTook(begun.elapsed()));
+            inner.oneshot(request).await?
+        } else {
+            self.refuse(caller, quota, &admission)
+        };
+        self.set_headers(response.headers_mut(), quota, &admission);
+        Ok(response)
     }
 
     fn set_headers(&self, headers: &mut HeaderMap, quota: Quota, admission: &Admission) {
@@ -82,34 +160,6 @@ impl Limiter {
         let error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "Rate limit exceeded")
             .message("Too many LLM requests, please wait before trying again.")
             .retry_after(admission.retry_in);
-        let mut response = error.into_response();
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(whole_seconds(admission.retry_in)));
-        response
+        error.into_response()
     }
-}
-
-/// Passes the request on if its caller may ask once more.
-pub async fn rate_limit(State(limiter): State<Arc<Limiter>>, mut request: Request, next: Next) -> Response {
-    let Some(quota) = limiter.quota else { return next.run(request).await };
-    let begun = Instant::now();
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
-    let peer = peer.unwrap_or_else(|| [0, 0, 0, 0].into());
-    let caller = limiter.callers.caller(request.headers(), peer);
-    let key = format!("ratelimit:{}:{caller}", limiter.scope);
-    let admission = match limiter.counters.admit(&key, quota, begun + limiter.store_timeout).await {
-        Ok(admission) => admission,
-        Err(error) => {
-            // A service that answers without counting is better than one that does not answer.
-            tracing::error!(%error, "the rate limit could not be checked");
-            return next.run(request).await;
-        }
-    };
-    let mut response = if admission.admitted {
-        request.extensions_mut().insert(LimiterTook(begun.elapsed()));
-        next.run(request).await
-    } else {
-        limiter.refuse(caller, quota, &admission)
-    };
-    limiter.set_headers(response.headers_mut(), quota, &admission);
-    response
 }

@@ -91,7 +91,7 @@ impl ProviderError {
 
 /// Everyone who can be asked, by name.
 #[derive(Clone, Default)]
-pub struct Providers(HashMap<ProviderId, Arc<dyn Provider>>);
+pub struct Providers(Arc<HashMap<ProviderId, Arc<dyn Provider>>>);
 
 impl Providers {
     /// The providers of the configuration.
@@ -115,7 +115,7 @@ impl Providers {
 
     /// Adds a provider, in place of one of the same name.
     pub fn add(&mut self, id: ProviderId, provider: Arc<dyn Provider>) {
-        self.0.insert(id, provider);
+        Arc::make_mut(&mut self.0).insert(id, provider);
     }
 
     /// The provider of this name.

@@ -1,12 +1,14 @@
 //! One stream, many readers, each from the start and at its own pace.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use tokio::{sync::watch, time::Instant};
 
-use crate::generate::{Completion, ErrorKind, Event, EventStream, GenerateError};
+use crate::generate::{ErrorKind, Event, EventStream, GenerateError};
+
+use super::shelf::Found;
 
 /// Pieces of text are joined up to this length, so that an answer in crumbs takes no more memory than one in slices.
 const SEGMENT_BYTES: usize = 8 << 10;
@@ -29,8 +31,8 @@ pub(super) struct Reader {
 /// How a flight began.
 #[derive(Clone)]
 pub(super) enum Opening {
-    /// The cache had the answer after all: of which age, and fresh for how long.
-    Stored(Arc<Completion>, Duration, Duration),
+    /// The cache had the answer after all.
+    Stored(Found),
     /// A provider is asked.
     Live,
 }

@@ -22,18 +22,16 @@ use tower::{Layer, Service, ServiceExt as _};
 use tracing::Instrument as _;
 
 use crate::{
-    clock::Clock,
-    config::{CacheConfig, FlightConfig},
+    config::FlightConfig,
     generate::{
-        Answer, CacheResult, Completion, Delivery, ErrorKind, Event, Fingerprint, GenerateError, GenerateRequest,
-        Generation, Question, Receipt, Target,
+        Answer, CacheResult, Delivery, ErrorKind, Event, Fingerprint, GenerateError, GenerateRequest, Generation,
+        Question, Receipt,
     },
-    stores::CacheStore,
 };
 
 use super::{
-    entry,
     fanout::{Log, Opening, Reader},
+    shelf::{Found, Shelf},
 };
 
 /// The calls under way, and the tasks that make them.
@@ -136,22 +134,14 @@ impl Drop for Flight {
 #[derive(Clone)]
 pub struct FlightLayer {
     flights: Arc<Flights>,
-    cache: Arc<dyn CacheStore>,
-    cache_config: CacheConfig,
+    shelf: Arc<Shelf>,
     config: FlightConfig,
-    clock: Clock,
 }
 
 impl FlightLayer {
-    /// Lists calls in `flights` and keeps what they bring in `cache`.
-    pub fn new(
-        flights: Arc<Flights>,
-        cache: Arc<dyn CacheStore>,
-        cache_config: CacheConfig,
-        config: FlightConfig,
-        clock: Clock,
-    ) -> Self {
-        Self { flights, cache, cache_config, config, clock }
+    /// Lists calls in `flights` and keeps what they bring on `shelf`.
+    pub fn new(flights: Arc<Flights>, shelf: Arc<Shelf>, config: FlightConfig) -> Self {
+        Self { flights, shelf, config }
     }
 }
 
@@ -204,7 +194,9 @@ impl FlightLayer {
             tasks.spawn(self.drive(inner, question, flight).in_current_span());
         }
         let (cache, answer) = match reader.opening().await? {
-            Opening::Stored(completion, age, ttl) => (CacheResult::Hit { age, ttl }, Answer::Whole(completion)),
+            Opening::Stored(Found { completion, age, ttl }) => {
+                (CacheResult::Hit { age, ttl }, Answer::Whole(completion))
+            }
             Opening::Live => (CacheResult::Miss, Answer::Live(reader.into_events())),
         };
         Ok(Generation { receipt: Receipt { cache, joined, lookup: Duration::ZERO }, answer })
@@ -218,9 +210,11 @@ impl FlightLayer {
         let Question { fingerprint: _, key, request } = question;
         let target = request.target.clone();
         // A flight that ended between the caller's look-up and this one's beginning has left its answer there.
-        if let Some(opening) = self.stored(&key, &target).await {
+        if self.config.coalesce
+            && let Some(found) = self.shelf.find(&key, &target).await
+        {
             flight.leave_list();
-            flight.log.open(opening);
+            flight.log.open(Opening::Stored(found));
             return flight.log.close(Ok(()));
         }
         // A body that comes in one piece shows no progress: when nobody waits, it has as long as an answer may take.
@@ -253,7 +247,7 @@ impl FlightLayer {
             };
             match event {
                 Some(Ok(Event::Finish { completion, stored: _ })) => {
-                    let stored = self.keep(&key, &target, &completion).await;
+                    let stored = self.shelf.keep(&key, &target, &completion).await;
                     flight.leave_list();
                     log.push(Event::Finish { completion, stored });
                     break Ok(());
@@ -273,7 +267,7 @@ impl FlightLayer {
         let mut room = None;
         loop {
             log.abandoned().await;
-            if room.is_none() && self.config.finish_abandoned && self.cache_config.enabled {
+            if room.is_none() && self.config.finish_abandoned && self.shelf.is_open() {
                 room = self.flights.abandoned.try_acquire().ok();
             }
             match patience {
@@ -283,35 +277,6 @@ impl FlightLayer {
             }
             if log.is_abandoned() {
                 return;
-            }
-        }
-    }
-
-    async fn stored(&self, key: &str, target: &Target) -> Option<Opening> {
-        if !(self.cache_config.enabled && self.config.coalesce) {
-            return None;
-        }
-        let bytes = self.cache.get(key, Instant::now() + self.cache_config.store_timeout).await.ok()??;
-        let entry = entry::decode(&bytes, target)?;
-        let (age, ttl) = entry.freshness(self.clock.epoch_ms())?;
-        Some(Opening::Stored(entry.completion, age, ttl))
-    }
-
-    /// Keeps a good answer, and says whether it did.
-    async fn keep(&self, key: &str, target: &Target, completion: &Completion) -> bool {
-        let served = &completion.served;
-        // An answer by failover is not the answer of the model that was asked for.
-        let is_own = served.provider == target.provider && served.model == target.model;
-        if !(self.cache_config.enabled && is_own && completion.is_storable()) {
-            return false;
-        }
-        let CacheConfig { enabled: _, ttl, memory_bytes: _, store_timeout } = self.cache_config;
-        let value = entry::encode(completion, self.clock.epoch_ms(), ttl);
-        match self.cache.put(key, value, ttl, Instant::now() + store_timeout).await {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::warn!(%error, "the answer could not be kept");
-                false
             }
         }
     }

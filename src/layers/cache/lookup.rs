@@ -14,23 +14,19 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt as _};
 
-use crate::{
-    clock::Clock,
-    config::CacheConfig,
-    generate::{
-        Answer, CacheResult, Fingerprint, GenerateError, GenerateRequest, Generation, Question, Receipt, Target,
-    },
-    stores::CacheStore,
+use crate::generate::{
+    Answer, CacheResult, Fingerprint, GenerateError, GenerateRequest, Generation, Question, Receipt,
 };
 
-use super::entry;
+use super::{
+    entry,
+    shelf::{Found, Shelf},
+};
 
 /// Puts a [`Lookup`] around a service.
 #[derive(Clone)]
 pub struct LookupLayer {
-    cache: Arc<dyn CacheStore>,
-    config: CacheConfig,
-    clock: Clock,
+    shelf: Arc<Shelf>,
     counts: Arc<CacheCounts>,
 }
 
@@ -54,9 +50,9 @@ impl CacheCounts {
 }
 
 impl LookupLayer {
-    /// Looks into `cache` and counts what comes of it.
-    pub fn new(cache: Arc<dyn CacheStore>, config: CacheConfig, clock: Clock, counts: Arc<CacheCounts>) -> Self {
-        Self { cache, config, clock, counts }
+    /// Looks into `shelf` and counts what comes of it.
+    pub fn new(shelf: Arc<Shelf>, counts: Arc<CacheCounts>) -> Self {
+        Self { shelf, counts }
     }
 }
 
@@ -101,39 +97,36 @@ impl LookupLayer {
         let begun = Instant::now();
         let fingerprint = Fingerprint::of(&request);
         let key = entry::key(&request.target, &fingerprint);
-        let cache = if self.config.enabled {
-            if let Some((completion, cache)) = self.stored(&key, &request.target, begun).await {
-                tracing::info!("LLM Cache HIT: {key}");
-                self.counts.hits.fetch_add(1, Ordering::Relaxed);
-                let receipt = Receipt { cache, joined: None, lookup: begun.elapsed() };
+        let cache = if self.shelf.is_open() {
+            if let Some(Found { completion, age, ttl }) = self.shelf.find(&key, &request.target).await {
+                self.hit(&key);
+                let receipt = Receipt { cache: CacheResult::Hit { age, ttl }, joined: None, lookup: begun.elapsed() };
                 return Ok(Generation { receipt, answer: Answer::Whole(completion) });
             }
-            tracing::info!("LLM Cache MISS: {key}");
-            self.counts.misses.fetch_add(1, Ordering::Relaxed);
             CacheResult::Miss
         } else {
             CacheResult::Bypass
         };
         let lookup = begun.elapsed();
-        let Generation { receipt, answer } = inner.oneshot(Question { fingerprint, key, request }).await?;
+        let answering = inner.oneshot(Question { fingerprint, key: Arc::clone(&key), request }).await;
         // Another request may have brought the answer between the two look-ups.
+        match &answering {
+            Ok(generation) if generation.receipt.is_hit() => self.hit(&key),
+            _ if cache == CacheResult::Miss => self.miss(&key),
+            _ => {}
+        }
+        let Generation { receipt, answer } = answering?;
         let cache = if receipt.is_hit() { receipt.cache } else { cache };
         Ok(Generation { receipt: Receipt { cache, lookup, ..receipt }, answer })
     }
 
-    async fn stored(
-        &self,
-        key: &str,
-        target: &Target,
-        begun: Instant,
-    ) -> Option<(Arc<crate::generate::Completion>, CacheResult)> {
-        let found = self.cache.get(key, begun + self.config.store_timeout).await;
-        let bytes = found.unwrap_or_else(|error| {
-            tracing::warn!(%error, "the cache could not be read");
-            None
-        })?;
-        let entry = entry::decode(&bytes, target)?;
-        let (age, ttl) = entry.freshness(self.clock.epoch_ms())?;
-        Some((entry.completion, CacheResult::Hit { age, ttl }))
+    fn hit(&self, key: &str) {
+        tracing::info!("LLM Cache HIT: {key}");
+        self.counts.hits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn miss(&self, key: &str) {
+        tracing::info!("LLM Cache MISS: {key}");
+        self.counts.misses.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -6,6 +6,8 @@ mod flight;
 
 mod entry;
 mod fanout;
+mod shelf;
 
 pub use flight::{FlightLayer, FlightService, Flights};
 pub use lookup::{CacheCounts, Lookup, LookupLayer};
+pub use shelf::Shelf;

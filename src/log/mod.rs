@@ -1,0 +1,30 @@
+//! Where the log's lines go, and how they look.
+
+mod json;
+mod lines;
+
+use std::io::{self, IsTerminal as _};
+
+use tracing_subscriber::{fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+use crate::config::{LogConfig, LogFormat};
+
+use json::{JsonEvent, JsonFields};
+use lines::Lines;
+pub use lines::LogGuard;
+
+/// Begins to log, to standard output. Lines that still wait are written when the guard is dropped.
+///
+/// # Errors
+/// When the thread that writes cannot be started.
+pub fn start(config: &LogConfig) -> io::Result<LogGuard> {
+    let lines = Lines::default();
+    let guard = lines.write_to(io::stdout())?;
+    let layer = fmt::layer().with_writer(lines).with_target(false);
+    let log = tracing_subscriber::registry().with(config.filter.clone());
+    match config.format {
+        LogFormat::Json => log.with(layer.event_format(JsonEvent).fmt_fields(JsonFields)).init(),
+        LogFormat::Pretty => log.with(layer.with_ansi(io::stdout().is_terminal())).init(),
+    }
+    Ok(guard)
+}
