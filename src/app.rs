@@ -6,9 +6,10 @@ use axum::{
     Router,
     body::Body,
     extract::Request,
+    handler::Handler as _,
     http::Uri,
     response::{IntoResponse as _, Response},
-    routing::{get, post},
+    routing::{get, post_service},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
@@ -164,13 +165,14 @@ fn routes(config: &Config, backends: &Backends, api: Arc<Api>) -> Router {
         ))
         .map_response(|response: Response<_>| response.map(Body::new))
         // A body may come compressed; how long it may be is judged behind this.
-        .layer(RequestDecompressionLayer::new());
+        .layer(RequestDecompressionLayer::new())
+        .service(http::generate::generate.with_state(Arc::clone(&api)));
     Router::new()
         .route("/llm/models", get(http::models))
         .route("/llm/providers", get(http::providers))
         .route("/llm/cache/stats", get(http::cache_stats))
         .route_layer(room)
-        .route("/llm/generate", post(http::generate::generate).layer(generation))
+        .route("/llm/generate", post_service(generation))
         // Not shed: while the process serves, it says so.
         .route("/health", get(http::health))
         .fallback(http::not_found)

@@ -89,7 +89,11 @@ fn address(text: &str) -> Option<IpAddr> {
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.address {
-            IpAddr::V4(address) => address.fmt(f),
+            // Every request is counted under its address, and the standard library's way takes five times as long.
+            IpAddr::V4(address) => address.octets().into_iter().enumerate().try_for_each(|(at, octet)| {
+                f.write_str(if at == 0 { "" } else { "." })?;
+                f.write_str(itoa::Buffer::new().format(octet))
+            }),
             IpAddr::V6(address) => {
                 let household = u128::from(address) >> 64 << 64;
                 write!(f, "{}/64", Ipv6Addr::from(household))

@@ -1,7 +1,5 @@
 //! One hash over everything that decides an answer, and nothing else.
 
-use std::fmt;
-
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -38,14 +36,13 @@ impl Fingerprint {
     }
 }
 
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
-        let mut hex = [0_u8; 64];
-        for (pair, byte) in hex.chunks_exact_mut(2).zip(self.0) {
-            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
-        }
-        f.write_str(std::str::from_utf8(&hex).map_err(|_| fmt::Error)?)
+impl Fingerprint {
+    /// 64 hexadecimal digits in lower case.
+    pub fn to_hex(self) -> String {
+        let digit = |nibble: u8| char::from(if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 });
+        let mut hex = String::with_capacity(64);
+        hex.extend(self.0.into_iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
+        hex
     }
 }
 

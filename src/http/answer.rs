@@ -1,6 +1,6 @@
 //! One answer as JSON: the body of a reply, or the last event of a stream. The text is copied, never escaped again.
 
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
 use axum::http::HeaderValue;
 use bytes::Bytes;
@@ -8,9 +8,7 @@ use serde::Serialize;
 
 use crate::{
     catalogue::MicroDollars,
-    generate::{
-        CacheResult, Completion, ErrorKind, GenerateError, ModelId, ProviderId, Receipt, Served, Target, Usage,
-    },
+    generate::{CacheResult, Completion, ErrorKind, FinishReason, GenerateError, Receipt, Served, Target, Usage},
 };
 
 /// What a reply says besides the text.
@@ -19,8 +17,8 @@ pub(super) struct Answered<'a> {
     pub(super) completion: &'a Completion,
     /// How it came about.
     pub(super) receipt: &'a Receipt,
-    /// Whether the cache keeps it now.
-    pub(super) stored: bool,
+    /// What [`cache_status`] says of it now.
+    pub(super) cache_status: &'a str,
     /// What was asked for.
     pub(super) target: &'a Target,
     /// What this request cost; nothing for a hit or a joined call.
@@ -35,37 +33,6 @@ pub(super) struct Answered<'a> {
     pub(super) budget: &'a Bytes,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Metadata<'a> {
-    model: &'a ModelId,
-    provider: &'a ProviderId,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    served_model: Option<&'a ModelId>,
-    estimated_tokens: u64,
-    estimated_cost: f64,
-    routing_mode: &'static str,
-    mock: bool,
-    cached: bool,
-    cache: String,
-    usage: WireUsage,
-    finish_reason: &'static str,
-    attempts: u32,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    ignored: &'a [&'static str],
-    request_id: &'a str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(clippy::struct_field_names, reason = "the names are promised")]
-struct WireUsage {
-    input_tokens: u64,
-    output_tokens: u64,
-    cached_input_tokens: u64,
-    reasoning_tokens: u64,
-}
-
 /// What an answer of `/llm/generate` must be: text, not refused. Cut off by length is delivered, and marked.
 ///
 /// # Errors
@@ -73,7 +40,7 @@ struct WireUsage {
 pub(super) fn deliverable(completion: &Completion) -> Result<(), GenerateError> {
     let Served { provider, model, .. } = &completion.served;
     let target = || Target { provider: provider.clone(), model: model.clone() };
-    let is_refused = completion.refusal.is_some() || completion.reason == crate::generate::FinishReason::ContentFilter;
+    let is_refused = completion.refusal.is_some() || completion.reason == FinishReason::ContentFilter;
     if is_refused {
         return Err(GenerateError::from(ErrorKind::ContentFilter).at(target()));
     }
@@ -89,57 +56,63 @@ impl Answered<'_> {
         let Completion { text_json, reason, usage, served, .. } = self.completion;
         let Usage { input_tokens, output_tokens, cached_input_tokens, reasoning_tokens, .. } = *usage;
         let cached = self.receipt.is_hit();
-        let metadata = Metadata {
-            model: &self.target.model,
-            provider: &self.target.provider,
-            served_model: Some(&served.model).filter(|model| **model != self.target.model),
-            estimated_tokens: input_tokens + output_tokens,
-            estimated_cost: self.cost.dollars(),
-            routing_mode: self.routing_mode,
-            mock: served.mock,
-            cached,
-            cache: CacheStatus { receipt: self.receipt, stored: self.stored }.to_string(),
-            usage: WireUsage { input_tokens, output_tokens, cached_input_tokens, reasoning_tokens },
-            finish_reason: reason.as_str(),
-            attempts: if cached { 0 } else { served.attempts },
-            ignored: self.ignored,
-            request_id: self.request_id,
-        };
         let mut json = Vec::with_capacity(text_json.len() + self.budget.len() + 640);
         json.push(b'{');
         json.extend_from_slice(head.as_bytes());
         json.extend_from_slice(b"\"code\":");
         json.extend_from_slice(text_json);
-        json.extend_from_slice(if cached { b",\"cached\":true" } else { b",\"cached\":false" });
-        json.extend_from_slice(b",\"metadata\":");
-        if serde_json::to_writer(&mut json, &metadata).is_err() {
-            unreachable!("numbers and texts are JSON, and a Vec takes all of it");
+        member(&mut json, ",\"cached\":", &cached);
+
+        member(&mut json, ",\"metadata\":{\"model\":", &self.target.model);
+        member(&mut json, ",\"provider\":", &self.target.provider);
+        if served.model != self.target.model {
+            member(&mut json, ",\"servedModel\":", &served.model);
         }
-        json.extend_from_slice(b",\"budget\":{\"alerts\":[],\"status\":");
+        member(&mut json, ",\"estimatedTokens\":", &input_tokens.saturating_add(output_tokens));
+        member(&mut json, ",\"estimatedCost\":", &self.cost.dollars());
+        member(&mut json, ",\"routingMode\":", self.routing_mode);
+        member(&mut json, ",\"mock\":", &served.mock);
+        member(&mut json, ",\"cached\":", &cached);
+        member(&mut json, ",\"cache\":", self.cache_status);
+        member(&mut json, ",\"usage\":{\"inputTokens\":", &input_tokens);
+        member(&mut json, ",\"outputTokens\":", &output_tokens);
+        member(&mut json, ",\"cachedInputTokens\":", &cached_input_tokens);
+        member(&mut json, ",\"reasoningTokens\":", &reasoning_tokens);
+        member(&mut json, "},\"finishReason\":", reason.as_str());
+        member(&mut json, ",\"attempts\":", if cached { &0 } else { &served.attempts });
+        if !self.ignored.is_empty() {
+            member(&mut json, ",\"ignored\":", self.ignored);
+        }
+        member(&mut json, ",\"requestId\":", self.request_id);
+
+        json.extend_from_slice(b"},\"budget\":{\"alerts\":[],\"status\":");
         json.extend_from_slice(self.budget);
         json.extend_from_slice(b"}}");
         json
     }
 }
 
-/// The value of `Cache-Status` (RFC 9211).
-pub(super) struct CacheStatus<'a> {
-    pub(super) receipt: &'a Receipt,
-    pub(super) stored: bool,
+/// Writes what leads to a value, its name included, and the value.
+fn member(json: &mut Vec<u8>, lead: &str, value: &(impl Serialize + ?Sized)) {
+    json.extend_from_slice(lead.as_bytes());
+    if serde_json::to_writer(json, value).is_err() {
+        unreachable!("numbers and texts are JSON, and a Vec takes all of it");
+    }
 }
 
-impl fmt::Display for CacheStatus<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("llm-gateway; ")?;
-        match (self.receipt.cache, self.receipt.joined) {
-            (CacheResult::Hit { ttl, .. }, _) => write!(f, "hit; ttl={}", ttl.as_secs()),
-            (CacheResult::Miss, Some(_)) => f.write_str("fwd=miss; collapsed"),
-            (CacheResult::Miss, None) if self.stored => f.write_str("fwd=miss; stored"),
-            (CacheResult::Miss, None) => f.write_str("fwd=miss"),
-            (CacheResult::Bypass, Some(_)) => f.write_str("fwd=bypass; collapsed"),
-            (CacheResult::Bypass, None) => f.write_str("fwd=bypass"),
+/// The value of `Cache-Status` (RFC 9211).
+pub(super) fn cache_status(receipt: &Receipt, stored: bool) -> Cow<'static, str> {
+    Cow::Borrowed(match (receipt.cache, receipt.joined) {
+        (CacheResult::Hit { ttl, .. }, _) => {
+            let mut seconds = itoa::Buffer::new();
+            return Cow::Owned(["llm-gateway; hit; ttl=", seconds.format(ttl.as_secs())].concat());
         }
-    }
+        (CacheResult::Miss, Some(_)) => "llm-gateway; fwd=miss; collapsed",
+        (CacheResult::Miss, None) if stored => "llm-gateway; fwd=miss; stored",
+        (CacheResult::Miss, None) => "llm-gateway; fwd=miss",
+        (CacheResult::Bypass, Some(_)) => "llm-gateway; fwd=bypass; collapsed",
+        (CacheResult::Bypass, None) => "llm-gateway; fwd=bypass",
+    })
 }
 
 /// The value of `Server-Timing`: milliseconds.

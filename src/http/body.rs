@@ -69,6 +69,9 @@ fn is_length_limit(error: &(dyn std::error::Error + 'static)) -> bool {
 
 /// `application/json` with any parameters but a foreign charset, or another JSON type (`application/…+json`).
 fn is_json(content_type: &str) -> bool {
+    if content_type == "application/json" {
+        return true;
+    }
     let lower = content_type.to_ascii_lowercase();
     let mut parts = lower.split(';').map(str::trim);
     let media_type = parts.next().unwrap_or_default();

@@ -25,7 +25,7 @@ use crate::{
 
 use super::{
     Api,
-    answer::{Answered, CacheStatus, ServerTiming, deliverable},
+    answer::{Answered, ServerTiming, cache_status, deliverable},
     ask::Ask,
     body::read_json,
     edge::RequestContext,
@@ -180,17 +180,18 @@ impl Exchange {
         let mut response = match result {
             Ok(Collected { completion, stored }) => {
                 let cost = self.settle(&receipt, &completion);
-                let json = self.answered(&receipt, &completion, stored, cost, "");
+                let cache_status = cache_status(&receipt, stored);
+                let json = self.answered(&receipt, &completion, &cache_status, cost, "");
                 let mut response = Response::new(json.into());
                 response.headers_mut().reserve(HEADERS);
                 response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
                 response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-                self.set_headers(response.headers_mut(), &receipt, stored, provider);
+                self.set_headers(response.headers_mut(), &receipt, &cache_status, provider);
                 response
             }
             Err(error) => {
                 let mut response = ApiError::from(error).into_response();
-                self.set_headers(response.headers_mut(), &receipt, false, provider);
+                self.set_headers(response.headers_mut(), &receipt, &cache_status(&receipt, false), provider);
                 response
             }
         };
@@ -200,7 +201,7 @@ impl Exchange {
 
     fn stream(self, Generation { receipt, answer }: Generation) -> Response {
         let mut headers = HeaderMap::new();
-        self.set_headers(&mut headers, &receipt, false, None);
+        self.set_headers(&mut headers, &receipt, &cache_status(&receipt, false), None);
         self.set_routing_decision(&mut headers);
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
         headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
@@ -257,7 +258,8 @@ impl Exchange {
                     yield narrator.drafting(&completion.text());
                     let cost = self.settle(&receipt, &completion);
                     yield narrator.summary(&completion, cost, self.api.ledger.today());
-                    let json = self.answered(&receipt, &completion, stored, cost, "\"type\":\"COMPLETE\",");
+                    let cache_status = cache_status(&receipt, stored);
+                    let json = self.answered(&receipt, &completion, &cache_status, cost, "\"type\":\"COMPLETE\",");
                     yield sse::Event::default().data(String::from_utf8_lossy(&json));
                 }
                 Err(error) => {
@@ -284,14 +286,14 @@ impl Exchange {
         &self,
         receipt: &Receipt,
         completion: &Completion,
-        stored: bool,
+        cache_status: &str,
         cost: MicroDollars,
         head: &str,
     ) -> Vec<u8> {
         let answered = Answered {
             completion,
             receipt,
-            stored,
+            cache_status,
             target: &self.asked.target,
             cost,
             routing_mode: self.asked.routing_mode.as_str(),
@@ -306,8 +308,8 @@ impl Exchange {
         GenerateError::from(kind).at(self.asked.target.clone())
     }
 
-    fn set_headers(&self, headers: &mut HeaderMap, receipt: &Receipt, stored: bool, provider: Option<Duration>) {
-        if let Ok(value) = HeaderValue::try_from(CacheStatus { receipt, stored }.to_string()) {
+    fn set_headers(&self, headers: &mut HeaderMap, receipt: &Receipt, cache_status: &str, provider: Option<Duration>) {
+        if let Ok(value) = HeaderValue::try_from(cache_status) {
             headers.insert(CACHE_STATUS, value);
         }
         let timing = ServerTiming {

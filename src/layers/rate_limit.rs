@@ -145,13 +145,20 @@ impl Limiter {
         headers.insert(REMAINING, HeaderValue::from(admission.remaining));
         headers.insert(RESET, HeaderValue::from(self.clock.epoch_ms().saturating_add(grows_in_ms)));
         headers.insert(RATE_LIMIT_POLICY, self.policy.clone());
-        let (scope, seconds) = (self.scope, whole_seconds(admission.grows_in));
-        if let Ok(value) = HeaderValue::try_from(format!("\"{scope}\";r={};t={seconds}", admission.remaining)) {
-            headers.insert(RATE_LIMIT, value);
-        }
+        headers.insert(RATE_LIMIT, self.rate_limit_value(admission));
         if admission.local {
             headers.insert(MODE, HeaderValue::from_static("local"));
         }
+    }
+
+    /// `"generate";r=19;t=60`: what is left, and in how many seconds that grows.
+    fn rate_limit_value(&self, admission: &Admission) -> HeaderValue {
+        let mut value = String::with_capacity(64);
+        for part in ["\"", self.scope, "\";r=", itoa::Buffer::new().format(admission.remaining), ";t="] {
+            value.push_str(part);
+        }
+        value.push_str(itoa::Buffer::new().format(whole_seconds(admission.grows_in)));
+        HeaderValue::try_from(value).unwrap_or_else(|_| unreachable!("a scope is a plain word"))
     }
 
     fn refuse(&self, caller: Caller, quota: Quota, admission: &Admission) -> Response {

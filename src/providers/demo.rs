@@ -112,7 +112,7 @@ fn answer(request: &GenerateRequest) -> String {
     });
     let title: String = asked.unwrap_or("Nothing").split_whitespace().take(12).collect::<Vec<_>>().join(" ");
     let title = title.replace(['`', '{', '}', '<', '>', '\\', '"'], "");
-    let fingerprint = Fingerprint::of(request).to_string();
+    let fingerprint = Fingerprint::of(request).to_hex();
     let id = fingerprint.get(..8).unwrap_or_default();
     let component = match id.bytes().next() {
         Some(b'0'..=b'3') => "Panel",

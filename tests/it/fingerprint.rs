@@ -161,6 +161,6 @@ fn it_is_written_as_64_hex_digits() {
         choice: 0,
         parallel: None,
     };
-    let hex = Fingerprint::of(&meaning.request(false)).to_string();
+    let hex = Fingerprint::of(&meaning.request(false)).to_hex();
     assert!(hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)), "{hex}");
 }

@@ -25,7 +25,9 @@ pub(super) struct Entry {
 
 /// The cache's key for a question: `llm:cache:<provider>:<model>:<64 hex>`.
 pub(super) fn key(target: &Target, fingerprint: &Fingerprint) -> Arc<str> {
-    format!("llm:cache:{}:{}:{fingerprint}", target.provider, target.model).into()
+    ["llm:cache:", target.provider.as_str(), ":", target.model.as_str(), ":", fingerprint.to_hex().as_str()]
+        .concat()
+        .into()
 }
 
 #[derive(Serialize, Deserialize)]
