@@ -1,12 +1,14 @@
 //! How an answer came about: filled by the layers, each its own field, and read by the handlers.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// What is known about an answer's origin when it is decided.
 #[derive(Clone, Debug)]
 pub struct Receipt {
     /// What the cache said.
     pub cache: CacheResult,
+    /// The cache's key. `None`: the answer has none.
+    pub key: Option<Arc<str>>,
     /// How long the call had been under way that this request joined. `None`: it joined none.
     pub joined: Option<Duration>,
     /// How long the cache took to say so.
@@ -32,7 +34,7 @@ pub enum CacheResult {
 impl Receipt {
     /// The receipt of an answer that was not looked up.
     pub fn bypass() -> Self {
-        Self { cache: CacheResult::Bypass, joined: None, lookup: Duration::ZERO }
+        Self { cache: CacheResult::Bypass, key: None, joined: None, lookup: Duration::ZERO }
     }
 
     /// Whether the answer came from the cache.

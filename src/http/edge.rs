@@ -74,6 +74,7 @@ where
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
             status: None,
+            looked_up: None,
             arrived,
         };
         request.extensions_mut().insert(RequestContext { id: Arc::clone(&id), arrived });
@@ -92,6 +93,7 @@ async fn answer(
         response.headers_mut().insert(X_REQUEST_ID, value);
     }
     ended.status = Some(response.status());
+    ended.looked_up = response.extensions_mut().remove();
     Ok(response.map(|body| Held::body(body, ended)))
 }
 
@@ -137,28 +139,41 @@ struct Said<'a> {
     request_id: &'a str,
 }
 
-/// Lives in the reply's body, and says so when that has ended.
+/// What the cache said, for the request's line in the log: a reply brings it in its extensions.
+#[derive(Clone)]
+pub(super) struct LookedUp {
+    pub(super) is_hit: bool,
+    pub(super) key: Arc<str>,
+}
+
+/// Lives in the reply's body, and says so when that has ended: one line for a request, with all that is known.
 struct Ended {
     span: Span,
     method: Method,
     path: String,
     /// `None`: the client left before there was one.
     status: Option<StatusCode>,
+    looked_up: Option<LookedUp>,
     arrived: Instant,
 }
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        let Self { span, method, path, status, arrived } = self;
+        let Self { span, method, path, status, looked_up, arrived } = self;
         let method = method.as_str();
         // 499 is nginx's word for it, and most log tools know it.
         let status = status.map_or(499, |status| status.as_u16());
         let ms = (arrived.elapsed().as_secs_f64() * 1e6).round() / 1e3;
-        // Platforms ask every few seconds.
-        if path == "/health" {
-            tracing::debug!(parent: &*span, method, path, status, ms, "answered");
-        } else {
-            tracing::info!(parent: &*span, method, path, status, ms, "answered");
+        match looked_up {
+            Some(LookedUp { is_hit: true, key }) => {
+                tracing::info!(parent: &*span, method, path, status, ms, "LLM Cache HIT: {key}");
+            }
+            Some(LookedUp { is_hit: false, key }) => {
+                tracing::info!(parent: &*span, method, path, status, ms, "LLM Cache MISS: {key}");
+            }
+            // Platforms ask every few seconds.
+            None if path == "/health" => tracing::debug!(parent: &*span, method, path, status, ms, "answered"),
+            None => tracing::info!(parent: &*span, method, path, status, ms, "answered"),
         }
     }
 }

@@ -17,8 +17,8 @@ use crate::{
     config::PromptStyle,
     error::ApiError,
     generate::{
-        Collected, Completion, Delivery, ErrorKind, Event, GenerateError, GenerateRequest, Generation, Message, Part,
-        Receipt, Sampling, Target, Tools,
+        CacheResult, Collected, Completion, Delivery, ErrorKind, Event, GenerateError, GenerateRequest, Generation,
+        Message, Part, Receipt, Sampling, Target, Tools,
     },
     layers::rate_limit::LimiterTook,
 };
@@ -28,7 +28,7 @@ use super::{
     answer::{Answered, ServerTiming, cache_status, deliverable},
     ask::Ask,
     body::read_json,
-    edge::RequestContext,
+    edge::{LookedUp, RequestContext},
     narrate::{self, Narrator, event},
 };
 
@@ -63,11 +63,26 @@ pub async fn generate(State(api): State<Arc<Api>>, request: Request) -> Result<R
     let (asked, request) = resolve(&api, ask, &head.headers)?;
     let delivery = request.delivery;
     let generation = api.generate.clone().oneshot(request).await?;
+    let looked_up = looked_up(&generation.receipt);
     let exchange = Exchange { api, context, limiter_took, asked };
-    match delivery {
+    let mut response = match delivery {
         Delivery::Whole => exchange.whole(generation).await,
-        Delivery::Stream => Ok(exchange.stream(generation)),
+        Delivery::Stream => exchange.stream(generation),
+    };
+    if let Some(looked_up) = looked_up {
+        response.extensions_mut().insert(looked_up);
     }
+    Ok(response)
+}
+
+/// What the log says of the cache. `None`: nobody looked.
+fn looked_up(receipt: &Receipt) -> Option<LookedUp> {
+    let is_hit = match receipt.cache {
+        CacheResult::Hit { .. } => true,
+        CacheResult::Miss => false,
+        CacheResult::Bypass => return None,
+    };
+    Some(LookedUp { is_hit, key: receipt.key.clone()? })
 }
 
 /// What was asked, as the reply speaks of it.
@@ -167,7 +182,7 @@ struct Exchange {
 }
 
 impl Exchange {
-    async fn whole(self, Generation { receipt, answer }: Generation) -> Result<Response, ApiError> {
+    async fn whole(self, Generation { receipt, answer }: Generation) -> Response {
         let called = Instant::now();
         let collected = tokio::select! {
             collected = timeout_at(called + self.api.bounds.answer, answer.collect()) => {
@@ -196,7 +211,7 @@ impl Exchange {
             }
         };
         self.set_routing_decision(response.headers_mut());
-        Ok(response)
+        response
     }
 
     fn stream(self, Generation { receipt, answer }: Generation) -> Response {
@@ -319,7 +334,7 @@ impl Exchange {
             total: self.context.arrived.elapsed(),
         };
         headers.insert(SERVER_TIMING, timing.to_header());
-        if let crate::generate::CacheResult::Hit { age, .. } = receipt.cache {
+        if let CacheResult::Hit { age, .. } = receipt.cache {
             headers.insert(header::AGE, HeaderValue::from(age.as_secs()));
         }
     }

@@ -199,7 +199,7 @@ impl FlightLayer {
             }
             Opening::Live => (CacheResult::Miss, Answer::Live(reader.into_events())),
         };
-        Ok(Generation { receipt: Receipt { cache, joined, lookup: Duration::ZERO }, answer })
+        Ok(Generation { receipt: Receipt { cache, joined, ..Receipt::bypass() }, answer })
     }
 
     /// Makes the call, to its end or until nobody wants it.

@@ -99,8 +99,9 @@ impl LookupLayer {
         let key = entry::key(&request.target, &fingerprint);
         let cache = if self.shelf.is_open() {
             if let Some(Found { completion, age, ttl }) = self.shelf.find(&key, &request.target).await {
-                self.hit(&key);
-                let receipt = Receipt { cache: CacheResult::Hit { age, ttl }, joined: None, lookup: begun.elapsed() };
+                self.counts.hits.fetch_add(1, Ordering::Relaxed);
+                let (cache, lookup) = (CacheResult::Hit { age, ttl }, begun.elapsed());
+                let receipt = Receipt { cache, key: Some(key), joined: None, lookup };
                 return Ok(Generation { receipt, answer: Answer::Whole(completion) });
             }
             CacheResult::Miss
@@ -111,22 +112,12 @@ impl LookupLayer {
         let answering = inner.oneshot(Question { fingerprint, key: Arc::clone(&key), request }).await;
         // Another request may have brought the answer between the two look-ups.
         match &answering {
-            Ok(generation) if generation.receipt.is_hit() => self.hit(&key),
-            _ if cache == CacheResult::Miss => self.miss(&key),
-            _ => {}
-        }
+            Ok(generation) if generation.receipt.is_hit() => self.counts.hits.fetch_add(1, Ordering::Relaxed),
+            _ if cache == CacheResult::Miss => self.counts.misses.fetch_add(1, Ordering::Relaxed),
+            _ => 0,
+        };
         let Generation { receipt, answer } = answering?;
         let cache = if receipt.is_hit() { receipt.cache } else { cache };
-        Ok(Generation { receipt: Receipt { cache, lookup, ..receipt }, answer })
-    }
-
-    fn hit(&self, key: &str) {
-        tracing::info!("LLM Cache HIT: {key}");
-        self.counts.hits.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn miss(&self, key: &str) {
-        tracing::info!("LLM Cache MISS: {key}");
-        self.counts.misses.fetch_add(1, Ordering::Relaxed);
+        Ok(Generation { receipt: Receipt { cache, key: Some(key), lookup, ..receipt }, answer })
     }
 }
