@@ -44,6 +44,8 @@ struct Period {
     spent: MicroDollars,
     /// When it ends, in milliseconds since the Unix epoch.
     ends_ms: u64,
+    /// The same as JSON has it: a date and midnight.
+    reset_date: String,
 }
 
 #[derive(Clone, Copy)]
@@ -58,7 +60,7 @@ impl Ledger {
     pub fn new(clock: Clock, limits: BudgetConfig) -> Self {
         let BudgetConfig { daily, weekly, monthly } = limits;
         let kinds = [(PeriodKind::Daily, daily), (PeriodKind::Weekly, weekly), (PeriodKind::Monthly, monthly)];
-        let periods = kinds.map(|(kind, limit)| Period { kind, limit, spent: MicroDollars(0), ends_ms: 0 });
+        let periods = kinds.map(|(kind, limit)| Period::ended(kind, limit));
         let books = Books { totals: Totals::default(), saved: MicroDollars(0), periods, status: None };
         Self { clock, books: Mutex::new(books) }
     }
@@ -69,8 +71,8 @@ impl Ledger {
         let totals = &mut books.totals;
         totals.requests += 1;
         totals.cost = totals.cost + cost;
-        totals.input_tokens += usage.input_tokens;
-        totals.output_tokens += usage.output_tokens;
+        totals.input_tokens = totals.input_tokens.saturating_add(usage.input_tokens);
+        totals.output_tokens = totals.output_tokens.saturating_add(usage.output_tokens);
         for period in &mut books.periods {
             period.spent = period.spent + cost;
         }
@@ -113,10 +115,7 @@ impl Ledger {
         // Every statement leaves the books whole.
         let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
         if books.periods.iter().any(|period| period.ends_ms <= now_ms) {
-            for period in books.periods.iter_mut().filter(|period| period.ends_ms <= now_ms) {
-                period.spent = MicroDollars(0);
-                period.ends_ms = period.kind.end(now_ms);
-            }
+            books.periods.iter_mut().filter(|period| period.ends_ms <= now_ms).for_each(|period| period.begin(now_ms));
             books.status = None;
         }
         books
@@ -157,7 +156,7 @@ fn utc_date(epoch_ms: u64) -> Date {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct PeriodStatus {
+struct PeriodStatus<'a> {
     period: &'static str,
     used: f64,
     limit: f64,
@@ -165,15 +164,15 @@ struct PeriodStatus {
     percentage: f64,
     is_over_limit: bool,
     is_near_limit: bool,
-    reset_date: String,
+    reset_date: &'a str,
 }
 
 fn status([daily, weekly, monthly]: &[Period; 3]) -> Bytes {
     #[derive(Serialize)]
-    struct Status {
-        daily: PeriodStatus,
-        weekly: PeriodStatus,
-        monthly: PeriodStatus,
+    struct Status<'a> {
+        daily: PeriodStatus<'a>,
+        weekly: PeriodStatus<'a>,
+        monthly: PeriodStatus<'a>,
     }
     let [near_daily, near_weekly, near_monthly] = NEAR_PERCENT;
     let status = Status {
@@ -185,15 +184,26 @@ fn status([daily, weekly, monthly]: &[Period; 3]) -> Bytes {
 }
 
 impl Period {
-    fn status(&self, near_percent: f64) -> PeriodStatus {
+    /// One that is over, so that the first look begins it.
+    fn ended(kind: PeriodKind, limit: f64) -> Self {
+        Self { kind, limit, spent: MicroDollars(0), ends_ms: 0, reset_date: String::new() }
+    }
+
+    fn begin(&mut self, now_ms: u64) {
+        self.spent = MicroDollars(0);
+        self.ends_ms = self.kind.end(now_ms);
+        let date = utc_date(self.ends_ms);
+        let (year, month, day) = (date.year(), u8::from(date.month()), date.day());
+        self.reset_date = format!("{year:04}-{month:02}-{day:02}T00:00:00.000Z");
+    }
+
+    fn status(&self, near_percent: f64) -> PeriodStatus<'_> {
         let (used, limit) = (self.spent.dollars(), self.limit);
         let percentage = match (used, limit) {
             (_, limit) if limit > 0.0 => used / limit * 100.0,
             (used, _) if used > 0.0 => 100.0,
             _ => 0.0,
         };
-        let date = utc_date(self.ends_ms);
-        let (year, month, day) = (date.year(), u8::from(date.month()), date.day());
         PeriodStatus {
             period: self.kind.as_str(),
             used,
@@ -202,7 +212,7 @@ impl Period {
             percentage,
             is_over_limit: used > limit,
             is_near_limit: percentage >= near_percent,
-            reset_date: format!("{year:04}-{month:02}-{day:02}T00:00:00.000Z"),
+            reset_date: &self.reset_date,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Configuration or exit 78, logging, serve until told to stop.
 
-use std::{future::Future, io::Write as _, net::SocketAddr, process::ExitCode};
+use std::{future::Future, io::Write as _, net::SocketAddr, process::ExitCode, time::Duration};
 
 use llm_gateway::{
     app::App,
@@ -11,10 +11,14 @@ use llm_gateway::{
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    time::timeout,
 };
 
 /// `EX_CONFIG` of `sysexits.h`.
 const EXIT_CONFIG: u8 = 78;
+
+/// How long `llm-gateway health` waits.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
 
 fn main() -> ExitCode {
     let config = match Config::read(Sources::environment()) {
@@ -97,10 +101,12 @@ async fn health(config: &Config) -> ExitCode {
     };
     let url = format!("http://{host}:{}/health", config.server.port);
     let Ok(client) = llm_gateway::providers::client(None) else { return failed("the client cannot be built") };
-    match client.get(&url).timeout(std::time::Duration::from_secs(3)).send().await {
-        Ok(response) if response.status().is_success() => said("ok"),
-        Ok(response) => failed(&format!("{url} answers {}", response.status())),
-        Err(error) => failed(&format!("{url} does not answer: {}", error.without_url())),
+    let Ok(address) = url.parse() else { return failed(&format!("{url} is no address")) };
+    match timeout(HEALTH_TIMEOUT, client.get(address)).await {
+        Ok(Ok(response)) if response.status().is_success() => said("ok"),
+        Ok(Ok(response)) => failed(&format!("{url} answers {}", response.status())),
+        Ok(Err(error)) => failed(&format!("{url} does not answer: {error}")),
+        Err(_) => failed(&format!("{url} does not answer in time")),
     }
 }
 

@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
+use url::Url;
 
 /// What a template leaves in place of a key: such a value counts as unset.
 const TEMPLATE_VALUES: [&str; 2] = ["your_token_here", "..."];
@@ -87,7 +88,7 @@ impl<const N: usize> From<[(&str, &str); N]> for Sources {
 }
 
 /// Scheme, host and port, and nothing else.
-fn is_origin(url: &reqwest::Url) -> bool {
+fn is_origin(url: &Url) -> bool {
     matches!(url.scheme(), "http" | "https")
         && url.path() == "/"
         && url.query().is_none()
@@ -195,7 +196,7 @@ impl Reader {
         let texts = if list.is_empty() { vec![default.to_owned()] } else { list };
         let mut origins = Vec::new();
         for text in texts {
-            match text.trim_end_matches('/').parse::<reqwest::Url>() {
+            match text.trim_end_matches('/').parse::<Url>() {
                 Ok(url) if is_origin(&url) => origins.push(url.origin().ascii_serialization()),
                 // It may hold a password, so it is not repeated.
                 _ => self.problem(
@@ -240,8 +241,8 @@ impl Reader {
     /// An address to call. A key travels over TLS, or not beyond this machine.
     pub(super) fn base_url(&mut self, name: &str, carries_key: bool) -> Option<String> {
         let text = self.text(name)?;
-        let url = text.parse::<reqwest::Url>().ok().filter(|url| url.has_host() && url.query().is_none());
-        let is_loopback = |url: &reqwest::Url| {
+        let url = text.parse::<Url>().ok().filter(|url| url.has_host() && url.query().is_none());
+        let is_loopback = |url: &Url| {
             url.host_str().is_some_and(|host| {
                 let host = host.trim_matches(['[', ']']);
                 host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())

@@ -18,7 +18,7 @@ use crate::{
 
 pub use demo::{DEMO_SCRIPTS, Demo};
 pub use openai_chat::OpenAiChat;
-pub use upstream::{BadRoots, Decoder, Dialect, Upstream, WireRequest, client, deltas};
+pub use upstream::{BadRoots, Decoder, Dialect, HttpClient, Upstream, WireRequest, client, deltas};
 
 /// Someone who answers.
 #[async_trait]

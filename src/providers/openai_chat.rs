@@ -3,7 +3,7 @@
 use std::{borrow::Cow, ops::ControlFlow, sync::Arc};
 
 use bytes::Bytes;
-use reqwest::StatusCode;
+use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json, value::RawValue};
 

@@ -9,10 +9,16 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use reqwest::{
-    Client, Response, StatusCode, Url,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER},
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::{
+    Request, Response, StatusCode,
+    body::Incoming,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT},
+};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, Error, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
 };
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -28,6 +34,8 @@ use super::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Shorter than the keep-alive of every vendor, so that no request meets a connection that is just being closed.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+/// How many connections to one vendor are kept for the next calls.
+const MAX_IDLE_CONNECTIONS: usize = 512;
 /// The largest body that is read whole (`providers.md` 2).
 const MAX_BODY_BYTES: usize = 32 << 20;
 /// What is read of an error's body: enough for its kind.
@@ -79,18 +87,22 @@ pub trait Decoder: Send + 'static {
     fn end(&mut self, out: &mut Vec<Delta>) -> Result<(), ProviderError>;
 }
 
+/// Sends requests to vendors.
+pub type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
 /// A vendor behind its wire format.
 pub struct Upstream<D> {
     dialect: D,
-    client: Client,
+    client: HttpClient,
     base_url: String,
     headers: HeaderMap,
 }
 
 impl<D: Dialect> Upstream<D> {
     /// A vendor at `base_url`, which has no trailing slash.
-    pub fn new(dialect: D, client: Client, base_url: &str, api_key: Option<SecretString>) -> Self {
+    pub fn new(dialect: D, client: HttpClient, base_url: &str, api_key: Option<SecretString>) -> Self {
         let mut headers = HeaderMap::new();
+        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("llm-gateway/", env!("CARGO_PKG_VERSION"))));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let bearer = api_key.and_then(|key| HeaderValue::try_from(format!("Bearer {}", key.expose_secret())).ok());
@@ -101,12 +113,14 @@ impl<D: Dialect> Upstream<D> {
         Self { dialect, client, base_url: base_url.to_owned(), headers }
     }
 
-    async fn send(&self, request: &GenerateRequest) -> Result<Response, ProviderError> {
+    async fn send(&self, request: &GenerateRequest) -> Result<Response<Incoming>, ProviderError> {
         let WireRequest { path, body } = self.dialect.request(request);
-        let url: Url = format!("{}{path}", self.base_url).parse().map_err(|_| ErrorKind::Connection)?;
-        let sent = self.client.post(url).headers(self.headers.clone()).body(body).send().await;
-        let response =
-            sent.map_err(|error| if error.is_timeout() { ErrorKind::Timeout } else { ErrorKind::Connection })?;
+        let url = format!("{}{path}", self.base_url);
+        let request = Request::post(url).body(Full::from(body));
+        // The address was checked when it was configured.
+        let mut request = request.map_err(|_| ErrorKind::Connection)?;
+        *request.headers_mut() = self.headers.clone();
+        let response = self.client.request(request).await.map_err(|error| failure(&error))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -125,7 +139,8 @@ impl<D: Dialect> Provider for Upstream<D> {
         let response = self.send(request).await?;
         // Read by what it is, whatever was asked for.
         if is_event_stream(response.headers()) {
-            return Ok(deltas(self.dialect.decoder(), response.bytes_stream()).boxed());
+            let bytes = response.into_body().into_data_stream();
+            return Ok(deltas(self.dialect.decoder(), bytes).boxed());
         }
         let body = read_body(response, MAX_BODY_BYTES).await?;
         let whole = self.dialect.whole(&body)?;
@@ -172,8 +187,16 @@ pub fn deltas<E: Send>(
     }
 }
 
-async fn read_body(response: Response, limit_bytes: usize) -> Result<Bytes, ProviderError> {
-    match Limited::new(reqwest::Body::from(response), limit_bytes).collect().await {
+/// Why a request got no reply.
+fn failure(error: &Error) -> ErrorKind {
+    let sources = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    let mut io_errors = sources.filter_map(|error| error.downcast_ref::<std::io::Error>());
+    let is_timeout = io_errors.any(|error| error.kind() == std::io::ErrorKind::TimedOut);
+    if is_timeout { ErrorKind::Timeout } else { ErrorKind::Connection }
+}
+
+async fn read_body(response: Response<Incoming>, limit_bytes: usize) -> Result<Bytes, ProviderError> {
+    match Limited::new(response.into_body(), limit_bytes).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(ErrorKind::AnswerTooLong.into()),
         Err(_) => Err(ErrorKind::Connection.into()),
@@ -206,11 +229,15 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 #[error("EXTRA_CA_FILE holds no certificates in PEM form that can be trusted")]
 pub struct BadRoots;
 
-/// The one client for all vendors: pooled, HTTP/1.1 and 2, no redirects (they could carry a key elsewhere), roots compiled in.
+/// The one client for all vendors: pooled, HTTP/1.1 and 2, roots compiled in. It follows no redirects, which could carry a
+/// key elsewhere, and no proxy of the environment.
+///
+/// hyper's own, because a call by reqwest parses its address three times and passes layers for what is not used here: half
+/// of what a miss cost beyond the vendor's own time.
 ///
 /// # Errors
 /// [`BadRoots`] when `extra_ca_pem` is no list of certificates.
-pub fn client(extra_ca_pem: Option<&str>) -> Result<Client, BadRoots> {
+pub fn client(extra_ca_pem: Option<&str>) -> Result<HttpClient, BadRoots> {
     let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(pem) = extra_ca_pem {
         let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
@@ -220,24 +247,23 @@ pub fn client(extra_ca_pem: Option<&str>) -> Result<Client, BadRoots> {
         }
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|_| BadRoots)?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Client::builder()
-        .user_agent(concat!("llm-gateway/", env!("CARGO_PKG_VERSION")))
-        .tls_backend_preconfigured(tls)
-        .redirect(reqwest::redirect::Policy::none())
-        // Only `config` reads the environment, and a proxy of the shell must not stand between a service and itself.
-        .no_proxy()
-        .tcp_nodelay(true)
-        .connect_timeout(CONNECT_TIMEOUT)
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    let connector =
+        HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_all_versions().wrap_connector(tcp);
+    let client = Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-        .pool_max_idle_per_host(512)
-        .build()
-        .map_err(|_| BadRoots)
+        .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
+        .build(connector);
+    Ok(client)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use tokio::{
 use crate::support::Binary;
 
 fn client() -> reqwest::Client {
-    llm_gateway::providers::client(None).unwrap()
+    reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
 #[test]
