@@ -13,7 +13,7 @@ use axum::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
-use tower_http::{catch_panic::CatchPanicLayer, decompression::RequestDecompressionLayer};
+use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
     caller::Callers,
@@ -163,9 +163,6 @@ fn routes(config: &Config, backends: &Backends, api: Arc<Api>) -> Router {
             config.cache.store_timeout,
             ("generate", "/llm/generate"),
         ))
-        .map_response(|response: Response<_>| response.map(Body::new))
-        // A body may come compressed; how long it may be is judged behind this.
-        .layer(RequestDecompressionLayer::new())
         .service(http::generate::generate.with_state(Arc::clone(&api)));
     Router::new()
         .route("/llm/models", get(http::models))

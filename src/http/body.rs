@@ -1,15 +1,19 @@
 //! Reads a request's body: JSON, in UTF-8, no longer than it may be.
 
-use std::time::Duration;
+use std::{convert::Infallible, future::ready, time::Duration};
 
 use axum::{
     body::Body,
+    extract::Request,
     http::{HeaderMap, StatusCode, header},
+    response::Response,
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tower::{Layer as _, ServiceExt as _, service_fn};
+use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::{
     error::ApiError,
@@ -44,22 +48,50 @@ pub(super) async fn read_json(
     if promised.is_some_and(|length| length > limit_bytes) {
         return Err(too_large());
     }
-    let reading = Limited::new(body, limit_bytes).collect();
-    // A client that never sends what it promised must not keep its place for ever.
-    let read = tokio::select! {
-        read = timeout(BODY_TIMEOUT, reading) => read,
-        () = stopping.cancelled() => return Err(GenerateError::from(ErrorKind::Stopping).into()),
-    };
-    let Ok(read) = read else {
-        return Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "The body did not come in time")
-            .message(format!("A body has {} seconds to come.", BODY_TIMEOUT.as_secs())));
-    };
-    match read {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if is_length_limit(&*error) => Err(too_large()),
-        Err(_) => Err(ApiError::new(StatusCode::BAD_REQUEST, "The body could not be read")
-            .message("It broke off, or is not encoded as `Content-Encoding` says.")),
+    tokio::select! {
+        // A client that never sends what it promised must not keep its place for ever.
+        read = timeout(BODY_TIMEOUT, read_whole(headers, body, limit_bytes)) => match read {
+            Ok(Ok(read)) => Ok(read),
+            Ok(Err(Unreadable::TooLong)) => Err(too_large()),
+            Ok(Err(Unreadable::Broken)) => Err(ApiError::new(StatusCode::BAD_REQUEST, "The body could not be read")
+                .message("It broke off, or is not encoded as `Content-Encoding` says.")),
+            Ok(Err(Unreadable::Encoding)) => {
+                Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body's encoding is not known here")
+                    .message("Send it as it is, or with `Content-Encoding: gzip` or `deflate`."))
+            }
+            Err(_) => Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "The body did not come in time")
+                .message(format!("A body has {} seconds to come.", BODY_TIMEOUT.as_secs()))),
+        },
+        () = stopping.cancelled() => Err(GenerateError::from(ErrorKind::Stopping).into()),
     }
+}
+
+enum Unreadable {
+    TooLong,
+    Broken,
+    Encoding,
+}
+
+/// The whole body as it was before it was compressed, which is how its length is judged.
+async fn read_whole(headers: &HeaderMap, body: Body, limit_bytes: usize) -> Result<Bytes, Unreadable> {
+    let body = if headers.contains_key(header::CONTENT_ENCODING) { decompressed(headers, body).await? } else { body };
+    match Limited::new(body, limit_bytes).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if is_length_limit(&*error) => Err(Unreadable::TooLong),
+        Err(_) => Err(Unreadable::Broken),
+    }
+}
+
+/// The body without its `Content-Encoding`.
+async fn decompressed(headers: &HeaderMap, body: Body) -> Result<Body, Unreadable> {
+    let mut request = Request::new(body);
+    request.headers_mut().clone_from(headers);
+    let body_of = |request: Request<_>| ready(Ok::<_, Infallible>(Response::new(Body::new(request.into_body()))));
+    let Ok(response) = RequestDecompressionLayer::new().layer(service_fn(body_of)).oneshot(request).await;
+    if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+        return Err(Unreadable::Encoding);
+    }
+    Ok(Body::new(response.into_body()))
 }
 
 fn is_length_limit(error: &(dyn std::error::Error + 'static)) -> bool {

@@ -39,8 +39,8 @@ const ROUTING_DECISION: HeaderName = HeaderName::from_static("x-routing-decision
 /// How long a stream is silent before it sends a comment, so that nothing between here and the client closes it.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// About how many headers an answer gets on its way out: room for them is made once.
-const HEADERS: usize = 20;
+/// How many headers an answer gets on its way out: room for them is made once.
+const HEADERS: usize = 12;
 
 /// The same for every request, so that providers can cache it.
 const CODE_INSTRUCTIONS: &str = "You write code for a web project. Put every file that you create or change into a \
@@ -200,7 +200,6 @@ impl Exchange {
                 let mut response = Response::new(json.into());
                 response.headers_mut().reserve(HEADERS);
                 response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
                 self.set_headers(response.headers_mut(), &receipt, &cache_status, provider);
                 response
             }

@@ -80,8 +80,11 @@ impl Log {
         });
     }
 
-    pub(super) fn close(&self, end: Result<(), GenerateError>) {
-        self.state.send_modify(|state| state.end = Some(end));
+    /// The end, with the last event if it is a good one.
+    pub(super) fn close(&self, end: Result<Option<Event>, GenerateError>) {
+        self.state.send_modify(|state| {
+            state.end = Some(end.map(|last| state.segments.extend(last.map(Segment::Event))));
+        });
     }
 
     /// Waits until nobody reads any more. Someone may begin to again.
@@ -177,7 +180,21 @@ impl Reader {
         state.end.is_some() || state.segments.get(self.at).is_some_and(unread_text)
     }
 
+    /// All events.
     pub(super) fn into_events(self) -> EventStream {
         stream::unfold(self, |mut reader| async move { reader.next().await.map(|event| (event, reader)) }).boxed()
+    }
+
+    /// The last event alone, for one who waits for the whole.
+    pub(super) fn into_end(mut self) -> EventStream {
+        let end = async move {
+            let state = self.state.wait_for(|state| state.end.is_some()).await.map_err(|_| ErrorKind::Internal)?;
+            match (&state.end, state.segments.last()) {
+                (Some(Err(error)), _) => Err(error.clone()),
+                (_, Some(Segment::Event(last))) => Ok(last.clone()),
+                (_, _) => Err(ErrorKind::Internal.into()),
+            }
+        };
+        stream::once(end).boxed()
     }
 }

@@ -182,6 +182,7 @@ impl FlightLayer {
     where
         S: Service<GenerateRequest, Response = Generation, Error = GenerateError, Future: Send> + Send + 'static,
     {
+        let delivery = question.request.delivery;
         let (joined, mut reader, flight) = if self.config.coalesce {
             let Question { fingerprint, key: _, request } = &question;
             self.flights.board(FlightKey { fingerprint: *fingerprint, allow_failover: request.allow_failover })
@@ -197,7 +198,13 @@ impl FlightLayer {
             Opening::Stored(Found { completion, age, ttl }) => {
                 (CacheResult::Hit { age, ttl }, Answer::Whole(completion))
             }
-            Opening::Live => (CacheResult::Miss, Answer::Live(reader.into_events())),
+            Opening::Live => {
+                let events = match delivery {
+                    Delivery::Whole => reader.into_end(),
+                    Delivery::Stream => reader.into_events(),
+                };
+                (CacheResult::Miss, Answer::Live(events))
+            }
         };
         Ok(Generation { receipt: Receipt { cache, joined, ..Receipt::bypass() }, answer })
     }
@@ -215,7 +222,7 @@ impl FlightLayer {
         {
             flight.leave_list();
             flight.log.open(Opening::Stored(found));
-            return flight.log.close(Ok(()));
+            return flight.log.close(Ok(None));
         }
         // A body that comes in one piece shows no progress: when nobody waits, it has as long as an answer may take.
         let patience = match request.delivery {
@@ -248,9 +255,7 @@ impl FlightLayer {
             match event {
                 Some(Ok(Event::Finish { completion, stored: _ })) => {
                     let stored = self.shelf.keep(&key, &target, &completion).await;
-                    flight.leave_list();
-                    log.push(Event::Finish { completion, stored });
-                    break Ok(());
+                    break Ok(Some(Event::Finish { completion, stored }));
                 }
                 Some(Ok(event)) => log.push(event),
                 Some(Err(error)) => break Err(error),
