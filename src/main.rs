@@ -57,6 +57,9 @@ async fn run(config: Config) -> ExitCode {
     let patience = Patience { stalled: config.bounds.idle, grace: config.server.shutdown_grace };
     let providers: Vec<_> = config.providers.chat.iter().map(|chat| chat.name.clone()).collect();
     let demo = config.providers.demo;
+    if !config.unused.is_empty() {
+        tracing::warn!(settings = ?config.unused, "set, but without effect in this version");
+    }
     let stop = match stop_signal() {
         Ok(stop) => stop,
         Err(error) => return failed(&format!("Signals cannot be received: {error}")),

@@ -81,6 +81,10 @@ impl Catalogue {
         };
         match self.named(&provider, name) {
             Some(model) => Ok(Resolved::plain(model)),
+            // A server that lists nothing is asked for what the client wants.
+            None if self.lists_nothing(&provider) && is_name(name) => {
+                Ok(Resolved { target: Target { provider, model: name.into() }, model: None, routed: None })
+            }
             None => Err(Unresolved::NotOffered {
                 model: name.to_owned(),
                 available: self.models_of(provider.as_str()).map(|model| model.id.clone()).collect(),
@@ -127,6 +131,7 @@ impl Catalogue {
             let all = || places.iter().filter_map(|&at| self.models.get(at));
             all().find(|model| prefix.is_none_or(|prefix| model.provider.as_str() == prefix)).or_else(|| all().next())
         });
+        let name = if name.is_empty() { "demo" } else { name };
         let model = listed.map_or_else(|| invented(name), |model| model.id.clone());
         Ok(Resolved { target: Target { provider, model }, model: None, routed: None })
     }
@@ -175,6 +180,10 @@ impl Catalogue {
         })
     }
 
+    fn lists_nothing(&self, provider: &ProviderId) -> bool {
+        self.models_of(provider.as_str()).next().is_none()
+    }
+
     fn first_configured(&self) -> Result<ProviderId, Unresolved> {
         let first = self.configured.first();
         first.map(|configured| configured.id.clone()).ok_or_else(|| Unresolved::NotConfigured {
@@ -188,6 +197,11 @@ impl<'a> Resolved<'a> {
     fn plain(model: &'a Model) -> Self {
         Self { target: model.target(), model: Some(model), routed: None }
     }
+}
+
+/// Whether a name that nobody knows is fit for keys and logs.
+fn is_name(name: &str) -> bool {
+    (1..=128).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// A name that nobody checked, fit for keys and logs: at most 64 printable ASCII characters in lower case.
@@ -248,12 +262,27 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_lists_nothing_is_asked_for_anything() {
+        let catalogue = catalogue(&["local"]);
+        for (model, provider, expected) in
+            [("local:llama3.2:3b", "", "llama3.2:3b"), ("qwen3-coder", "local", "qwen3-coder")]
+        {
+            let found = resolve(&catalogue, model, provider).unwrap();
+            assert_eq!((found.0.as_str(), found.1.as_str()), ("local", expected));
+        }
+        for name in ["two words", "line\nbreak", &"x".repeat(129)] {
+            assert!(resolve(&catalogue, &format!("local:{name}"), "").is_err(), "{name}");
+        }
+    }
+
+    #[test]
     fn the_demo_provider_answers_for_any_model() {
         let catalogue = catalogue(&[DEMO]);
         for (model, expected) in [
             ("gpt-4o", "gpt-4o"),
             ("anthropic:Claude 3.5 Sonnet", "claude-3-5-sonnet-20241022"),
             ("demo:slow", "slow"),
+            ("demo:", "demo"),
             ("acme:rocket\n9", "rocket-9"),
             ("", "gpt-4o"),
         ] {

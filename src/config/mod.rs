@@ -40,6 +40,8 @@ pub struct Config {
     pub prompt_style: PromptStyle,
     /// What may be spent, for the budget part of answers.
     pub budget: BudgetConfig,
+    /// Settings that are set and do nothing yet.
+    pub unused: Vec<&'static str>,
 }
 
 /// Where and how to listen.
@@ -157,7 +159,7 @@ pub struct ChatConfig {
     pub base_url: String,
     /// `None`: it wants none.
     pub api_key: Option<SecretString>,
-    /// Models that the catalogue need not know.
+    /// Models that the catalogue need not know. Empty for a compatible server: it takes any.
     pub models: Vec<String>,
     /// Whether it is one of the vendors of the catalogue, whose streams end by the book.
     pub is_vendor: bool,
@@ -207,6 +209,35 @@ const PRIVATE_NETWORKS: [&str; 8] = [
     "fe80::/10",
 ];
 
+/// Promised settings that nothing reads yet (`interface.md`): the start says so instead of keeping quiet.
+const NOT_USED_YET: [&str; 25] = [
+    "STORE",
+    "REDIS_URL",
+    "UPSTASH_REDIS_REST_URL",
+    "UPSTASH_REDIS_REST_TOKEN",
+    "INSTANCES",
+    "CACHE_TTL_BY_PROMPT",
+    "CACHE_STALE_SECONDS",
+    "CACHE_REVALIDATE_SECONDS",
+    "CACHE_SCOPE",
+    "SESSION_TTL_SECONDS",
+    "SESSION_SAME_SITE",
+    "ADMIN_TOKEN",
+    "ANTHROPIC_API_KEY",
+    "GOOGLE_API_KEY",
+    "GEMINI_API_KEY",
+    "OLLAMA_BASE_URL",
+    "PROVIDER_RETRIES",
+    "PROVIDER_BREAKER_FAILURES",
+    "RETIRED_MODELS",
+    "MODELS_FILE",
+    "MODEL_ALIASES",
+    "BUDGET_WEBHOOK_URL",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "SENTRY_DSN",
+    "ANTHROPIC_BASE_URL",
+];
+
 impl Config {
     /// Reads every setting.
     ///
@@ -223,7 +254,7 @@ impl Config {
         };
         let config = Self {
             server: ServerConfig {
-                host: read.parsed("HOST", IpAddr::V4(Ipv4Addr::UNSPECIFIED), "an IP address"),
+                host: read.host("HOST", IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
                 port: read.number("PORT", 3001, 0..=65_535),
                 max_in_flight: read.number("MAX_IN_FLIGHT", 1024, 1..=1_000_000),
                 body_limit_bytes: read.number("BODY_LIMIT_KB", 1024, 1..=102_400_usize) * 1024,
@@ -284,7 +315,11 @@ impl Config {
                 weekly: read.dollars("BUDGET_WEEKLY_USD", 300.0),
                 monthly: read.dollars("BUDGET_MONTHLY_USD", 1000.0),
             },
+            unused: read.set_among(&NOT_USED_YET),
         };
+        // Who sets these relies on them; without them the service would be open, or spend what it must not.
+        read.not_yet("API_KEYS");
+        read.not_yet("BUDGET_HARD_LIMIT");
         read.finish().map(|()| config)
     }
 }
@@ -301,9 +336,13 @@ fn read_providers(read: &mut Reader, production: bool) -> ProvidersConfig {
             chat.push(ChatConfig { name: name.to_owned(), base_url, api_key: Some(api_key), models, is_vendor: true });
         }
     }
-    for name in read.between("COMPATIBLE_", "_BASE_URL") {
+    for name in read.between("COMPATIBLE_", &["_BASE_URL", "_API_KEY", "_MODELS"]) {
         let variable = |what: &str| format!("COMPATIBLE_{name}_{what}");
         let api_key = read.secret(&variable("API_KEY"));
+        if read.text(&variable("BASE_URL")).is_none() {
+            read.missing(&variable("BASE_URL"), "the address of the provider");
+            continue;
+        }
         let Some(base_url) = read.base_url(&variable("BASE_URL"), api_key.is_some()) else { continue };
         chat.push(ChatConfig {
             name: read.provider_name(&variable("BASE_URL"), &name),

@@ -1,8 +1,9 @@
 //! Typed look-ups over the merged sources, which collect every problem instead of stopping at the first.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::{self, Display},
+    net::{IpAddr, Ipv4Addr},
     ops::RangeInclusive,
     path::Path,
     str::FromStr,
@@ -64,7 +65,7 @@ impl Sources {
             let Ok((name, value)) = line else {
                 // The error's own text quotes the line, which may hold a secret.
                 self.problems.push(Problem(format!("{} has a line that is not NAME=value", path.display())));
-                return;
+                continue;
             };
             self.add(name, value);
         }
@@ -96,6 +97,15 @@ fn is_origin(url: &Url) -> bool {
         && url.username().is_empty()
         && url.password().is_none()
         && url.host_str().is_some_and(|host| !host.contains('*'))
+}
+
+/// An address to which a path can be added, without a name and password that nobody would send.
+fn is_plain_address(url: &Url) -> bool {
+    url.has_host()
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none()
 }
 
 /// Reads settings and remembers what was wrong.
@@ -181,7 +191,7 @@ impl Reader {
         let texts = if list.is_empty() { default.iter().map(|&text| text.to_owned()).collect() } else { list };
         let mut networks = Vec::new();
         for text in texts {
-            let single = text.parse::<std::net::IpAddr>().map(IpNet::from);
+            let single = text.parse::<IpAddr>().map(IpNet::from);
             match text.parse::<IpNet>().or(single) {
                 Ok(network) => networks.push(network),
                 Err(_) => self.problem(name, format_args!("has `{text}`"), "networks such as 10.0.0.0/8"),
@@ -192,8 +202,10 @@ impl Reader {
 
     /// Origins as browsers send them: scheme, host and port, nothing behind.
     pub(super) fn origins(&mut self, name: &str, default: &str) -> Vec<String> {
-        let list = self.list(name);
-        let texts = if list.is_empty() { vec![default.to_owned()] } else { list };
+        let texts = if self.text(name).is_some() { self.list(name) } else { vec![default.to_owned()] };
+        if texts.is_empty() {
+            self.problem(name, "names no origin", "origins such as https://app.example.com");
+        }
         let mut origins = Vec::new();
         for text in texts {
             match text.trim_end_matches('/').parse::<Url>() {
@@ -241,16 +253,16 @@ impl Reader {
     /// An address to call. A key travels over TLS, or not beyond this machine.
     pub(super) fn base_url(&mut self, name: &str, carries_key: bool) -> Option<String> {
         let text = self.text(name)?;
-        let url = text.parse::<Url>().ok().filter(|url| url.has_host() && url.query().is_none());
+        let url = text.parse::<Url>().ok().filter(is_plain_address);
         let is_loopback = |url: &Url| {
             url.host_str().is_some_and(|host| {
                 let host = host.trim_matches(['[', ']']);
-                host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+                host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
             })
         };
         match url {
             Some(url) if url.scheme() == "https" || (url.scheme() == "http" && (!carries_key || is_loopback(&url))) => {
-                Some(text.trim_end_matches('/').to_owned())
+                Some(url.as_str().trim_end_matches('/').to_owned())
             }
             // A URL may hold a password, so it is not repeated.
             _ => {
@@ -264,10 +276,36 @@ impl Reader {
         }
     }
 
-    /// The text between `prefix` and `suffix` in the names of variables.
-    pub(super) fn between(&self, prefix: &str, suffix: &str) -> Vec<String> {
-        let names = self.sources.values.keys();
-        names.filter_map(|name| name.strip_prefix(prefix)?.strip_suffix(suffix)).map(str::to_owned).collect()
+    /// The text between `prefix` and one of `suffixes` in the names of variables, each once, in order.
+    pub(super) fn between(&self, prefix: &str, suffixes: &[&str]) -> BTreeSet<String> {
+        let names = self.sources.values.keys().filter_map(|name| name.strip_prefix(prefix));
+        let stems = names.filter_map(|name| suffixes.iter().find_map(|suffix| name.strip_suffix(suffix)));
+        stems.map(str::to_owned).collect()
+    }
+
+    /// Complains that `name` is not set although others make no sense without it.
+    pub(super) fn missing(&mut self, name: &str, accepted: &str) {
+        self.problem(name, "is not set, and others need it", accepted);
+    }
+
+    /// Complains about a setting that would promise what is not there yet.
+    pub(super) fn not_yet(&mut self, name: &str) {
+        if self.text(name).is_some() {
+            self.problem(name, "is not supported yet", "nothing, until it is");
+        }
+    }
+
+    /// Those of `names` that are set.
+    pub(super) fn set_among(&self, names: &[&'static str]) -> Vec<&'static str> {
+        names.iter().copied().filter(|name| self.text(name).is_some()).collect()
+    }
+
+    /// An IP address, or this machine's name for itself.
+    pub(super) fn host(&mut self, name: &str, default: IpAddr) -> IpAddr {
+        match self.text(name) {
+            Some(text) if text.eq_ignore_ascii_case("localhost") => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            _ => self.parsed(name, default, "an IP address"),
+        }
     }
 
     pub(super) fn provider_name(&mut self, variable: &str, name: &str) -> String {
@@ -341,7 +379,7 @@ mod tests {
     #[test]
     fn only_exact_origins_are_taken_and_none_is_repeated() {
         for origin in
-            ["https://u:secret@x", "https://u:secret@x/path", "https://shop-*-team.example.com", "https://x/#a"]
+            ["https://u:secret@x", "https://u:secret@x/path", "https://shop-*-team.example.com", "https://x/#a", ","]
         {
             let told = problems([("FRONTEND_URL", origin)]);
             assert_eq!(told.len(), 1, "{origin}");
@@ -356,6 +394,25 @@ mod tests {
             let config = Config::read([("OPENAI_API_KEY", value)].into()).unwrap_or_else(|_| panic!("{value}"));
             assert!(config.providers.chat.is_empty(), "{value}");
         }
+    }
+
+    #[test]
+    fn what_would_be_half_configured_or_only_promised_is_told() {
+        for (values, line) in [
+            ([("COMPATIBLE_GROQ_API_KEY", "gsk-1")], "COMPATIBLE_GROQ_BASE_URL is not set"),
+            ([("COMPATIBLE_GROQ_MODELS", "llama")], "COMPATIBLE_GROQ_BASE_URL is not set"),
+            ([("API_KEYS", "ann:secret")], "API_KEYS is not supported yet"),
+            ([("HOST", "my-machine")], "HOST is `my-machine`"),
+        ] {
+            let told = problems(values);
+            assert!(
+                matches!(told.as_slice(), [told] if told.starts_with(line) && !told.contains("secret")),
+                "{told:?}"
+            );
+        }
+        let config = Config::read([("STORE", "redis"), ("HOST", "localhost")].into());
+        let config = config.unwrap_or_else(|_| panic!("both are known"));
+        assert_eq!((config.unused, config.server.host), (vec!["STORE"], IpAddr::V4(Ipv4Addr::LOCALHOST)));
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl Ask {
             });
         let max_tokens =
             check.field("maxTokens", fields.max_tokens, "Max tokens must be a whole number of at least 1.", |raw| {
-                parse(raw).filter(|&n: &u32| n >= 1)
+                parse(raw).and_then(whole)
             });
         let prompt = check.finish(prompt)?;
         Ok(Self {
@@ -220,6 +220,12 @@ fn priority(word: &str) -> Option<Priority> {
     }
 }
 
+/// A whole number of at least 1, however it is written; more than anyone counts to is the most there is.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast of a float stops at the ends")]
+fn whole(number: f64) -> Option<u32> {
+    (number >= 1.0 && number.fract() == 0.0).then_some(number as u32)
+}
+
 /// A number, or a text that is one.
 fn number(raw: &RawValue) -> Option<f64> {
     let from_text = || parse::<String>(raw)?.trim().parse().ok();
@@ -303,6 +309,8 @@ mod tests {
             r#"{"prompt":"x"}"#,
             r#" {"prompt":"x","model":null,"routingMode":null,"streaming":null}"#,
             r#"{"prompt":"x","maxCost":"0.5","allowFailover":"0","priority":"low","unknown":{"a":[1]}}"#,
+            r#"{"prompt":"x","maxTokens":1.0,"temperature":0}"#,
+            r#"{"prompt":"x","maxTokens":5e9,"temperature":2.0}"#,
             r#"{"prompt":"x","maxCost":-1,"allowFailover":1,"capabilities":[],"model":"","activeProvider":""}"#,
         ] {
             assert!(Ask::read(body.as_bytes()).is_ok(), "{body}");

@@ -143,10 +143,14 @@ fn resolve(api: &Api, ask: Ask, headers: &HeaderMap) -> Result<(Asked, GenerateR
     Ok((asked, request))
 }
 
+/// Whether `Accept` names events, and not with `q=0`, which would refuse them (RFC 9110, section 12.4.2).
 fn accepts_events(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|range| {
-        range.split(';').next().is_some_and(|media| media.trim().eq_ignore_ascii_case("text/event-stream"))
+        let mut parts = range.split(';').map(str::trim);
+        let is_events = parts.next().is_some_and(|media| media.eq_ignore_ascii_case("text/event-stream"));
+        let is_refused = |weight: &str| weight.trim_start_matches(['q', 'Q', '=']).parse() == Ok(0.0);
+        is_events && !parts.any(is_refused)
     })
 }
 

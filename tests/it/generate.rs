@@ -70,6 +70,7 @@ async fn json_is_the_answer_unless_a_stream_is_asked_for() {
     assert_eq!(ask(None, None).await, json_reply());
     assert_eq!(ask(None, Some("*/*")).await, json_reply());
     assert_eq!(ask(None, Some("application/json, text/event-stream;q=0.5")).await, stream_reply());
+    assert_eq!(ask(None, Some("application/json, text/event-stream;q=0")).await, json_reply());
     assert_eq!(ask(Some(json!(null)), Some("text/event-stream")).await, stream_reply());
     assert_eq!(ask(Some(json!(false)), Some("text/event-stream")).await, json_reply());
     assert_eq!(ask(Some(json!(true)), Some("application/json")).await, stream_reply());
