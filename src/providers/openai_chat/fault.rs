@@ -1,0 +1,82 @@
+//! What comes back when something went wrong.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use serde_json::Value;
+
+use crate::{generate::ErrorKind, providers::ProviderError};
+
+/// What a vendor says went wrong: `{"error":{"message","type","param","code"}}`, or `{"code","error"}` with two texts.
+///
+/// Read for its kind, and then forgotten: it may quote the key or name the account.
+#[derive(Default)]
+pub(super) struct Fault {
+    message: String,
+    kind: String,
+    code: String,
+    param: Option<String>,
+}
+
+impl Fault {
+    pub(super) fn read(body: &[u8]) -> Self {
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+        match body.get("error") {
+            Some(Value::Object(error)) => Self {
+                message: text(error.get("message")).to_lowercase(),
+                kind: text(error.get("type")),
+                code: text(error.get("code")),
+                param: error.get("param").and_then(Value::as_str).map(str::to_owned),
+            },
+            error => Self {
+                message: text(error).to_lowercase(),
+                code: text(body.get("code")).to_lowercase(),
+                ..Self::default()
+            },
+        }
+    }
+
+    /// The error that it means together with the reply's status.
+    pub(super) fn error(&self, status: StatusCode) -> ProviderError {
+        ProviderError { param: self.param(), ..ProviderError::from(self.kind(status.as_u16())) }
+    }
+
+    /// The refused field, if that is what it looks like.
+    fn param(&self) -> Option<Arc<str>> {
+        let is_name =
+            |text: &&str| text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.[]".contains(&b));
+        self.param.as_deref().filter(is_name).map(Arc::from)
+    }
+
+    fn says(&self, words: &[&str]) -> bool {
+        words.iter().any(|word| self.message.contains(word) || self.code.contains(word) || self.kind.contains(word))
+    }
+
+    fn kind(&self, status: u16) -> ErrorKind {
+        const SPENT: [&str; 5] = ["insufficient_quota", "credit", "spend_limit", "usage_limit", "spending limit"];
+        match status {
+            401 => ErrorKind::Authentication,
+            402 => ErrorKind::QuotaExhausted,
+            403 | 429 if self.says(&SPENT) => ErrorKind::QuotaExhausted,
+            403 => ErrorKind::Permission,
+            404 => ErrorKind::ModelNotFound,
+            408 | 504 => ErrorKind::Timeout,
+            413 => ErrorKind::PayloadTooLarge,
+            429 => ErrorKind::RateLimited,
+            400..=499 if self.says(&["context_length", "context length", "context window"]) => {
+                ErrorKind::ContextLengthExceeded
+            }
+            400..=499 if self.says(&["content_policy", "content_filter", "invalid_prompt"]) => ErrorKind::ContentFilter,
+            400..=499 if self.says(&["incorrect api key", "invalid_api_key"]) => ErrorKind::Authentication,
+            400..=499 => ErrorKind::InvalidRequest,
+            503 | 529 => ErrorKind::Overloaded,
+            500..=599 => ErrorKind::ServerError,
+            // An error where an answer was promised: only its words tell.
+            _ if self.says(&SPENT) => ErrorKind::QuotaExhausted,
+            _ if self.says(&["rate_limit", "slow_down"]) => ErrorKind::RateLimited,
+            _ if self.says(&["overloaded", "unavailable", "at capacity"]) => ErrorKind::Overloaded,
+            _ => ErrorKind::ServerError,
+        }
+    }
+}

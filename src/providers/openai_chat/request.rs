@@ -1,0 +1,130 @@
+//! What is sent.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::generate::{
+    Delivery, GenerateRequest, Message, ModelId, Part, Sampling, Target, ToolCall, ToolChoice, Tools,
+};
+
+/// The body, in the spelling of a vendor or of a compatible server.
+pub(super) fn body(request: &GenerateRequest, is_vendor: bool) -> Vec<u8> {
+    let GenerateRequest { target, messages, sampling, tools, delivery, allow_failover: _ } = request;
+    let Target { provider: _, model } = target;
+    let Sampling { temperature, max_tokens } = *sampling;
+    let Tools { definitions, choice, parallel } = tools;
+    let stream = *delivery == Delivery::Stream;
+    let has_tools = !definitions.is_empty();
+    let body = WireBody {
+        model,
+        messages: messages.iter().map(wire_message).collect(),
+        temperature,
+        max_completion_tokens: max_tokens.filter(|_| is_vendor),
+        max_tokens: max_tokens.filter(|_| !is_vendor),
+        tools: definitions
+            .iter()
+            .map(|tool| {
+                let function = json!({"name": tool.name, "parameters": tool.parameters});
+                let mut wire = json!({"type": "function", "function": function});
+                if let (Some(description), Some(function)) = (&tool.description, wire.get_mut("function")) {
+                    function["description"] = json!(description);
+                }
+                wire
+            })
+            .collect(),
+        tool_choice: has_tools.then(|| match choice {
+            ToolChoice::Auto => json!("auto"),
+            ToolChoice::None => json!("none"),
+            ToolChoice::Required => json!("required"),
+            ToolChoice::Named(name) => json!({"type": "function", "function": {"name": name}}),
+        }),
+        parallel_tool_calls: parallel.filter(|_| has_tools),
+        stream: stream.then_some(true),
+        stream_options: stream.then_some(StreamOptions { include_usage: true }),
+    };
+    serde_json::to_vec(&body).unwrap_or_else(|_| unreachable!("strings, numbers and JSON are JSON"))
+}
+
+#[derive(Serialize)]
+struct WireBody<'a> {
+    model: &'a ModelId,
+    messages: Vec<WireMessage<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_completion_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_choice: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parallel_tool_calls: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_options: Option<StreamOptions>,
+}
+
+#[derive(Serialize)]
+struct StreamOptions {
+    include_usage: bool,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "role", rename_all = "lowercase")]
+enum WireMessage<'a> {
+    System {
+        content: &'a str,
+    },
+    User {
+        content: WireContent<'a>,
+    },
+    Assistant {
+        content: Option<&'a str>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        tool_calls: Vec<Value>,
+    },
+    Tool {
+        tool_call_id: &'a str,
+        content: &'a str,
+    },
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum WireContent<'a> {
+    Text(&'a str),
+    Parts(Vec<Value>),
+}
+
+fn wire_message(message: &Message) -> WireMessage<'_> {
+    match message {
+        Message::System(text) => WireMessage::System { content: text },
+        Message::User(parts) => WireMessage::User {
+            content: match parts.as_slice() {
+                [Part::Text(text)] => WireContent::Text(text),
+                parts => WireContent::Parts(
+                    parts
+                        .iter()
+                        .map(|part| match part {
+                            Part::Text(text) => json!({"type": "text", "text": text}),
+                            Part::Image { url } => json!({"type": "image_url", "image_url": {"url": url}}),
+                        })
+                        .collect(),
+                ),
+            },
+        },
+        Message::Assistant { text, tool_calls } => WireMessage::Assistant {
+            content: (!text.is_empty() || tool_calls.is_empty()).then_some(text),
+            tool_calls: tool_calls
+                .iter()
+                .map(|ToolCall { id, name, arguments }| {
+                    json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}})
+                })
+                .collect(),
+        },
+        Message::Tool { call_id, content } => WireMessage::Tool { tool_call_id: call_id, content },
+    }
+}
