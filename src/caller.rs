@@ -89,7 +89,7 @@ fn address(text: &str) -> Option<IpAddr> {
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.address {
-            // Every request is counted under its address, and the standard library's way takes five times as long.
+            // Every request is counted under its address, and the standard library formats as if it could be padded.
             IpAddr::V4(address) => address.octets().into_iter().enumerate().try_for_each(|(at, octet)| {
                 f.write_str(if at == 0 { "" } else { "." })?;
                 f.write_str(itoa::Buffer::new().format(octet))

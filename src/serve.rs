@@ -1,4 +1,7 @@
 //! Accepts connections, answers on them, and stops without losing an answer that can still be finished.
+//!
+//! A client that closes its sending side is taken for gone, as browsers and proxies mean it: otherwise nobody would notice
+//! who has left while a provider thinks.
 
 use std::{
     convert::Infallible,
@@ -120,6 +123,7 @@ fn connection(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE_TIMEOUT)
+        .writev(false)
         .serve_connection(TokioIo::new(Box::pin(stream)), answer);
     let connection = graceful.watch(connection);
     async move {

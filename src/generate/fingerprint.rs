@@ -37,11 +37,16 @@ impl Fingerprint {
 }
 
 impl Fingerprint {
-    /// 64 hexadecimal digits in lower case.
-    pub fn to_hex(self) -> String {
+    /// Writes 64 hexadecimal digits in lower case behind `text`.
+    pub fn write_hex(self, text: &mut String) {
         let digit = |nibble: u8| char::from(if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 });
+        text.extend(self.0.into_iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
+    }
+
+    /// The same digits alone.
+    pub fn to_hex(self) -> String {
         let mut hex = String::with_capacity(64);
-        hex.extend(self.0.into_iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
+        self.write_hex(&mut hex);
         hex
     }
 }

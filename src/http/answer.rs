@@ -125,7 +125,7 @@ pub(super) struct ServerTiming {
 }
 
 impl ServerTiming {
-    /// The header's value. Written by hand: formatting took as long as everything else that a hit does with its answer.
+    /// The header's value. Written by hand: every answer has it, and formatting floats is slow.
     pub(super) fn to_header(&self) -> HeaderValue {
         let Self { limiter, cache, provider, total } = *self;
         let mut value = Vec::with_capacity(96);

@@ -104,7 +104,7 @@ fn request_id(headers: &HeaderMap) -> Arc<str> {
         !id.is_empty() && id.len() <= MAX_ID_BYTES && id.bytes().all(plain)
     };
     let given = headers.get(X_REQUEST_ID).and_then(|value| value.to_str().ok()).filter(sane);
-    given.map_or_else(|| Uuid::now_v7().to_string().into(), Arc::from)
+    given.map_or_else(|| Arc::from(&*Uuid::now_v7().hyphenated().encode_lower(&mut Uuid::encode_buffer())), Arc::from)
 }
 
 /// Writes the body of an error, now that its id is known. An error that comes from a library is said in our form too.

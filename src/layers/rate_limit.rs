@@ -45,6 +45,8 @@ struct Limiter {
     counters: Arc<dyn CounterStore>,
     callers: Callers,
     quota: Option<Quota>,
+    /// The headers that are always the same.
+    limit: HeaderValue,
     policy: HeaderValue,
     clock: Clock,
     store_timeout: Duration,
@@ -71,7 +73,9 @@ impl RateLimitLayer {
         let max = config.max.map_or(0, std::num::NonZeroU32::get);
         let policy = HeaderValue::try_from(format!("\"{scope}\";q={max};w={}", config.window.as_secs()));
         let policy = policy.unwrap_or_else(|_| unreachable!("a scope is a plain word"));
-        Self { limiter: Arc::new(Limiter { counters, callers, quota, policy, clock, store_timeout, scope, path }) }
+        let limit = HeaderValue::from(max);
+        let limiter = Limiter { counters, callers, quota, limit, policy, clock, store_timeout, scope, path };
+        Self { limiter: Arc::new(limiter) }
     }
 }
 
@@ -135,13 +139,13 @@ impl Limiter {
         } else {
             self.refuse(caller, quota, &admission)
         };
-        self.set_headers(response.headers_mut(), quota, &admission);
+        self.set_headers(response.headers_mut(), &admission);
         Ok(response)
     }
 
-    fn set_headers(&self, headers: &mut HeaderMap, quota: Quota, admission: &Admission) {
+    fn set_headers(&self, headers: &mut HeaderMap, admission: &Admission) {
         let grows_in_ms = u64::try_from(admission.grows_in.as_millis()).unwrap_or(u64::MAX);
-        headers.insert(LIMIT, HeaderValue::from(quota.max.get()));
+        headers.insert(LIMIT, self.limit.clone());
         headers.insert(REMAINING, HeaderValue::from(admission.remaining));
         headers.insert(RESET, HeaderValue::from(self.clock.epoch_ms().saturating_add(grows_in_ms)));
         headers.insert(RATE_LIMIT_POLICY, self.policy.clone());

@@ -1,7 +1,6 @@
 //! One event, one line of JSON: when, how grave, of which request, and its fields.
 //!
-//! Written straight into the line. `tracing-subscriber`'s own reads the span's fields back from JSON for every event, which
-//! took longer than the look-up of a cached answer.
+//! Written straight into the line. `tracing-subscriber`'s own reads the span's fields back from JSON for every event.
 
 use std::fmt::{self, Debug, Write as _};
 

@@ -30,7 +30,7 @@ impl Drop for LogGuard {
 }
 
 /// Lines on their way to a thread of their own, gathered in one buffer: under load a line costs neither an allocation nor a
-/// wake-up nor a system call. (`tracing-appender` has all three: a fifth of the time of a cached answer.)
+/// wake-up nor a system call. (`tracing-appender` has all three.)
 #[derive(Clone, Default)]
 pub(super) struct Lines(Arc<Shared>);
 

@@ -232,8 +232,7 @@ pub struct BadRoots;
 /// The one client for all vendors: pooled, HTTP/1.1 and 2, roots compiled in. It follows no redirects, which could carry a
 /// key elsewhere, and no proxy of the environment.
 ///
-/// hyper's own, because a call by reqwest parses its address three times and passes layers for what is not used here: half
-/// of what a miss cost beyond the vendor's own time.
+/// hyper's own: a call by reqwest parses its address three times, and passes layers for what is not used here.
 ///
 /// # Errors
 /// [`BadRoots`] when `extra_ca_pem` is no list of certificates.

@@ -25,9 +25,12 @@ pub(super) struct Entry {
 
 /// The cache's key for a question: `llm:cache:<provider>:<model>:<64 hex>`.
 pub(super) fn key(target: &Target, fingerprint: &Fingerprint) -> Arc<str> {
-    ["llm:cache:", target.provider.as_str(), ":", target.model.as_str(), ":", fingerprint.to_hex().as_str()]
-        .concat()
-        .into()
+    let mut key = String::with_capacity(160);
+    for part in ["llm:cache:", target.provider.as_str(), ":", target.model.as_str(), ":"] {
+        key.push_str(part);
+    }
+    fingerprint.write_hex(&mut key);
+    key.into()
 }
 
 #[derive(Serialize, Deserialize)]
