@@ -9,6 +9,7 @@ use std::{
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, timeout_at};
 use tower::Service;
+use tracing::field::debug;
 
 use crate::{
     config::BoundsConfig,
@@ -65,8 +66,9 @@ fn ask(provider: Arc<dyn Provider>, request: GenerateRequest, bounds: BoundsConf
 
         let mut patience = Patience::new(bounds, request.delivery);
         let failed = |error: ProviderError| {
-            let ProviderError { kind, cause, retry_after, param, began: _ } = error;
-            tracing::warn!(provider = %target.provider, model = %target.model, ?kind, ?cause, "provider failed");
+            let ProviderError { kind, cause, retry_after, param, began: _, detail } = error;
+            let (provider, model, cause) = (target.provider.as_str(), target.model.as_str(), cause.map(debug));
+            tracing::warn!(provider, model, ?kind, cause, detail, "provider failed");
             GenerateError { kind, target: Some(target.clone()), retry_after, param }
         };
         let mut deltas = timeout_at(patience.limit(), provider.open(&request))

@@ -29,14 +29,17 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&format!("The runtime cannot start: {error}")),
     };
-    match std::env::args().nth(1).as_deref() {
+    let code = match std::env::args().nth(1).as_deref() {
         None => runtime.block_on(run(config)),
         Some("health") => runtime.block_on(health(&config)),
         Some("--version") => said(concat!("llm-gateway ", env!("CARGO_PKG_VERSION"))),
         Some(_) => {
             failed("usage: llm-gateway [health | --version]; settings are environment variables, see .env.example")
         }
-    }
+    };
+    // A look-up of a name may still block a thread, and nobody waits for it any more.
+    runtime.shutdown_background();
+    code
 }
 
 async fn run(config: Config) -> ExitCode {

@@ -26,7 +26,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_io_timeout::TimeoutStream;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
 
 use crate::{
@@ -54,6 +54,8 @@ pub struct Patience {
 /// the grace, and the rest is ended.
 pub async fn serve(listener: TcpListener, app: App, patience: Patience, stop: impl Future<Output = ()>) {
     let App { service, stopping, tasks, flights: _ } = app;
+    let draining = CancellationToken::new();
+    let host = Host { service, tasks: tasks.clone(), stopping: stopping.clone(), draining: draining.clone(), patience };
     let graceful = GracefulShutdown::new();
     let connections = TaskTracker::new();
     let mut stop = std::pin::pin!(stop);
@@ -68,10 +70,10 @@ pub async fn serve(listener: TcpListener, app: App, patience: Patience, stop: im
             },
             () = &mut stop => break,
         };
-        let connection = connection(stream, peer, service.clone(), tasks.clone(), patience.stalled, &graceful);
-        connections.spawn(connection);
+        connections.spawn(host.clone().connection(stream, peer, &graceful));
     }
     drop(listener);
+    draining.cancel();
     tracing::info!(connections = connections.len(), grace = ?patience.grace, "stopping");
     connections.close();
     tasks.close();
@@ -99,58 +101,70 @@ async fn accept_failed(error: &io::Error) {
     sleep(Duration::from_millis(100)).await;
 }
 
-fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
+/// What every connection needs.
+#[derive(Clone)]
+struct Host {
     service: HttpService,
     tasks: TaskTracker,
-    stalled: Duration,
-    graceful: &GracefulShutdown,
-) -> impl Future<Output = ()> + use<> {
-    // Small replies and events must not wait for an acknowledgement.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY could not be set");
-    }
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(stalled));
-
-    let has_asked = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&has_asked);
-    let answer = service_fn(move |request: Request<Incoming>| {
-        asked.store(true, Ordering::Relaxed);
-        respond(service.clone(), request, peer, tasks.clone())
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(IDLE_TIMEOUT)
-        .writev(false)
-        .serve_connection(TokioIo::new(Box::pin(stream)), answer);
-    let connection = graceful.watch(connection);
-    async move {
-        let mut connection = std::pin::pin!(connection);
-        let result = tokio::select! {
-            result = &mut connection => result,
-            () = sleep(FIRST_HEAD_TIMEOUT) => {
-                if !has_asked.load(Ordering::Relaxed) {
-                    return;
-                }
-                connection.await
-            }
-        };
-        if let Err(error) = result {
-            // Clients leave as they like.
-            tracing::debug!(%error, "connection ended");
-        }
-    }
+    /// Cancelled when answers in flight have to end.
+    stopping: CancellationToken,
+    /// Cancelled when nothing new is wanted.
+    draining: CancellationToken,
+    patience: Patience,
 }
 
-async fn respond(
-    service: HttpService,
-    request: Request<Incoming>,
-    peer: SocketAddr,
-    tasks: TaskTracker,
-) -> Result<Response, Infallible> {
-    let mut request = request.map(|body| Body::new(Unread::new(body, tasks)));
-    request.extensions_mut().insert(ConnectInfo(peer));
-    service.oneshot(request).await
+impl Host {
+    fn connection(
+        self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        graceful: &GracefulShutdown,
+    ) -> impl Future<Output = ()> + use<> {
+        // Small replies and events must not wait for an acknowledgement.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY could not be set");
+        }
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(self.patience.stalled));
+
+        let draining = self.draining.clone();
+        let has_asked = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&has_asked);
+        let answer = service_fn(move |request: Request<Incoming>| {
+            asked.store(true, Ordering::Relaxed);
+            self.clone().respond(request, peer)
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(IDLE_TIMEOUT)
+            // One write for head and body: to copy a few kilobytes costs less than what the kernel does for two pieces.
+            .writev(false)
+            .serve_connection(TokioIo::new(Box::pin(stream)), answer);
+        let connection = graceful.watch(connection);
+        async move {
+            let mut connection = std::pin::pin!(connection);
+            // Who has not asked yet has only so long to, and no longer once nothing new is wanted.
+            let give_up = timeout(FIRST_HEAD_TIMEOUT, draining.cancelled());
+            let result = tokio::select! {
+                result = &mut connection => result,
+                _ = give_up => {
+                    if !has_asked.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    connection.await
+                }
+            };
+            if let Err(error) = result {
+                // Clients leave as they like.
+                tracing::debug!(%error, "connection ended");
+            }
+        }
+    }
+
+    async fn respond(self, request: Request<Incoming>, peer: SocketAddr) -> Result<Response, Infallible> {
+        let Self { service, tasks, stopping, draining: _, patience: _ } = self;
+        let mut request = request.map(|body| Body::new(Unread::new(body, tasks, stopping)));
+        request.extensions_mut().insert(ConnectInfo(peer));
+        service.oneshot(request).await
+    }
 }

@@ -95,7 +95,7 @@ pub struct FlightConfig {
     pub coalesce: bool,
     /// `ON_ABANDON`: whether a call that nobody waits for any more goes on for the cache.
     pub finish_abandoned: bool,
-    /// `PROVIDER_TIMEOUT_SECONDS`: how long such a call has, from its beginning, while nothing has come of it.
+    /// `PROVIDER_TIMEOUT_SECONDS`: how long a call may have brought nothing and still be joined, or go on for nobody.
     pub patience: Duration,
 }
 

@@ -1,7 +1,9 @@
 //! From the body of `POST /llm/generate` to what the client wants, or to everything that is wrong with it.
 
+use std::fmt;
+
 use axum::http::StatusCode;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer as _, Serialize, de::Visitor};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{
@@ -76,8 +78,10 @@ impl Ask {
     /// # Errors
     /// 400, with what is wrong with the JSON, or with every field that is wrong.
     pub(super) fn read(body: &[u8]) -> Result<Self, ApiError> {
-        let is_object = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
-        let fields: Fields = match serde_json::from_slice(body) {
+        // Node's parser takes a mark in front, and replaces what is not UTF-8.
+        let body = String::from_utf8_lossy(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body));
+        let is_object = body.bytes().find(|byte| !byte.is_ascii_whitespace()) == Some(b'{');
+        let fields: Fields = match serde_json::from_str(&body) {
             Ok(fields) if is_object => fields,
             Ok(_) => return Err(malformed("The body is JSON, but not an object.")),
             Err(error) if error.is_data() && !is_object => {
@@ -150,7 +154,7 @@ impl<'a> Check<'a> {
     }
 
     fn text(&mut self, path: &'static str, value: Option<&'a RawValue>, msg: &'static str) -> Option<String> {
-        self.field(path, value, msg, parse)
+        self.field(path, value, msg, text)
     }
 
     fn word<T>(
@@ -160,13 +164,13 @@ impl<'a> Check<'a> {
         msg: &'static str,
         read: fn(&str) -> Option<T>,
     ) -> Option<T> {
-        self.field(path, value, msg, |raw| read(&parse::<String>(raw)?))
+        self.field(path, value, msg, |raw| read(&text(raw)?))
     }
 
     /// The original has an unnamed entry before the named one, and only the unnamed one for an array.
     fn prompt(&mut self, value: Option<&'a RawValue>) -> Option<String> {
         const MSG: &str = "Prompt must be a non-empty string.";
-        let prompt = value.and_then(parse::<String>);
+        let prompt = value.and_then(text);
         if prompt.is_none() {
             self.refuse("prompt", value, "Invalid value");
         }
@@ -181,11 +185,11 @@ impl<'a> Check<'a> {
         let elements = self.field("capabilities", value, "Capabilities must be an array.", parse::<Vec<&RawValue>>);
         let elements = elements.unwrap_or_default().into_iter().enumerate();
         let texts = elements.filter_map(|(at, element)| {
-            let text = parse(element);
-            if text.is_none() {
+            let capability = text(element);
+            if capability.is_none() {
                 self.refuse(format!("capabilities[{at}]"), Some(element), "Capabilities must be an array of strings.");
             }
-            text
+            capability
         });
         texts.collect()
     }
@@ -205,6 +209,23 @@ impl<'a> Check<'a> {
 
 fn parse<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
     serde_json::from_str(raw.get()).ok()
+}
+
+/// A string. Half of a surrogate pair, which JavaScript leaves when it cuts a string, becomes U+FFFD.
+fn text(raw: &RawValue) -> Option<String> {
+    struct Lossy;
+    impl Visitor<'_> for Lossy {
+        type Value = String;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a string")
+        }
+
+        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<String, E> {
+            Ok(String::from_utf8_lossy(bytes).into_owned())
+        }
+    }
+    parse(raw).or_else(|| serde_json::Deserializer::from_str(raw.get()).deserialize_bytes(Lossy).ok())
 }
 
 fn routing_mode(word: &str) -> Option<RoutingMode> {
@@ -314,6 +335,19 @@ mod tests {
             r#"{"prompt":"x","maxCost":-1,"allowFailover":1,"capabilities":[],"model":"","activeProvider":""}"#,
         ] {
             assert!(Ask::read(body.as_bytes()).is_ok(), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_quite_text_is_read_as_the_original_read_it() {
+        for (body, prompt) in [
+            (&b"\xef\xbb\xbf{\"prompt\":\"x\"}"[..], "x"),
+            (b"{\"prompt\":\"caf\xe9\"}", "caf\u{fffd}"),
+            (b"{\"prompt\":\"cut \\ud83d\"}", "cut \u{fffd}\u{fffd}\u{fffd}"),
+            (b"{\"prompt\":\"whole \\ud83d\\ude00\"}", "whole \u{1f600}"),
+        ] {
+            let Ok(ask) = Ask::read(body) else { panic!("{prompt} was refused") };
+            assert_eq!(ask.prompt, prompt);
         }
     }
 

@@ -5,7 +5,7 @@ use std::{convert::Infallible, future::ready, time::Duration};
 use axum::{
     body::Body,
     extract::Request,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
 use bytes::Bytes;
@@ -86,6 +86,15 @@ async fn read_whole(headers: &HeaderMap, body: Body, limit_bytes: usize) -> Resu
 async fn decompressed(headers: &HeaderMap, body: Body) -> Result<Body, Unreadable> {
     let mut request = Request::new(body);
     request.headers_mut().clone_from(headers);
+    // Names of encodings have no case, and one has an old name (RFC 9110, section 8.4.1).
+    if let Some(encoding) = request.headers_mut().get_mut(header::CONTENT_ENCODING) {
+        match encoding.as_bytes().to_ascii_lowercase().as_slice() {
+            b"gzip" | b"x-gzip" => *encoding = HeaderValue::from_static("gzip"),
+            b"deflate" => *encoding = HeaderValue::from_static("deflate"),
+            b"identity" => *encoding = HeaderValue::from_static("identity"),
+            _ => {}
+        }
+    }
     let body_of = |request: Request<_>| ready(Ok::<_, Infallible>(Response::new(Body::new(request.into_body()))));
     let Ok(response) = RequestDecompressionLayer::new().layer(service_fn(body_of)).oneshot(request).await;
     if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {

@@ -60,6 +60,8 @@ pub async fn generate(State(api): State<Arc<Api>>, request: Request) -> Result<R
 
     let body = read_json(&head.headers, body, api.body_limit_bytes, &api.stopping).await?;
     let ask = Ask::read(&body)?;
+    // What was read need not be held while it is answered.
+    drop(body);
     let (asked, request) = resolve(&api, ask, &head.headers)?;
     let delivery = request.delivery;
     let generation = api.generate.clone().oneshot(request).await?;

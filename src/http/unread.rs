@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::timeout;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long the rest may take.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -24,12 +24,13 @@ const LIMIT_BYTES: usize = 32 << 20;
 pub struct Unread {
     body: Option<Incoming>,
     tasks: TaskTracker,
+    stopping: CancellationToken,
 }
 
 impl Unread {
-    /// Drains in `tasks`.
-    pub fn new(body: Incoming, tasks: TaskTracker) -> Self {
-        Self { body: Some(body), tasks }
+    /// Drains in `tasks`, until `stopping` is cancelled.
+    pub fn new(body: Incoming, tasks: TaskTracker, stopping: CancellationToken) -> Self {
+        Self { body: Some(body), tasks, stopping }
     }
 }
 
@@ -60,7 +61,8 @@ impl Drop for Unread {
     fn drop(&mut self) {
         if let Some(rest) = self.body.take().filter(|body| !body.is_end_stream()) {
             // A body that ends by an error, the limit or the clock is dropped, which closes the connection.
-            self.tasks.spawn(timeout(PATIENCE, drain(rest)));
+            let stopping = self.stopping.clone();
+            self.tasks.spawn(async move { stopping.run_until_cancelled(timeout(PATIENCE, drain(rest))).await });
         }
     }
 }

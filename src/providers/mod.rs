@@ -18,7 +18,7 @@ use crate::{
 
 pub use demo::{DEMO_SCRIPTS, Demo};
 pub use openai_chat::OpenAiChat;
-pub use upstream::{BadRoots, Decoder, Dialect, HttpClient, Upstream, WireRequest, client, deltas};
+pub use upstream::{BadRoots, Decoder, Dialect, HttpClient, TimedConnector, Upstream, WireRequest, client, deltas};
 
 /// Someone who answers.
 #[async_trait]
@@ -61,11 +61,13 @@ pub struct ProviderError {
     pub param: Option<Arc<str>>,
     /// Whether the answer had begun, so that another attempt might be paid twice.
     pub began: bool,
+    /// What an operator should know besides, for the log.
+    pub detail: Option<String>,
 }
 
 impl From<ErrorKind> for ProviderError {
     fn from(kind: ErrorKind) -> Self {
-        Self { kind, cause: None, retry_after: None, param: None, began: false }
+        Self { kind, cause: None, retry_after: None, param: None, began: false, detail: None }
     }
 }
 

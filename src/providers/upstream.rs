@@ -1,17 +1,19 @@
 //! One HTTP exchange with a vendor, the same for every wire format.
 
 use std::{
+    io,
     ops::ControlFlow,
     sync::Arc,
+    task::{Context, Poll},
     time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _};
+use futures_util::{FutureExt as _, Stream, StreamExt as _, future::BoxFuture};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::{
-    Request, Response, StatusCode,
+    Request, Response, StatusCode, Uri,
     body::Incoming,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT},
 };
@@ -22,6 +24,8 @@ use hyper_util::{
 };
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::timeout;
+use tower::{BoxError, Service};
 
 use crate::generate::{ErrorKind, GenerateRequest};
 
@@ -30,8 +34,15 @@ use super::{
     frames::{FrameError, frames},
 };
 
-/// How long a connection to a vendor may take to open (what the official clients use).
+/// How long a connection to a vendor may take to open, its name looked up and TLS agreed on (what the official clients use).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a silent connection is asked whether it is still there, and how long it may take to say so.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the body of an error may take: its status says most of it.
+const FAULT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a stream's connection may take to end after the vendor's last word, so that the next call can use it.
+const REST_TIMEOUT: Duration = Duration::from_millis(50);
 /// Shorter than the keep-alive of every vendor, so that no request meets a connection that is just being closed.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 /// How many connections to one vendor are kept for the next calls.
@@ -88,7 +99,26 @@ pub trait Decoder: Send + 'static {
 }
 
 /// Sends requests to vendors.
-pub type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+pub type HttpClient = Client<TimedConnector, Full<Bytes>>;
+
+/// Opens connections, each within [`CONNECT_TIMEOUT`].
+#[derive(Clone)]
+pub struct TimedConnector(HttpsConnector<HttpConnector>);
+
+impl Service<Uri> for TimedConnector {
+    type Response = <HttpsConnector<HttpConnector> as Service<Uri>>::Response;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, address: Uri) -> Self::Future {
+        let connecting = timeout(CONNECT_TIMEOUT, self.0.call(address));
+        async { connecting.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))? }.boxed()
+    }
+}
 
 /// A vendor behind its wire format.
 pub struct Upstream<D> {
@@ -120,16 +150,17 @@ impl<D: Dialect> Upstream<D> {
         // The address was checked when it was configured.
         let mut request = request.map_err(|_| ErrorKind::Connection)?;
         *request.headers_mut() = self.headers.clone();
-        let response = self.client.request(request).await.map_err(|error| failure(&error))?;
+        let response = self.client.request(request).await.map_err(|error| unreachable_for(&error))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
         let retry_after = retry_after(response.headers(), SystemTime::now());
         // A body that does not come whole still has its status.
-        let body = read_body(response, MAX_FAULT_BYTES).await.unwrap_or_default();
-        let fault = self.dialect.fault(status, &body);
-        Err(ProviderError { retry_after: retry_after.or(fault.retry_after), ..fault })
+        let body = timeout(FAULT_TIMEOUT, read_body(response, MAX_FAULT_BYTES)).await;
+        let fault = self.dialect.fault(status, &body.ok().and_then(Result::ok).unwrap_or_default());
+        let detail = Some(format!("status {}", status.as_u16()));
+        Err(ProviderError { retry_after: retry_after.or(fault.retry_after), detail, ..fault })
     }
 }
 
@@ -169,10 +200,12 @@ pub fn deltas<E: Send>(
                 None => Ok(ControlFlow::Break(())),
             };
             // What an event said before it failed still counts.
-            let result = match result {
-                Ok(ControlFlow::Break(())) => decoder.end(&mut out).map(ControlFlow::Break),
-                result => result,
-            };
+            let is_last = matches!(result, Ok(ControlFlow::Break(())));
+            let result = if is_last { decoder.end(&mut out).map(ControlFlow::Break) } else { result };
+            if is_last && result.is_ok() {
+                // Whether anything follows does not matter any more, only that the body has ended.
+                drop(timeout(REST_TIMEOUT, frames.next()).await);
+            }
             for delta in out.drain(..) {
                 had_text |= matches!(delta, Delta::Text(_));
                 yield delta;
@@ -187,19 +220,24 @@ pub fn deltas<E: Send>(
     }
 }
 
-/// Why a request got no reply.
-fn failure(error: &Error) -> ErrorKind {
-    let sources = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
-    let mut io_errors = sources.filter_map(|error| error.downcast_ref::<std::io::Error>());
-    let is_timeout = io_errors.any(|error| error.kind() == std::io::ErrorKind::TimedOut);
-    if is_timeout { ErrorKind::Timeout } else { ErrorKind::Connection }
+/// What is to say of a request that got no reply: the reasons, one behind the other, hold no words of the vendor.
+fn unreachable_for(error: &Error) -> ProviderError {
+    ProviderError { detail: Some(reasons(error)), ..ErrorKind::Connection.into() }
+}
+
+fn reasons(error: &dyn std::error::Error) -> String {
+    let reasons = std::iter::successors(Some(error), |error| error.source());
+    reasons.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 async fn read_body(response: Response<Incoming>, limit_bytes: usize) -> Result<Bytes, ProviderError> {
     match Limited::new(response.into_body(), limit_bytes).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(ErrorKind::AnswerTooLong.into()),
-        Err(_) => Err(ErrorKind::Connection.into()),
+        Err(error) => {
+            let broken = ProviderError::from(ErrorKind::StreamInterrupted).after(false);
+            Err(ProviderError { detail: Some(reasons(&*error)), ..broken })
+        }
     }
 }
 
@@ -254,14 +292,18 @@ pub fn client(extra_ca_pem: Option<&str>) -> Result<HttpClient, BadRoots> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    tcp.set_keepalive(Some(KEEP_ALIVE));
     let connector =
         HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_all_versions().wrap_connector(tcp);
     let client = Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
         .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
-        .build(connector);
+        .http1_writev(false)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .http2_keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+        .timer(TokioTimer::new())
+        .build(TimedConnector(connector));
     Ok(client)
 }
 

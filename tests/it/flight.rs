@@ -204,6 +204,26 @@ async fn a_call_that_hangs_ends_with_the_patience_of_the_last_who_waits() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_has_brought_nothing_for_too_long_is_joined_by_nobody() {
+    let gateway = Arc::new(Gateway::with([], Scripted::new([Step::Hang])));
+    let mut asking = Vec::new();
+    for pause in [0, 50, 10] {
+        sleep(Duration::from_secs(pause)).await;
+        let gateway = Arc::clone(&gateway);
+        asking.push(tokio::spawn(async move { gateway.generate("x").await }));
+    }
+    sleep(Duration::from_secs(1)).await;
+    // The second joined the first, which was 50 s old then; for the third it was too old.
+    assert_eq!((gateway.provider.calls(), gateway.app.flights.len(), gateway.app.tasks.len()), (2, 1, 2));
+    for one in asking {
+        one.await.unwrap().expect(504);
+    }
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(gateway.provider.ended(), 2);
+    assert!(gateway.app.flights.is_empty() && gateway.app.tasks.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_forbids_failover_does_not_join_who_allows_it() {
     let gateway = Arc::new(Gateway::with([], Scripted::slow(Duration::from_secs(1))));
     let ask = |allow: bool| {

@@ -144,6 +144,28 @@ async fn at_sigterm_what_cannot_finish_in_time_ends_with_an_error() {
 }
 
 #[tokio::test]
+async fn at_sigterm_nobody_waits_for_what_is_half_sent_or_wanted_by_nobody() {
+    let mut gateway = Binary::start(&[("SHUTDOWN_GRACE_SECONDS", "1")]);
+    let hanging = stream(client(), gateway.url("/llm/generate"), "x".to_owned(), "demo:hang");
+    tokio::time::timeout(Duration::from_millis(300), hanging).await.unwrap_err();
+    let mut half_head = TcpStream::connect(gateway.address).await.unwrap();
+    half_head.write_all(b"POST /llm/generate HTTP/1.1\r\nhost:").await.unwrap();
+    let mut half_body = TcpStream::connect(gateway.address).await.unwrap();
+    let head =
+        "POST /llm/generate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{";
+    half_body.write_all(head.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    gateway.terminate();
+    let begun = Instant::now();
+    let mut reply = Vec::new();
+    half_body.read_to_end(&mut reply).await.unwrap();
+    let reply = String::from_utf8_lossy(&reply);
+    assert!(reply.starts_with("HTTP/1.1 503") && reply.contains("The service is stopping"), "{reply}");
+    assert!(gateway.ended(Duration::from_secs(3)).await.success());
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
 async fn after_sigterm_nobody_is_let_in() {
     let mut gateway = Binary::start(&[]);
     let (client, url) = (client(), gateway.url("/llm/generate"));

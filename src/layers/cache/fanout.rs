@@ -66,6 +66,11 @@ impl Log {
         self.begun.elapsed()
     }
 
+    /// Whether any of the answer has come.
+    pub(super) fn has_text(&self) -> bool {
+        self.state.borrow().segments.iter().any(|segment| matches!(segment, Segment::Text(_)))
+    }
+
     pub(super) fn open(&self, opening: Opening) {
         self.state.send_modify(|state| state.opening = Some(opening));
     }

@@ -2,10 +2,10 @@
 //!
 //! Wraps the typed request, below the look-up: misses meet here, so that one call serves all of them. A flight is a task
 //! of its own from before the call, so it does not matter who of its readers leaves. How long a reader waits is its own
-//! affair: who joins late has all of its patience yet.
+//! affair; a call that has brought nothing in the time that an answer may take is joined by nobody any more.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::HashMap,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
@@ -77,15 +77,23 @@ impl Flights {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Joins the flight of `key`, or begins one. The first of the pair is how old the joined one is.
-    fn board(self: &Arc<Self>, key: FlightKey) -> (Option<Duration>, Reader, Option<Flight>) {
-        match self.under_way().entry(key) {
-            Entry::Occupied(flying) => (Some(flying.get().age()), flying.get().reader(), None),
-            Entry::Vacant(place) => {
-                let (log, reader) = Log::new();
-                let log = Arc::clone(place.insert(Arc::new(log)));
-                (None, reader, Some(Flight { log, listed: Some((Arc::clone(self), key)) }))
-            }
+    /// Joins the flight of `key`, or begins one in place of one that has brought nothing for `patience`. The first of the
+    /// three is how old the joined one is.
+    fn board(self: &Arc<Self>, key: FlightKey, patience: Duration) -> (Option<Duration>, Reader, Option<Flight>) {
+        let mut under_way = self.under_way();
+        if let Some(log) = under_way.get(&key).filter(|log| log.has_text() || log.age() < patience) {
+            return (Some(log.age()), log.reader(), None);
+        }
+        let (log, reader) = Log::new();
+        let log = Arc::new(log);
+        under_way.insert(key, Arc::clone(&log));
+        (None, reader, Some(Flight { log, listed: Some((Arc::clone(self), key)) }))
+    }
+
+    /// Takes `log` off the list, unless another stands in its place.
+    fn remove(under_way: &mut HashMap<FlightKey, Arc<Log>>, key: &FlightKey, log: &Arc<Log>) {
+        if under_way.get(key).is_some_and(|listed| Arc::ptr_eq(listed, log)) {
+            under_way.remove(key);
         }
     }
 }
@@ -106,7 +114,7 @@ impl Flight {
     /// Nobody can join from here on.
     fn leave_list(&mut self) {
         if let Some((flights, key)) = self.listed.take() {
-            flights.under_way().remove(&key);
+            Flights::remove(&mut flights.under_way(), &key, &self.log);
         }
     }
 
@@ -116,7 +124,7 @@ impl Flight {
         let mut under_way = flights.under_way();
         let is_abandoned = self.log.is_abandoned();
         if is_abandoned {
-            under_way.remove(key);
+            Flights::remove(&mut under_way, key, &self.log);
             drop(under_way);
             self.listed = None;
         }
@@ -185,7 +193,8 @@ impl FlightLayer {
         let delivery = question.request.delivery;
         let (joined, mut reader, flight) = if self.config.coalesce {
             let Question { fingerprint, key: _, request } = &question;
-            self.flights.board(FlightKey { fingerprint: *fingerprint, allow_failover: request.allow_failover })
+            let key = FlightKey { fingerprint: *fingerprint, allow_failover: request.allow_failover };
+            self.flights.board(key, self.config.patience)
         } else {
             let (flight, reader) = Flight::alone();
             (None, reader, Some(flight))
