@@ -101,7 +101,7 @@ pub trait Decoder: Send + 'static {
 /// Sends requests to vendors.
 pub type HttpClient = Client<TimedConnector, Full<Bytes>>;
 
-/// Opens connections, each within [`CONNECT_TIMEOUT`].
+/// Opens connections, each within five seconds, its name looked up and TLS agreed on.
 #[derive(Clone)]
 pub struct TimedConnector(HttpsConnector<HttpConnector>);
 
