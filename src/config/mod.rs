@@ -1,6 +1,7 @@
 //! Settings as plain data. Only this module reads the environment.
 
 mod read;
+mod sources;
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -14,7 +15,7 @@ use tracing::Level;
 use tracing_subscriber::filter::Targets;
 
 use read::Reader;
-pub use read::{Problem, Sources};
+pub use sources::{Problem, Sources};
 
 /// Everything that can be set, each with its default (`.env.example` explains them).
 pub struct Config {

@@ -1,11 +1,10 @@
 //! Typed look-ups over the merged sources, which collect every problem instead of stopping at the first.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::{self, Display},
+    collections::BTreeSet,
+    fmt::Display,
     net::{IpAddr, Ipv4Addr},
     ops::RangeInclusive,
-    path::Path,
     str::FromStr,
     time::Duration,
 };
@@ -16,77 +15,13 @@ use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use url::Url;
 
+use super::sources::{Problem, Sources};
+
 /// What a template leaves in place of a key: such a value counts as unset.
 const TEMPLATE_VALUES: [&str; 2] = ["your_token_here", "..."];
 
 /// What a word of `LOG_LEVEL` without `=` must be.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-
-/// Variables and their values, later sources already overruled by earlier ones.
-#[derive(Clone, Default)]
-pub struct Sources {
-    values: BTreeMap<String, String>,
-    problems: Vec<Problem>,
-}
-
-/// One thing that is wrong with the configuration, as a line for the operator.
-///
-/// Never holds a secret's text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem(String);
-
-impl Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Sources {
-    /// The process environment, then `.env.local`, then `.env` of the working directory: the first to set a variable wins.
-    /// An empty value counts as unset.
-    pub fn environment() -> Self {
-        let mut sources = Self::default();
-        for (name, value) in std::env::vars_os() {
-            let Ok(name) = name.into_string() else { continue };
-            match value.into_string() {
-                Ok(value) => sources.add(name, value),
-                Err(_) => sources.problems.push(Problem(format!("{name} is not UTF-8 text"))),
-            }
-        }
-        for file in [".env.local", ".env"] {
-            sources.add_file(Path::new(file));
-        }
-        sources
-    }
-
-    fn add_file(&mut self, path: &Path) {
-        let Ok(lines) = dotenvy::from_path_iter(path) else { return };
-        for line in lines {
-            let Ok((name, value)) = line else {
-                // The error's own text quotes the line, which may hold a secret.
-                self.problems.push(Problem(format!("{} has a line that is not NAME=value", path.display())));
-                continue;
-            };
-            self.add(name, value);
-        }
-    }
-
-    fn add(&mut self, name: String, value: String) {
-        if !value.trim().is_empty() {
-            self.values.entry(name).or_insert(value);
-        }
-    }
-}
-
-impl<const N: usize> From<[(&str, &str); N]> for Sources {
-    fn from(values: [(&str, &str); N]) -> Self {
-        let mut sources = Self::default();
-        for (name, value) in values {
-            sources.add(name.to_owned(), value.to_owned());
-        }
-        sources
-    }
-}
 
 /// Scheme, host and port, and nothing else.
 fn is_origin(url: &Url) -> bool {

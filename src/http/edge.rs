@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     future::Future,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
 };
 
@@ -33,6 +33,8 @@ pub struct RequestContext {
     pub id: Arc<str>,
     /// When its head had come.
     pub arrived: Instant,
+    /// What the cache said, for the request's line in the log, as soon as it is known.
+    pub(super) looked_up: Arc<OnceLock<LookedUp>>,
 }
 
 /// Puts an [`Edge`] around a service: outside everything else.
@@ -69,15 +71,16 @@ where
         let arrived = Instant::now();
         let id = request_id(request.headers());
         let span = tracing::info_span!("request", request_id = &*id);
+        let looked_up = Arc::default();
         let ended = Ended {
             span: span.clone(),
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
             status: None,
-            looked_up: None,
+            looked_up: Arc::clone(&looked_up),
             arrived,
         };
-        request.extensions_mut().insert(RequestContext { id: Arc::clone(&id), arrived });
+        request.extensions_mut().insert(RequestContext { id: Arc::clone(&id), arrived, looked_up });
         let answering = span.in_scope(|| self.inner.call(request)).instrument(span);
         answer(answering, id, ended).boxed()
     }
@@ -93,7 +96,6 @@ async fn answer(
         response.headers_mut().insert(X_REQUEST_ID, value);
     }
     ended.status = Some(response.status());
-    ended.looked_up = response.extensions_mut().remove();
     Ok(response.map(|body| Held::body(body, ended)))
 }
 
@@ -139,8 +141,7 @@ struct Said<'a> {
     request_id: &'a str,
 }
 
-/// What the cache said, for the request's line in the log: a reply brings it in its extensions.
-#[derive(Clone)]
+/// What the cache said.
 pub(super) struct LookedUp {
     pub(super) is_hit: bool,
     pub(super) key: Arc<str>,
@@ -153,7 +154,7 @@ struct Ended {
     path: String,
     /// `None`: the client left before there was one.
     status: Option<StatusCode>,
-    looked_up: Option<LookedUp>,
+    looked_up: Arc<OnceLock<LookedUp>>,
     arrived: Instant,
 }
 
@@ -164,7 +165,7 @@ impl Drop for Ended {
         // 499 is nginx's word for it, and most log tools know it.
         let status = status.map_or(499, |status| status.as_u16());
         let ms = (arrived.elapsed().as_secs_f64() * 1e6).round() / 1e3;
-        match looked_up {
+        match looked_up.get() {
             Some(LookedUp { is_hit: true, key }) => {
                 tracing::info!(parent: &*span, method, path, status, ms, "LLM Cache HIT: {key}");
             }

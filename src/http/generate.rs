@@ -65,16 +65,14 @@ pub async fn generate(State(api): State<Arc<Api>>, request: Request) -> Result<R
     let (asked, request) = resolve(&api, ask, &head.headers)?;
     let delivery = request.delivery;
     let generation = api.generate.clone().oneshot(request).await?;
-    let looked_up = looked_up(&generation.receipt);
+    if let Some(looked_up) = looked_up(&generation.receipt) {
+        context.looked_up.get_or_init(|| looked_up);
+    }
     let exchange = Exchange { api, context, limiter_took, asked };
-    let mut response = match delivery {
+    Ok(match delivery {
         Delivery::Whole => exchange.whole(generation).await,
         Delivery::Stream => exchange.stream(generation),
-    };
-    if let Some(looked_up) = looked_up {
-        response.extensions_mut().insert(looked_up);
-    }
-    Ok(response)
+    })
 }
 
 /// What the log says of the cache. `None`: nobody looked.

@@ -151,27 +151,10 @@ fn timestamp(buffer: &mut [u8; 27], now: OffsetDateTime) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io,
-        sync::{Arc, Mutex},
-    };
-
     use serde_json::{Value, json};
 
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Written {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::log::tests::Written;
 
     fn logged(log: impl FnOnce()) -> Value {
         let written = Written::default();
@@ -182,7 +165,7 @@ mod tests {
             .fmt_fields(JsonFields)
             .finish();
         tracing::subscriber::with_default(subscriber, log);
-        let line = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        let line = written.text();
         assert_eq!(line.matches('\n').count(), 1, "{line:?}");
         serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"))
     }

@@ -122,19 +122,7 @@ impl Write for Line<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Written {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::log::tests::Written;
 
     #[test]
     fn every_line_is_written_whole_and_the_last_ones_at_the_end() {
@@ -152,7 +140,7 @@ mod tests {
             thread.join().unwrap();
         }
         drop(guard);
-        let written = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        let written = written.text();
         for name in ["a", "b", "c", "d"] {
             let numbers: Vec<usize> =
                 written.lines().filter_map(|line| line.strip_prefix(name)?.trim().parse().ok()).collect();

@@ -144,6 +144,38 @@ async fn at_sigterm_what_cannot_finish_in_time_ends_with_an_error() {
 }
 
 #[tokio::test]
+async fn the_log_says_what_runbooks_search_for_and_never_what_was_asked() {
+    let mut gateway = Binary::start(&[("RATE_LIMIT_MAX", "3"), ("SHUTDOWN_GRACE_SECONDS", "0")]);
+    let (client, url) = (client(), gateway.url("/llm/generate"));
+    let ask = |id: &'static str, model: &'static str| {
+        let body = json!({"prompt": "a secret \"question\"", "model": model});
+        client.post(&url).header("x-request-id", id).json(&body).send()
+    };
+    for id in ["first", "second"] {
+        ask(id, "gpt-4o").await.unwrap();
+    }
+    tokio::time::timeout(Duration::from_millis(300), ask("leaves", "demo:hang")).await.unwrap_err();
+    ask("refused", "gpt-4o").await.unwrap();
+    gateway.terminate();
+    gateway.ended(Duration::from_secs(10)).await;
+
+    let log = gateway.log();
+    let of = |id: &str| -> Vec<(String, u64)> {
+        let lines = log.iter().filter(|line| line["request_id"] == id);
+        lines.map(|line| (line["message"].as_str().unwrap().to_owned(), line["status"].as_u64().unwrap_or(0))).collect()
+    };
+    let key = of("first")[0].0.strip_prefix("LLM Cache MISS: llm:cache:demo:gpt-4o:").unwrap().to_owned();
+    assert_eq!(key.len(), 64);
+    assert_eq!(of("second"), [(format!("LLM Cache HIT: llm:cache:demo:gpt-4o:{key}"), 200)]);
+    let left = of("leaves").into_iter().find(|(message, _)| message.starts_with("LLM Cache MISS: ")).unwrap();
+    assert_eq!(left.1, 499);
+    let refused = of("refused");
+    assert_eq!(refused[0].0, "Rate limit exceeded: 127.0.0.1 on /llm/generate (4/3)");
+    assert_eq!(refused[1], ("answered".to_owned(), 429));
+    assert!(log.iter().all(|line| !line.to_string().contains("secret")));
+}
+
+#[tokio::test]
 async fn at_sigterm_nobody_waits_for_what_is_half_sent_or_wanted_by_nobody() {
     let mut gateway = Binary::start(&[("SHUTDOWN_GRACE_SECONDS", "1")]);
     let hanging = stream(client(), gateway.url("/llm/generate"), "x".to_owned(), "demo:hang");

@@ -1,13 +1,14 @@
 //! Real sockets: the binary as a process, and a vendor that serves what it is given.
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _},
     net::SocketAddr,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -25,6 +26,7 @@ use tokio::net::TcpListener;
 pub(crate) struct Binary {
     child: Child,
     pub(crate) address: SocketAddr,
+    log: Option<JoinHandle<String>>,
 }
 
 impl Binary {
@@ -36,10 +38,14 @@ impl Binary {
             line.clear();
             assert_ne!(log.read_line(&mut line).unwrap(), 0, "the gateway did not start");
         }
-        // Keep reading, or the pipe fills up and the gateway's log with it.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-        Self { child, address: line["address"].as_str().unwrap().parse().unwrap() }
+        // Keep reading, or the pipe fills up and the gateway's log with it.
+        let log = std::thread::spawn(move || {
+            let mut rest = String::new();
+            log.read_to_string(&mut rest).unwrap();
+            rest
+        });
+        Self { child, address: line["address"].as_str().unwrap().parse().unwrap(), log: Some(log) }
     }
 
     pub(crate) fn command(settings: &[(&str, &str)]) -> Command {
@@ -56,6 +62,12 @@ impl Binary {
     pub(crate) fn terminate(&self) {
         let killed = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status().unwrap();
         assert!(killed.success());
+    }
+
+    /// Every line of the log, once the gateway has ended.
+    pub(crate) fn log(&mut self) -> Vec<serde_json::Value> {
+        let log = self.log.take().unwrap().join().unwrap();
+        log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"))).collect()
     }
 
     /// Waits for the end.

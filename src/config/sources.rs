@@ -1,0 +1,73 @@
+//! Where values come from, before anybody knows what they mean.
+
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Display},
+    path::Path,
+};
+
+/// Variables and their values, later sources already overruled by earlier ones.
+#[derive(Clone, Default)]
+pub struct Sources {
+    pub(super) values: BTreeMap<String, String>,
+    pub(super) problems: Vec<Problem>,
+}
+
+/// One thing that is wrong with the configuration, as a line for the operator.
+///
+/// Never holds a secret's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem(pub(super) String);
+
+impl Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Sources {
+    /// The process environment, then `.env.local`, then `.env` of the working directory: the first to set a variable wins.
+    /// An empty value counts as unset.
+    pub fn environment() -> Self {
+        let mut sources = Self::default();
+        for (name, value) in std::env::vars_os() {
+            let Ok(name) = name.into_string() else { continue };
+            match value.into_string() {
+                Ok(value) => sources.add(name, value),
+                Err(_) => sources.problems.push(Problem(format!("{name} is not UTF-8 text"))),
+            }
+        }
+        for file in [".env.local", ".env"] {
+            sources.add_file(Path::new(file));
+        }
+        sources
+    }
+
+    fn add_file(&mut self, path: &Path) {
+        let Ok(lines) = dotenvy::from_path_iter(path) else { return };
+        for line in lines {
+            let Ok((name, value)) = line else {
+                // The error's own text quotes the line, which may hold a secret.
+                self.problems.push(Problem(format!("{} has a line that is not NAME=value", path.display())));
+                continue;
+            };
+            self.add(name, value);
+        }
+    }
+
+    pub(super) fn add(&mut self, name: String, value: String) {
+        if !value.trim().is_empty() {
+            self.values.entry(name).or_insert(value);
+        }
+    }
+}
+
+impl<const N: usize> From<[(&str, &str); N]> for Sources {
+    fn from(values: [(&str, &str); N]) -> Self {
+        let mut sources = Self::default();
+        for (name, value) in values {
+            sources.add(name.to_owned(), value.to_owned());
+        }
+        sources
+    }
+}
