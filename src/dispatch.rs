@@ -15,7 +15,7 @@ use crate::{
     config::BoundsConfig,
     generate::{
         Answer, Calling, Delivery, Draft, ErrorKind, Event, EventStream, GenerateError, GenerateRequest, Generation,
-        Receipt, Served, Target,
+        Params, Receipt, Served, Target,
     },
     providers::{Delta, Provider, ProviderError, Providers},
 };
@@ -66,12 +66,12 @@ fn ask(provider: Arc<dyn Provider>, request: GenerateRequest, bounds: BoundsConf
 
         let mut patience = Patience::new(bounds, request.delivery);
         let failed = |error: ProviderError| {
-            let ProviderError { kind, cause, retry_after, param, began: _, detail } = error;
+            let ProviderError { kind, cause, retry_after, should_retry: _, param, began: _, detail } = error;
             let (provider, model, cause) = (target.provider.as_str(), target.model.as_str(), cause.map(debug));
             tracing::warn!(provider, model, ?kind, cause, detail, "provider failed");
             GenerateError { kind, target: Some(target.clone()), retry_after, param }
         };
-        let mut deltas = timeout_at(patience.limit(), provider.open(&request))
+        let mut deltas = timeout_at(patience.limit(), provider.open(&request, &Params::unknown()))
             .await
             .unwrap_or_else(|_| Err(ErrorKind::Timeout.into()))
             .map_err(failed)?;

@@ -6,11 +6,14 @@ mod price;
 mod resolve;
 mod route;
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use serde::Deserialize;
 
-use crate::generate::{DEMO, ModelId, ProviderId};
+use crate::generate::{DEMO, ModelId, Params, ProviderId};
 
 pub use price::{MicroDollars, Price, Rates};
 pub use resolve::{Resolved, Routed, Unresolved, Wanted};
@@ -68,8 +71,8 @@ pub struct Model {
     pub status: Status,
     /// Its successor, when it has one.
     pub replacement: Option<ModelId>,
-    /// Whether it takes a temperature.
-    pub takes_temperature: bool,
+    /// What it takes.
+    pub params: Arc<Params>,
 }
 
 /// What a model can do.
@@ -195,7 +198,7 @@ impl Model {
             capabilities: Capabilities::default(),
             status: Status::Active,
             replacement: None,
-            takes_temperature: true,
+            params: Arc::new(Params::unknown()),
         }
     }
 }
@@ -242,11 +245,6 @@ struct LongContext {
     cached_input_price: Option<f64>,
 }
 
-#[derive(Deserialize)]
-struct Params {
-    sampling: String,
-}
-
 impl From<Entry> for Model {
     fn from(entry: Entry) -> Self {
         let rates = Rates::per_million(
@@ -270,7 +268,11 @@ impl From<Entry> for Model {
             capabilities: entry.capabilities,
             status: entry.status,
             replacement: entry.replacement.as_deref().map(ModelId::from),
-            takes_temperature: entry.params.sampling == "yes",
+            params: Arc::new(Params {
+                reasoning: entry.capabilities.reasoning,
+                max_output_tokens: Some(entry.max_output_tokens),
+                ..entry.params
+            }),
         }
     }
 }

@@ -52,6 +52,9 @@ pub struct ToolCall {
     pub name: String,
     /// Its arguments, a JSON object as text.
     pub arguments: String,
+    /// What Gemini wants back together with the call (`providers.md` 6.5). `None`: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
 }
 
 /// How a provider ended an answer.

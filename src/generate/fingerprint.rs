@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::{GenerateRequest, Message, Part, Sampling, Target, Tool, ToolCall, ToolChoice, Tools};
+use super::{Effort, Format, GenerateRequest, Message, Part, Sampling, Target, Tool, ToolCall, ToolChoice, Tools};
 
 /// SHA-256 over the fields that count. All 256 bits are kept: prompts come from strangers, and a collision would hand one
 /// person's answer to another.
@@ -15,7 +15,7 @@ impl Fingerprint {
     ///
     /// Everything is taken apart completely, so that a new field does not compile until someone decides whether it counts.
     pub fn of(request: &GenerateRequest) -> Self {
-        let GenerateRequest { target, messages, sampling, tools, delivery: _, allow_failover: _ } = request;
+        let GenerateRequest { target, messages, sampling, format, tools, delivery: _, allow_failover: _ } = request;
         let mut hash = Hash::new();
         let Target { provider, model } = target;
         hash.text(provider.as_str());
@@ -26,11 +26,8 @@ impl Fingerprint {
             hash.message(message);
         }
 
-        let Sampling { temperature, max_tokens } = *sampling;
-        // `+ 0.0` makes one zero of two; `None` is no number.
-        hash.optional(temperature.map(|t| (t + 0.0).to_bits()));
-        hash.optional(max_tokens.map(u64::from));
-
+        hash.sampling(sampling);
+        hash.format(format);
         hash.tools(tools);
         hash.finish()
     }
@@ -57,7 +54,7 @@ struct Hash(Sha256);
 impl Hash {
     fn new() -> Self {
         // The version of this layout. Change it whenever the meaning of a part changes.
-        Self(Sha256::new_with_prefix(b"llm-gateway/1\0"))
+        Self(Sha256::new_with_prefix(b"llm-gateway/2\0"))
     }
 
     fn finish(self) -> Fingerprint {
@@ -80,6 +77,44 @@ impl Hash {
     fn optional(&mut self, value: Option<u64>) {
         self.tag(u8::from(value.is_some()));
         self.0.update(value.unwrap_or_default().to_be_bytes());
+    }
+
+    fn optional_text(&mut self, text: Option<&str>) {
+        self.tag(u8::from(text.is_some()));
+        self.text(text.unwrap_or_default());
+    }
+
+    fn number(&mut self, value: Option<f64>) {
+        // `+ 0.0` makes one zero of two.
+        self.optional(value.map(|value| (value + 0.0).to_bits()));
+    }
+
+    fn sampling(&mut self, sampling: &Sampling) {
+        let Sampling { temperature, top_p, max_tokens, seed, presence_penalty, frequency_penalty, stop, effort } =
+            sampling;
+        for value in [temperature, top_p, presence_penalty, frequency_penalty] {
+            self.number(*value);
+        }
+        self.optional(max_tokens.map(u64::from));
+        self.optional(seed.map(i64::cast_unsigned));
+        self.length(stop.len());
+        for stop in stop {
+            self.text(stop);
+        }
+        self.optional_text(effort.map(Effort::as_str));
+    }
+
+    fn format(&mut self, format: &Format) {
+        match format {
+            Format::Text => self.tag(1),
+            Format::JsonObject => self.tag(2),
+            Format::JsonSchema { name, schema, strict } => {
+                self.tag(3);
+                self.text(name);
+                self.json(schema);
+                self.optional(strict.map(u64::from));
+            }
+        }
     }
 
     /// Free-form JSON, without regard to the order of its keys or the way its numbers are written (RFC 8785).
@@ -115,10 +150,11 @@ impl Hash {
                 self.tag(3);
                 self.text(text);
                 self.length(tool_calls.len());
-                for ToolCall { id, name, arguments } in tool_calls {
+                for ToolCall { id, name, arguments, signature } in tool_calls {
                     self.text(id);
                     self.text(name);
                     self.text(arguments);
+                    self.optional_text(signature.as_deref());
                 }
             }
             Message::Tool { call_id, content } => {
@@ -132,11 +168,11 @@ impl Hash {
     fn tools(&mut self, tools: &Tools) {
         let Tools { definitions, choice, parallel } = tools;
         self.length(definitions.len());
-        for Tool { name, description, parameters } in definitions {
+        for Tool { name, description, parameters, strict } in definitions {
             self.text(name);
-            self.tag(u8::from(description.is_some()));
-            self.text(description.as_deref().unwrap_or_default());
+            self.optional_text(description.as_deref());
             self.json(parameters);
+            self.optional(strict.map(u64::from));
         }
         match choice {
             ToolChoice::Auto => self.tag(1),

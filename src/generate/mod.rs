@@ -6,6 +6,7 @@ mod completion;
 mod error;
 mod event;
 mod fingerprint;
+mod params;
 mod receipt;
 
 use std::sync::Arc;
@@ -16,10 +17,11 @@ pub use completion::{Completion, Draft, Served, TooLong};
 pub use error::{ErrorKind, GenerateError};
 pub use event::{Calling, Event, EventStream, Finish, FinishReason, ToolCall, Usage};
 pub use fingerprint::Fingerprint;
+pub use params::{Api, Effort, Params, ReasoningControl, TakesSampling, TakesTools};
 pub use receipt::{CacheResult, Receipt};
 pub use request::{
-    DEMO, Delivery, GenerateRequest, Message, ModelId, Part, ProviderId, Question, Sampling, Target, Tool, ToolChoice,
-    Tools,
+    DEMO, Delivery, Format, GenerateRequest, Message, ModelId, Part, ProviderId, Question, Sampling, Target, Tool,
+    ToolChoice, Tools,
 };
 
 /// An answer whose origin is decided; its text may still be on its way.

@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, sync::Arc};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::{Fingerprint, ToolCall};
+use super::{Effort, Fingerprint, ToolCall};
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -62,6 +62,8 @@ pub struct GenerateRequest {
     pub messages: Vec<Message>,
     /// How the answer is drawn.
     pub sampling: Sampling,
+    /// What it must look like.
+    pub format: Format,
     /// What the model may call.
     pub tools: Tools,
     /// Whether the caller reads along or waits for the whole.
@@ -113,12 +115,43 @@ pub enum Part {
 }
 
 /// How the answer is drawn. `None` leaves a value to the provider.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sampling {
     /// 0 to 2.
     pub temperature: Option<f64>,
+    /// 0 to 1.
+    pub top_p: Option<f64>,
     /// The longest answer in tokens, reasoning included; at least 1.
     pub max_tokens: Option<u32>,
+    /// The same seed makes the same answer more likely.
+    pub seed: Option<i64>,
+    /// -2 to 2.
+    pub presence_penalty: Option<f64>,
+    /// -2 to 2.
+    pub frequency_penalty: Option<f64>,
+    /// Texts before which the answer ends.
+    pub stop: Vec<String>,
+    /// How much the model should think.
+    pub effort: Option<Effort>,
+}
+
+/// What the answer must look like.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Format {
+    /// Anything.
+    #[default]
+    Text,
+    /// A JSON object.
+    JsonObject,
+    /// JSON that follows a schema.
+    JsonSchema {
+        /// The schema's name.
+        name: String,
+        /// JSON Schema.
+        schema: Value,
+        /// Whether the provider must hold to it exactly. `None` leaves it to the provider.
+        strict: Option<bool>,
+    },
 }
 
 /// What the model may call. No definitions: it may call nothing.
@@ -140,6 +173,8 @@ pub struct Tool {
     pub description: Option<String>,
     /// JSON Schema of its arguments.
     pub parameters: Value,
+    /// Whether the model must hold to the schema exactly. `None` leaves it to the provider.
+    pub strict: Option<bool>,
 }
 
 /// Whether the model must call a tool.

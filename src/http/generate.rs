@@ -17,8 +17,8 @@ use crate::{
     config::PromptStyle,
     error::ApiError,
     generate::{
-        CacheResult, Collected, Completion, Delivery, ErrorKind, Event, GenerateError, GenerateRequest, Generation,
-        Message, Part, Receipt, Sampling, Target, Tools,
+        CacheResult, Collected, Completion, Delivery, ErrorKind, Event, Format, GenerateError, GenerateRequest,
+        Generation, Message, Part, Receipt, Sampling, Target, Tools,
     },
     layers::rate_limit::LimiterTook,
 };
@@ -112,15 +112,10 @@ fn resolve(api: &Api, ask: Ask, headers: &HeaderMap) -> Result<(Asked, GenerateR
             max_cost: ask.max_cost,
         },
     })?;
-    let mut ignored = Vec::new();
-    let takes_temperature = resolved.model.is_none_or(|model| model.takes_temperature);
-    if ask.temperature.is_some() && !takes_temperature {
-        ignored.push("temperature");
-    }
-    let most_tokens = resolved.model.and_then(|model| model.max_output_tokens).unwrap_or(u32::MAX);
-    let sampling = Sampling {
-        temperature: ask.temperature.filter(|_| takes_temperature),
-        max_tokens: ask.max_tokens.map(|tokens| tokens.min(most_tokens)),
+    let wanted = Sampling { temperature: ask.temperature, max_tokens: ask.max_tokens, ..Sampling::default() };
+    let (sampling, ignored) = match resolved.model {
+        Some(model) => model.params.fit(wanted),
+        None => (wanted, Vec::new()),
     };
     let instructions = match api.prompt_style {
         PromptStyle::Code => Some(Message::System(Cow::Borrowed(CODE_INSTRUCTIONS))),
@@ -135,6 +130,7 @@ fn resolve(api: &Api, ask: Ask, headers: &HeaderMap) -> Result<(Asked, GenerateR
         target: resolved.target.clone(),
         messages: instructions.into_iter().chain([question]).collect(),
         sampling,
+        format: Format::Text,
         tools: Tools::default(),
         delivery,
         allow_failover: ask.allow_failover,

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use tokio::time::sleep;
 
-use crate::generate::{Delivery, ErrorKind, Fingerprint, Finish, FinishReason, GenerateRequest, Message, Part, Usage};
+use crate::generate::{
+    Delivery, ErrorKind, Fingerprint, Finish, FinishReason, GenerateRequest, Message, Params, Part, Usage,
+};
 
 use super::{Delta, DeltaStream, Provider, ProviderError};
 
@@ -46,7 +48,7 @@ impl Demo {
 
 #[async_trait]
 impl Provider for Demo {
-    async fn open(&self, request: &GenerateRequest) -> Result<DeltaStream, ProviderError> {
+    async fn open(&self, request: &GenerateRequest, _: &Params) -> Result<DeltaStream, ProviderError> {
         let answer = answer(request);
         let usage = Usage {
             input_tokens: request.estimated_tokens(),

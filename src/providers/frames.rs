@@ -1,18 +1,34 @@
-//! From bytes, however they were chunked, to the data of server-sent events.
+//! From bytes, however they were chunked, to the data of server-sent events, or to lines of JSON.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _};
+use futures_util::{Stream, StreamExt as _, stream::BoxStream};
 use sseer::EventStream;
+use tokio_util::{
+    codec::{FramedRead, LinesCodec, LinesCodecError},
+    io::StreamReader,
+};
 
 /// The longest event (`providers.md` 2). The splitter itself would hold an endless line for ever.
 const MAX_EVENT_BYTES: usize = 8 << 20;
 
-/// Why there are no more events.
+/// How a body is cut into frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// Server-sent events.
+    Events,
+    /// Lines of JSON.
+    Lines,
+}
+
+/// Why there are no more frames.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum FrameError {
     /// The connection broke.
@@ -21,8 +37,33 @@ pub(super) enum FrameError {
     Malformed,
 }
 
+/// The frames of a body.
+pub(super) fn frames<E: Send + 'static>(
+    framing: Framing,
+    bytes: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
+) -> BoxStream<'static, Result<Bytes, FrameError>> {
+    match framing {
+        Framing::Events => events(bytes).boxed(),
+        Framing::Lines => lines(bytes).boxed(),
+    }
+}
+
+/// The lines, those without content left out. A last one without its end counts: whether it is whole, its JSON tells.
+fn lines<E: Send>(
+    bytes: impl Stream<Item = Result<Bytes, E>> + Send,
+) -> impl Stream<Item = Result<Bytes, FrameError>> + Send {
+    let bytes = bytes.map(|chunk| chunk.map_err(|_| io::Error::from(io::ErrorKind::ConnectionReset)));
+    let lines = FramedRead::new(StreamReader::new(bytes), LinesCodec::new_with_max_length(MAX_EVENT_BYTES));
+    let frames = lines.map(|line| match line {
+        Ok(line) => Ok(Bytes::from(line)),
+        Err(LinesCodecError::Io(error)) if error.kind() == io::ErrorKind::ConnectionReset => Err(FrameError::Broken),
+        Err(_) => Err(FrameError::Malformed),
+    });
+    frames.filter(|frame| std::future::ready(!matches!(frame, Ok(line) if line.iter().all(u8::is_ascii_whitespace))))
+}
+
 /// The `data` of each event, in order. Comments, names and ids are left out; an event without its closing blank line too.
-pub(super) fn frames<E: Send>(
+fn events<E: Send>(
     bytes: impl Stream<Item = Result<Bytes, E>> + Send,
 ) -> impl Stream<Item = Result<Bytes, FrameError>> + Send {
     let since_event = Arc::new(AtomicUsize::new(0));
@@ -53,7 +94,7 @@ mod tests {
     async fn split(body: &[u8], size: usize) -> Vec<Result<Bytes, FrameError>> {
         let chunks: Vec<Result<Bytes, Infallible>> =
             body.chunks(size).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
-        frames(stream::iter(chunks)).collect().await
+        frames(Framing::Events, stream::iter(chunks)).collect().await
     }
 
     #[tokio::test]
@@ -69,7 +110,7 @@ mod tests {
     #[tokio::test]
     async fn an_event_without_end_is_given_up() {
         let endless = stream::iter(std::iter::repeat_n(Ok::<_, Infallible>(Bytes::from(vec![b'x'; 1 << 20])), 20));
-        let got: Vec<_> = frames(endless).take(1).collect().await;
+        let got: Vec<_> = frames(Framing::Events, endless).take(1).collect().await;
         assert_eq!(got, [Err(FrameError::Malformed)]);
     }
 }

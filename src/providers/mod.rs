@@ -1,5 +1,6 @@
 //! Who answers: one trait, one HTTP exchange, one file for each wire format.
 
+mod client;
 mod demo;
 mod frames;
 mod openai_chat;
@@ -13,21 +14,23 @@ use futures_util::stream::BoxStream;
 
 use crate::{
     config::{ChatConfig, ProvidersConfig},
-    generate::{ErrorKind, Finish, GenerateRequest, ProviderId, ToolCall},
+    generate::{ErrorKind, Finish, GenerateRequest, Params, ProviderId, ToolCall},
 };
 
+pub use client::{BadRoots, HttpClient, TimedConnector, client};
 pub use demo::{DEMO_SCRIPTS, Demo};
+pub use frames::Framing;
 pub use openai_chat::OpenAiChat;
-pub use upstream::{BadRoots, Decoder, Dialect, HttpClient, TimedConnector, Upstream, WireRequest, client, deltas};
+pub use upstream::{Decoder, Dialect, Upstream, WireRequest, deltas};
 
 /// Someone who answers.
 #[async_trait]
 pub trait Provider: Send + Sync {
-    /// Asks once. Waits until the answer has begun; what is dropped is cancelled at once.
+    /// Asks once, for a model that takes `params`. Waits until the answer has begun; what is dropped is cancelled at once.
     ///
     /// # Errors
     /// [`ProviderError`], here or in the stream, which ends with it.
-    async fn open(&self, request: &GenerateRequest) -> Result<DeltaStream, ProviderError>;
+    async fn open(&self, request: &GenerateRequest, params: &Params) -> Result<DeltaStream, ProviderError>;
 
     /// Whether the answers are made up.
     fn is_mock(&self) -> bool;
@@ -57,6 +60,8 @@ pub struct ProviderError {
     pub cause: Option<ErrorKind>,
     /// How long it asks us to wait.
     pub retry_after: Option<Duration>,
+    /// Whether it says itself that another attempt is worth it. `None`: it does not say.
+    pub should_retry: Option<bool>,
     /// The field that it refused.
     pub param: Option<Arc<str>>,
     /// Whether the answer had begun, so that another attempt might be paid twice.
@@ -67,7 +72,7 @@ pub struct ProviderError {
 
 impl From<ErrorKind> for ProviderError {
     fn from(kind: ErrorKind) -> Self {
-        Self { kind, cause: None, retry_after: None, param: None, began: false, detail: None }
+        Self { kind, cause: None, retry_after: None, should_retry: None, param: None, began: false, detail: None }
     }
 }
 
@@ -87,7 +92,7 @@ impl ProviderError {
 
     /// Whether the same request may succeed in a moment.
     pub fn is_retryable(&self) -> bool {
-        self.kind.is_transient() && !self.began
+        !self.began && self.should_retry.unwrap_or_else(|| self.kind.is_transient())
     }
 }
 

@@ -1,52 +1,36 @@
 //! One HTTP exchange with a vendor, the same for every wire format.
 
 use std::{
-    io,
+    borrow::Cow,
     ops::ControlFlow,
-    sync::Arc,
-    task::{Context, Poll},
     time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::{FutureExt as _, Stream, StreamExt as _, future::BoxFuture};
+use futures_util::{Stream, StreamExt as _};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::{
-    Request, Response, StatusCode, Uri,
+    Request, Response, StatusCode,
     body::Incoming,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT},
+    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT},
 };
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{Client, Error, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use hyper_util::client::legacy::Error;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::timeout;
-use tower::{BoxError, Service};
 
-use crate::generate::{ErrorKind, GenerateRequest};
+use crate::generate::{ErrorKind, GenerateRequest, Params};
 
 use super::{
     Delta, DeltaStream, Provider, ProviderError,
-    frames::{FrameError, frames},
+    client::HttpClient,
+    frames::{FrameError, Framing, frames},
 };
 
-/// How long a connection to a vendor may take to open, its name looked up and TLS agreed on (what the official clients use).
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often a silent connection is asked whether it is still there, and how long it may take to say so.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
-const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the body of an error may take: its status says most of it.
 const FAULT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a stream's connection may take to end after the vendor's last word, so that the next call can use it.
 const REST_TIMEOUT: Duration = Duration::from_millis(50);
-/// Shorter than the keep-alive of every vendor, so that no request meets a connection that is just being closed.
-const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
-/// How many connections to one vendor are kept for the next calls.
-const MAX_IDLE_CONNECTIONS: usize = 512;
 /// The largest body that is read whole (`providers.md` 2).
 const MAX_BODY_BYTES: usize = 32 << 20;
 /// What is read of an error's body: enough for its kind.
@@ -59,8 +43,14 @@ pub trait Dialect: Send + Sync + 'static {
     /// Reads this format's streams.
     type Decoder: Decoder;
 
-    /// What to send.
-    fn request(&self, request: &GenerateRequest) -> WireRequest;
+    /// The header that carries the key, and its value.
+    fn key(&self, key: &str) -> (HeaderName, String);
+
+    /// What to send to a model that takes `params`.
+    ///
+    /// # Errors
+    /// When the request holds what this format cannot say.
+    fn request(&self, request: &GenerateRequest, params: &Params) -> Result<WireRequest, ProviderError>;
 
     /// A reader for one stream.
     fn decoder(&self) -> Self::Decoder;
@@ -78,7 +68,9 @@ pub trait Dialect: Send + Sync + 'static {
 /// What a dialect wants to send.
 pub struct WireRequest {
     /// Behind the base URL, with its leading slash.
-    pub path: String,
+    pub path: Cow<'static, str>,
+    /// Besides those that every request has.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// JSON.
     pub body: Vec<u8>,
 }
@@ -98,28 +90,6 @@ pub trait Decoder: Send + 'static {
     fn end(&mut self, out: &mut Vec<Delta>) -> Result<(), ProviderError>;
 }
 
-/// Sends requests to vendors.
-pub type HttpClient = Client<TimedConnector, Full<Bytes>>;
-
-/// Opens connections, each within five seconds, its name looked up and TLS agreed on.
-#[derive(Clone)]
-pub struct TimedConnector(HttpsConnector<HttpConnector>);
-
-impl Service<Uri> for TimedConnector {
-    type Response = <HttpsConnector<HttpConnector> as Service<Uri>>::Response;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.0.poll_ready(context)
-    }
-
-    fn call(&mut self, address: Uri) -> Self::Future {
-        let connecting = timeout(CONNECT_TIMEOUT, self.0.call(address));
-        async { connecting.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))? }.boxed()
-    }
-}
-
 /// A vendor behind its wire format.
 pub struct Upstream<D> {
     dialect: D,
@@ -135,43 +105,46 @@ impl<D: Dialect> Upstream<D> {
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("llm-gateway/", env!("CARGO_PKG_VERSION"))));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let bearer = api_key.and_then(|key| HeaderValue::try_from(format!("Bearer {}", key.expose_secret())).ok());
-        if let Some(mut bearer) = bearer {
-            bearer.set_sensitive(true);
-            headers.insert(AUTHORIZATION, bearer);
+        if let Some((name, value)) = api_key.map(|key| dialect.key(key.expose_secret()))
+            && let Ok(mut value) = HeaderValue::try_from(value)
+        {
+            value.set_sensitive(true);
+            headers.insert(name, value);
         }
         Self { dialect, client, base_url: base_url.to_owned(), headers }
     }
 
-    async fn send(&self, request: &GenerateRequest) -> Result<Response<Incoming>, ProviderError> {
-        let WireRequest { path, body } = self.dialect.request(request);
+    async fn send(&self, request: &GenerateRequest, params: &Params) -> Result<Response<Incoming>, ProviderError> {
+        let WireRequest { path, headers, body } = self.dialect.request(request, params)?;
         let url = format!("{}{path}", self.base_url);
         let request = Request::post(url).body(Full::from(body));
         // The address was checked when it was configured.
         let mut request = request.map_err(|_| ErrorKind::Connection)?;
         *request.headers_mut() = self.headers.clone();
+        request.headers_mut().extend(headers);
         let response = self.client.request(request).await.map_err(|error| unreachable_for(&error))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
         let retry_after = retry_after(response.headers(), SystemTime::now());
+        let should_retry = should_retry(response.headers());
         // A body that does not come whole still has its status.
         let body = timeout(FAULT_TIMEOUT, read_body(response, MAX_FAULT_BYTES)).await;
         let fault = self.dialect.fault(status, &body.ok().and_then(Result::ok).unwrap_or_default());
         let detail = Some(format!("status {}", status.as_u16()));
-        Err(ProviderError { retry_after: retry_after.or(fault.retry_after), detail, ..fault })
+        Err(ProviderError { retry_after: retry_after.or(fault.retry_after), should_retry, detail, ..fault })
     }
 }
 
 #[async_trait]
 impl<D: Dialect> Provider for Upstream<D> {
-    async fn open(&self, request: &GenerateRequest) -> Result<DeltaStream, ProviderError> {
-        let response = self.send(request).await?;
+    async fn open(&self, request: &GenerateRequest, params: &Params) -> Result<DeltaStream, ProviderError> {
+        let response = self.send(request, params).await?;
         // Read by what it is, whatever was asked for.
-        if is_event_stream(response.headers()) {
+        if let Some(framing) = framing(response.headers()) {
             let bytes = response.into_body().into_data_stream();
-            return Ok(deltas(self.dialect.decoder(), bytes).boxed());
+            return Ok(deltas(self.dialect.decoder(), framing, bytes).boxed());
         }
         let body = read_body(response, MAX_BODY_BYTES).await?;
         let whole = self.dialect.whole(&body)?;
@@ -183,14 +156,14 @@ impl<D: Dialect> Provider for Upstream<D> {
     }
 }
 
-/// What a stream of server-sent events says, through `decoder`.
-pub fn deltas<E: Send>(
+/// What a stream of frames says, through `decoder`.
+pub fn deltas<E: Send + 'static>(
     mut decoder: impl Decoder,
-    bytes: impl Stream<Item = Result<Bytes, E>> + Send,
+    framing: Framing,
+    bytes: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
 ) -> impl Stream<Item = Result<Delta, ProviderError>> + Send {
     async_stream::try_stream! {
-        let frames = std::pin::pin!(frames(bytes));
-        let mut frames = frames.fuse();
+        let mut frames = frames(framing, bytes).fuse();
         let (mut out, mut began, mut had_text) = (Vec::new(), false, false);
         loop {
             let result = match frames.next().await {
@@ -241,9 +214,19 @@ async fn read_body(response: Response<Incoming>, limit_bytes: usize) -> Result<B
     }
 }
 
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    content_type.is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with("text/event-stream"))
+/// How the body is cut into frames. `None`: it is one piece.
+fn framing(headers: &HeaderMap) -> Option<Framing> {
+    let content_type = headers.get(CONTENT_TYPE)?.to_str().ok()?.to_ascii_lowercase();
+    match content_type.split(';').next()?.trim() {
+        "text/event-stream" => Some(Framing::Events),
+        "application/x-ndjson" => Some(Framing::Lines),
+        _ => None,
+    }
+}
+
+/// `x-should-retry`: what `OpenAI` and Anthropic say of their own errors.
+fn should_retry(headers: &HeaderMap) -> Option<bool> {
+    headers.get("x-should-retry")?.to_str().ok()?.parse().ok()
 }
 
 /// How long a vendor asks us to wait: `retry-after-ms`, else `Retry-After` in seconds, fractions allowed, or as a date
@@ -260,51 +243,6 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
         number(text, 1.0).or_else(date)
     });
     wait.map(|wait| wait.min(MAX_RETRY_AFTER))
-}
-
-/// `EXTRA_CA_FILE` is no list of certificates in PEM form.
-#[derive(Debug, thiserror::Error)]
-#[error("EXTRA_CA_FILE holds no certificates in PEM form that can be trusted")]
-pub struct BadRoots;
-
-/// The one client for all vendors: pooled, HTTP/1.1 and 2, roots compiled in. It follows no redirects, which could carry a
-/// key elsewhere, and no proxy of the environment.
-///
-/// hyper's own: a call by reqwest parses its address three times, and passes layers for what is not used here.
-///
-/// # Errors
-/// [`BadRoots`] when `extra_ca_pem` is no list of certificates.
-pub fn client(extra_ca_pem: Option<&str>) -> Result<HttpClient, BadRoots> {
-    let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(pem) = extra_ca_pem {
-        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
-        let (added, _) = roots.add_parsable_certificates(certificates.map_err(|_| BadRoots)?);
-        if added == 0 {
-            return Err(BadRoots);
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|_| BadRoots)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
-    tcp.set_keepalive(Some(KEEP_ALIVE));
-    let connector =
-        HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_all_versions().wrap_connector(tcp);
-    let client = Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-        .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
-        .http1_writev(false)
-        .http2_keep_alive_interval(KEEP_ALIVE)
-        .http2_keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-        .timer(TokioTimer::new())
-        .build(TimedConnector(connector));
-    Ok(client)
 }
 
 #[cfg(test)]
@@ -333,11 +271,5 @@ mod tests {
             }
             assert_eq!(retry_after(&map, now), expected.map(Duration::from_millis), "{headers:?}");
         }
-    }
-
-    #[test]
-    fn a_broken_file_of_roots_is_no_client() {
-        assert!(client(None).is_ok());
-        assert!(client(Some("no certificate")).is_err());
     }
 }

@@ -6,8 +6,11 @@ use axum::http::HeaderMap;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use llm_gateway::{
-    generate::{Delivery, ErrorKind, FinishReason, GenerateRequest, Message, Part, Sampling, Target, ToolCall, Tools},
-    providers::{Delta, Dialect as _, OpenAiChat, Provider as _, ProviderError, Upstream, client, deltas},
+    generate::{
+        Delivery, ErrorKind, FinishReason, Format, GenerateRequest, Message, Params, Part, Sampling, Target, ToolCall,
+        Tools,
+    },
+    providers::{Delta, Dialect as _, Framing, OpenAiChat, Provider as _, ProviderError, Upstream, client, deltas},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -75,6 +78,7 @@ fn request(delivery: Delivery) -> GenerateRequest {
         target: Target { provider: "openai".into(), model: "gpt-4o".into() },
         messages: vec![Message::User(vec![Part::Text("Hi".into())])],
         sampling: Sampling::default(),
+        format: Format::Text,
         tools: Tools::default(),
         delivery,
         allow_failover: true,
@@ -107,7 +111,7 @@ impl Came {
 
 async fn decode(fixture: &Fixture, pieces: Vec<Bytes>) -> Came {
     let bytes = stream::iter(pieces.into_iter().map(Ok::<_, Infallible>));
-    Came::of(deltas(fixture.dialect().decoder(), bytes).collect::<Vec<_>>().await)
+    Came::of(deltas(fixture.dialect().decoder(), Framing::Events, bytes).collect::<Vec<_>>().await)
 }
 
 fn kind(kind: ErrorKind) -> String {
@@ -164,7 +168,7 @@ async fn every_body_means_what_its_manifest_says() {
             let vendor = Vendor::serving(fixture.status, fixture.headers(), fixture.body(), piece).await;
             let upstream = Upstream::new(fixture.dialect(), client(None).unwrap(), &vendor.base_url, None);
             let delivery = if fixture.mode == "stream" { Delivery::Stream } else { Delivery::Whole };
-            let came = match upstream.open(&request(delivery)).await {
+            let came = match upstream.open(&request(delivery), &Params::unknown()).await {
                 Ok(deltas) => Came::of(deltas.collect::<Vec<_>>().await),
                 Err(error) => Came::of([Err(error)]),
             };
@@ -259,23 +263,32 @@ fn a_request_says_everything_in_the_vendors_words() {
             Message::User(vec![Part::Text("What?".into()), Part::Image { url: "data:image/png;base64,AA".into() }]),
             Message::Assistant {
                 text: String::new(),
-                tool_calls: vec![ToolCall { id: "c1".into(), name: "f".into(), arguments: "{}".into() }],
+                tool_calls: vec![ToolCall {
+                    id: "c1".into(),
+                    name: "f".into(),
+                    arguments: "{}".into(),
+                    signature: None,
+                }],
             },
             Message::Tool { call_id: "c1".into(), content: "21C".into() },
         ],
-        sampling: Sampling { temperature: Some(0.5), max_tokens: Some(9) },
+        sampling: Sampling { temperature: Some(0.5), max_tokens: Some(9), ..Sampling::default() },
         tools: Tools {
             definitions: vec![Tool {
                 name: "f".into(),
                 description: Some("d".into()),
                 parameters: json!({"type": "object"}),
+                strict: None,
             }],
             choice: ToolChoice::Named("f".into()),
             parallel: Some(false),
         },
         ..request(Delivery::Stream)
     };
-    let body = |is_vendor| serde_json::from_slice::<Value>(&OpenAiChat::new(is_vendor).request(&request).body).unwrap();
+    let body = |is_vendor| {
+        serde_json::from_slice::<Value>(&OpenAiChat::new(is_vendor).request(&request, &Params::unknown()).unwrap().body)
+            .unwrap()
+    };
     let mut expected = json!({
         "model": "gpt-4o",
         "messages": [

@@ -1,7 +1,7 @@
 //! Requests that mean the same share an entry; others never do.
 
 use llm_gateway::generate::{
-    Delivery, Fingerprint, GenerateRequest, Message, Part, Sampling, Target, Tool, ToolCall, ToolChoice, Tools,
+    Delivery, Fingerprint, Format, GenerateRequest, Message, Part, Sampling, Target, Tool, ToolCall, ToolChoice, Tools,
 };
 use proptest::{collection::vec, option, prelude::*};
 use serde_json::{Map, Value, json};
@@ -80,7 +80,10 @@ impl Meaning {
             ),
             Turn::Assistant(text, calls) => Message::Assistant {
                 text,
-                tool_calls: calls.into_iter().map(|(id, name, arguments)| ToolCall { id, name, arguments }).collect(),
+                tool_calls: calls
+                    .into_iter()
+                    .map(|(id, name, arguments)| ToolCall { id, name, arguments, signature: None })
+                    .collect(),
             },
             Turn::Tool(call_id, content) => Message::Tool { call_id, content },
         });
@@ -90,7 +93,7 @@ impl Meaning {
                 fields.reverse();
             }
             let parameters = Value::Object(fields.into_iter().collect::<Map<_, _>>());
-            Tool { name: name.clone(), description: description.clone(), parameters }
+            Tool { name: name.clone(), description: description.clone(), parameters, strict: None }
         });
         GenerateRequest {
             target: Target { provider: self.provider.as_str().into(), model: self.model.as_str().into() },
@@ -100,7 +103,9 @@ impl Meaning {
                     .temperature
                     .map(|tenths| if other && tenths == 0 { -0.0 } else { f64::from(tenths) / 10.0 }),
                 max_tokens: self.max_tokens,
+                ..Sampling::default()
             },
+            format: Format::Text,
             tools: Tools {
                 definitions: definitions.collect(),
                 choice: match self.choice {

@@ -111,7 +111,7 @@ mod tests {
     fn completion() -> Completion {
         Completion {
             text_json: Bytes::from_static(b"\"line\\n\\u2028 and \\\"quotes\\\"\""),
-            tool_calls: vec![ToolCall { id: "1".into(), name: "f".into(), arguments: "{}".into() }],
+            tool_calls: vec![ToolCall { id: "1".into(), name: "f".into(), arguments: "{}".into(), signature: None }],
             reason: FinishReason::ToolCalls,
             refusal: None,
             usage: Usage { input_tokens: 7, output_tokens: 9, ..Usage::default() },

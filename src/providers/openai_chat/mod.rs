@@ -5,9 +5,12 @@ mod request;
 mod fault;
 mod reply;
 
-use hyper::StatusCode;
+use hyper::{
+    StatusCode,
+    header::{AUTHORIZATION, HeaderName},
+};
 
-use crate::generate::GenerateRequest;
+use crate::generate::{GenerateRequest, Params};
 
 use super::{Delta, Dialect, ProviderError, WireRequest};
 
@@ -31,8 +34,13 @@ impl OpenAiChat {
 impl Dialect for OpenAiChat {
     type Decoder = ChatDecoder;
 
-    fn request(&self, request: &GenerateRequest) -> WireRequest {
-        WireRequest { path: "/chat/completions".to_owned(), body: request::body(request, self.is_vendor) }
+    fn key(&self, key: &str) -> (HeaderName, String) {
+        (AUTHORIZATION, format!("Bearer {key}"))
+    }
+
+    fn request(&self, request: &GenerateRequest, _: &Params) -> Result<WireRequest, ProviderError> {
+        let body = request::body(request, self.is_vendor);
+        Ok(WireRequest { path: "/chat/completions".into(), headers: Vec::new(), body })
     }
 
     fn decoder(&self) -> ChatDecoder {

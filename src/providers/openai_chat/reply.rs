@@ -182,6 +182,7 @@ impl PartialCall {
             id: if id.is_empty() { format!("call_{at}") } else { id },
             name,
             arguments: if arguments.is_empty() { "{}".to_owned() } else { arguments },
+            signature: None,
         }
     }
 }

@@ -4,32 +4,43 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::generate::{
-    Delivery, GenerateRequest, Message, ModelId, Part, Sampling, Target, ToolCall, ToolChoice, Tools,
+    Delivery, Effort, Format, GenerateRequest, Message, ModelId, Part, Sampling, Target, Tool, ToolCall, ToolChoice,
+    Tools,
 };
 
 /// The body, in the spelling of a vendor or of a compatible server.
 pub(super) fn body(request: &GenerateRequest, is_vendor: bool) -> Vec<u8> {
-    let GenerateRequest { target, messages, sampling, tools, delivery, allow_failover: _ } = request;
+    let GenerateRequest { target, messages, sampling, format, tools, delivery, allow_failover: _ } = request;
     let Target { provider: _, model } = target;
-    let Sampling { temperature, max_tokens } = *sampling;
+    let Sampling { temperature, top_p, max_tokens, seed, presence_penalty, frequency_penalty, stop, effort } = sampling;
     let Tools { definitions, choice, parallel } = tools;
     let stream = *delivery == Delivery::Stream;
     let has_tools = !definitions.is_empty();
     let body = WireBody {
         model,
         messages: messages.iter().map(wire_message).collect(),
-        temperature,
+        temperature: *temperature,
+        top_p: *top_p,
+        seed: *seed,
+        presence_penalty: *presence_penalty,
+        frequency_penalty: *frequency_penalty,
+        stop,
+        reasoning_effort: *effort,
+        response_format: match format {
+            Format::Text => None,
+            Format::JsonObject => Some(json!({"type": "json_object"})),
+            Format::JsonSchema { name, schema, strict } => {
+                let schema = WireSchema { name, schema, strict: *strict };
+                Some(json!({"type": "json_schema", "json_schema": schema}))
+            }
+        },
         max_completion_tokens: max_tokens.filter(|_| is_vendor),
         max_tokens: max_tokens.filter(|_| !is_vendor),
         tools: definitions
             .iter()
-            .map(|tool| {
-                let function = json!({"name": tool.name, "parameters": tool.parameters});
-                let mut wire = json!({"type": "function", "function": function});
-                if let (Some(description), Some(function)) = (&tool.description, wire.get_mut("function")) {
-                    function["description"] = json!(description);
-                }
-                wire
+            .map(|Tool { name, description, parameters, strict }| {
+                let function = WireFunction { name, description: description.as_deref(), parameters, strict: *strict };
+                json!({"type": "function", "function": function})
             })
             .collect(),
         tool_choice: has_tools.then(|| match choice {
@@ -52,6 +63,20 @@ struct WireBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    presence_penalty: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frequency_penalty: Option<f64>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    stop: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_effort: Option<Effort>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_format: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     max_completion_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_tokens: Option<u32>,
@@ -65,6 +90,24 @@ struct WireBody<'a> {
     stream: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stream_options: Option<StreamOptions>,
+}
+
+#[derive(Serialize)]
+struct WireFunction<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    parameters: &'a Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strict: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct WireSchema<'a> {
+    name: &'a str,
+    schema: &'a Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strict: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -120,7 +163,7 @@ fn wire_message(message: &Message) -> WireMessage<'_> {
             content: (!text.is_empty() || tool_calls.is_empty()).then_some(text),
             tool_calls: tool_calls
                 .iter()
-                .map(|ToolCall { id, name, arguments }| {
+                .map(|ToolCall { id, name, arguments, signature: _ }| {
                     json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}})
                 })
                 .collect(),

@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use llm_gateway::{
-    generate::{ErrorKind, Finish, FinishReason, GenerateRequest, Message, Part, Usage},
+    generate::{ErrorKind, Finish, FinishReason, GenerateRequest, Message, Params, Part, Usage},
     providers::{Delta, DeltaStream, Provider, ProviderError},
 };
 use tokio::{sync::Mutex, time::sleep};
@@ -77,7 +77,7 @@ impl Drop for CountsEnd {
 
 #[async_trait]
 impl Provider for Scripted {
-    async fn open(&self, request: &GenerateRequest) -> Result<DeltaStream, ProviderError> {
+    async fn open(&self, request: &GenerateRequest, _: &Params) -> Result<DeltaStream, ProviderError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let said: Vec<String> = request.messages.iter().map(message).collect();
         self.questions.lock().await.push(said.join("\n"));
