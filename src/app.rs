@@ -17,9 +17,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
     caller::Callers,
-    catalogue::{BadCatalogue, Catalogue, Configured},
+    catalogue::{BadCatalogue, Catalogue, Configured, Retired},
     clock::Clock,
-    config::Config,
+    config::{Config, RetiredModels},
     dispatch::Dispatch,
     error::ApiError,
     generate::DEMO,
@@ -93,11 +93,16 @@ impl App {
         let stopping = CancellationToken::new();
         // As many calls may go on unattended as are ever attended to.
         let flights = Flights::new(config.server.max_in_flight, stopping.clone());
+        let retired = match config.models.retired {
+            RetiredModels::Replace => Retired::Replace,
+            RetiredModels::Send => Retired::Send,
+            RetiredModels::Refuse => Retired::Refuse,
+        };
         let cache = Arc::new(MemoryCache::new(config.cache.memory_bytes));
         let backends = Backends {
             shelf: Arc::new(Shelf::new(cache, config.cache, clock)),
             counters: Arc::new(MemoryCounters::new(config.rate_limit.window)),
-            catalogue: Arc::new(Catalogue::new(configured)?),
+            catalogue: Arc::new(Catalogue::new(configured, config.models.file.as_deref(), retired, clock)?),
             providers,
             flights: Arc::new(flights),
             ledger: Arc::new(Ledger::new(clock, config.budget)),
@@ -124,14 +129,14 @@ impl App {
 
 /// The providers of the configuration, as the catalogue wants to know them.
 fn configured(config: &Config) -> Vec<Configured> {
-    let chat = config.providers.chat.iter().map(|chat| Configured {
-        id: chat.name.as_str().into(),
-        base_url: chat.base_url.clone(),
-        models: chat.models.iter().map(|model| model.as_str().into()).collect(),
+    let endpoints = config.providers.endpoints.iter().map(|endpoint| Configured {
+        id: endpoint.name.as_str().into(),
+        base_url: endpoint.base_url.clone(),
+        models: endpoint.models.iter().map(|model| model.as_str().into()).collect(),
     });
     let demo =
         config.providers.demo.then(|| Configured { id: DEMO.into(), base_url: String::new(), models: Vec::new() });
-    chat.chain(demo).collect()
+    endpoints.chain(demo).collect()
 }
 
 /// What a generation passes through. The outermost layer comes first.
@@ -144,7 +149,7 @@ fn generation_stack(config: &Config, backends: &Backends) -> GenerateService {
         .layer(FlightLayer::new(Arc::clone(flights), Arc::clone(shelf), config.flight))
         // Per call: inside the flight, so that a call nobody waits for any more is paid for all the same.
         .layer(MeterLayer::new(Arc::clone(catalogue), Arc::clone(ledger)))
-        .service(Dispatch::new(providers.clone(), config.bounds));
+        .service(Dispatch::new(providers.clone(), Arc::clone(catalogue), config.bounds, config.attempts));
     BoxCloneSyncService::new(stack)
 }
 

@@ -175,6 +175,11 @@ fn words(kind: ErrorKind) -> (StatusCode, &'static str, &'static str) {
             "The provider is overloaded",
             "Try again later, or choose another provider.",
         ),
+        ErrorKind::Skipped => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The provider is failing",
+            "It has failed so often in a row that it is not asked for a while. Try again later, or choose another one.",
+        ),
         ErrorKind::ServerError => {
             (StatusCode::BAD_GATEWAY, "The provider failed", "Try again, or choose another provider.")
         }

@@ -23,7 +23,7 @@
 //!    ▼
 //!  meter         what was spent                                                 layers/meter.rs
 //!    ▼
-//!  dispatch      one call, within the time there is                             dispatch.rs
+//!  dispatch      retries, failover, breaker, within the time there is           dispatch/
 //!    ▼
 //!  provider      dialect ▸ one HTTP exchange ▸ pieces of the answer             providers/
 //!    │
@@ -47,12 +47,13 @@
 //! | 0 | `generate` | nothing |
 //! | 1 | `log` | `config` |
 //! | 1 | `stores` | nothing |
-//! | 1 | `catalogue` | `generate` |
+//! | 1 | `breaker` | nothing |
+//! | 1 | `catalogue` | `clock`, `generate` |
 //! | 1 | `providers` | `generate`, `config` |
 //! | 2 | `error` | `generate`, `stores` |
 //! | 2 | `caller` | `config` |
 //! | 2 | `ledger` | `catalogue`, `clock`, `config`, `generate` |
-//! | 3 | `dispatch` | `config`, `generate`, `providers` |
+//! | 3 | `dispatch` | `breaker`, `catalogue`, `config`, `generate`, `providers` |
 //! | 3 | `layers` | `caller`, `catalogue`, `clock`, `config`, `error`, `generate`, `ledger`, `stores` |
 //! | 4 | `http` | `catalogue`, `clock`, `config`, `error`, `generate`, `layers`, `ledger` |
 //! | 5 | `app` | `caller`, `catalogue`, `clock`, `config`, `dispatch`, `error`, `generate`, `http`, `layers`, `ledger`, `providers`, `stores` |
@@ -84,6 +85,7 @@ pub mod layers;
 pub mod dispatch;
 pub mod providers;
 
+pub mod breaker;
 pub mod caller;
 pub mod catalogue;
 pub mod error;

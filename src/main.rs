@@ -58,10 +58,13 @@ async fn run(config: Config) -> ExitCode {
         Err(error) => return failed(&format!("HOST and PORT: cannot listen on {address}: {error}")),
     };
     let patience = Patience { stalled: config.bounds.idle, grace: config.server.shutdown_grace };
-    let providers: Vec<_> = config.providers.chat.iter().map(|chat| chat.name.clone()).collect();
+    let providers: Vec<_> = config.providers.endpoints.iter().map(|endpoint| endpoint.name.clone()).collect();
     let demo = config.providers.demo;
     if !config.unused.is_empty() {
         tracing::warn!(settings = ?config.unused, "set, but without effect in this version");
+    }
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
     }
     let stop = match stop_signal() {
         Ok(stop) => stop,

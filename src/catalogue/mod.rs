@@ -2,6 +2,8 @@
 //!
 //! One catalogue: what is listed works, and what works is listed.
 
+mod date;
+mod fallback;
 mod price;
 mod resolve;
 mod route;
@@ -13,7 +15,10 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::generate::{DEMO, ModelId, Params, ProviderId};
+use crate::{
+    clock::Clock,
+    generate::{DEMO, ModelId, Params, ProviderId, Target},
+};
 
 pub use price::{MicroDollars, Price, Rates};
 pub use resolve::{Resolved, Routed, Unresolved, Wanted};
@@ -62,13 +67,17 @@ pub struct Model {
     /// Tokens of the longest answer. `None`: unknown.
     pub max_output_tokens: Option<u32>,
     /// What it costs; nothing when unknown.
-    pub price: Price,
+    price: Price,
+    /// What it will cost from then on, in milliseconds since the Unix epoch. `None`: nothing is announced.
+    price_change: Option<(u64, Price)>,
     /// Dollars for 1000 tokens of input and of output, for lists.
     pub per_1k: (f64, f64),
     /// What it can do.
     pub capabilities: Capabilities,
     /// Whether its vendor still serves it.
     pub status: Status,
+    /// When its vendor ends it, in milliseconds since the Unix epoch. `None`: nothing is announced.
+    pub ends_ms: Option<u64>,
     /// Its successor, when it has one.
     pub replacement: Option<ModelId>,
     /// What it takes.
@@ -110,21 +119,44 @@ pub struct Catalogue {
     configured: Vec<Configured>,
     /// Names of all providers, configured or not, with the variable that configures each.
     known: BTreeMap<String, &'static str>,
+    retired: Retired,
+    clock: Clock,
 }
 
-/// A catalogue that cannot be read.
+/// What becomes of a question to a model that its vendor no longer serves (`RETIRED_MODELS`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Retired {
+    /// Its successor answers.
+    #[default]
+    Replace,
+    /// It is asked all the same.
+    Send,
+    /// It is refused.
+    Refuse,
+}
+
+/// A catalogue that cannot be read, or makes no sense.
 #[derive(Debug, thiserror::Error)]
-#[error("the catalogue of models cannot be read: {0}")]
-pub struct BadCatalogue(#[from] serde_json::Error);
+#[error("MODELS_FILE, or the built-in catalogue: {0}")]
+pub struct BadCatalogue(String);
 
 impl Catalogue {
-    /// The built-in models and those of `configured`, of which only the latter's providers can be called.
+    /// The models of `file`, or the built-in ones, and those of `configured`, of which only the latter's providers can be
+    /// called.
     ///
     /// # Errors
-    /// [`BadCatalogue`] when the built-in file is broken.
-    pub fn new(configured: Vec<Configured>) -> Result<Self, BadCatalogue> {
-        let file: File = serde_json::from_str(BUILT_IN)?;
-        let mut models: Vec<Model> = file.models.into_iter().map(Model::from).collect();
+    /// [`BadCatalogue`] when the file is broken.
+    pub fn new(
+        configured: Vec<Configured>,
+        file: Option<&str>,
+        retired: Retired,
+        clock: Clock,
+    ) -> Result<Self, BadCatalogue> {
+        let file: File =
+            serde_json::from_str(file.unwrap_or(BUILT_IN)).map_err(|error| BadCatalogue(error.to_string()))?;
+        let models: Result<Vec<_>, _> = file.models.into_iter().map(Model::try_from).collect();
+        let mut models = models?;
+        check_replacements(&models)?;
         for provider in &configured {
             models.extend(provider.models.iter().map(|id| Model::unlisted(provider.id.clone(), id.clone())));
         }
@@ -140,7 +172,12 @@ impl Catalogue {
             }
         }
         let known = VENDORS.iter().map(|vendor| (vendor.id.to_owned(), vendor.variable)).collect();
-        Ok(Self { models, names, configured, known })
+        Ok(Self { models, names, configured, known, retired, clock })
+    }
+
+    #[cfg(test)]
+    fn built_in(configured: Vec<Configured>) -> Self {
+        Self::new(configured, None, Retired::Replace, Clock::system()).unwrap()
     }
 
     /// Providers that can be called, in the order of lists.
@@ -168,9 +205,28 @@ impl Catalogue {
         self.models.iter().find(|model| model.id == *id && model.provider == *provider)
     }
 
-    /// What the model costs; nothing when the catalogue does not have it.
+    /// What the model costs today; nothing when the catalogue does not have it.
     pub fn price(&self, provider: &ProviderId, id: &ModelId) -> Price {
-        self.model(provider, id).map(|model| model.price).unwrap_or_default()
+        self.model(provider, id).map(|model| self.price_of(model)).unwrap_or_default()
+    }
+
+    /// What the model takes; anything when the catalogue does not have it.
+    pub fn params(&self, target: &Target) -> Arc<Params> {
+        let model = self.model(&target.provider, &target.model);
+        model.map_or_else(|| Arc::new(Params::unknown()), |model| Arc::clone(&model.params))
+    }
+
+    fn price_of(&self, model: &Model) -> Price {
+        match model.price_change {
+            Some((from_ms, price)) if from_ms <= self.clock.epoch_ms() => price,
+            _ => model.price,
+        }
+    }
+
+    /// Whether its vendor no longer serves `model`, today.
+    pub fn is_retired(&self, model: &Model) -> bool {
+        let has_ended = model.ends_ms.is_some_and(|ends_ms| ends_ms <= self.clock.epoch_ms());
+        has_ended || model.status == Status::Retired
     }
 
     /// Providers for lists: id, display name, address; the built-in ones whether configured or not, then the others.
@@ -194,9 +250,11 @@ impl Model {
             context_window: None,
             max_output_tokens: None,
             price: Price::default(),
+            price_change: None,
             per_1k: (0.0, 0.0),
             capabilities: Capabilities::default(),
             status: Status::Active,
+            ends_ms: None,
             replacement: None,
             params: Arc::new(Params::unknown()),
         }
@@ -231,8 +289,10 @@ struct Entry {
     cached_input_price: Option<f64>,
     cache_write_price: Option<f64>,
     long_context: Option<LongContext>,
+    price_change: Option<PriceChange>,
     capabilities: Capabilities,
     status: Status,
+    shutdown_date: Option<String>,
     replacement: Option<String>,
     params: Params,
 }
@@ -245,8 +305,34 @@ struct LongContext {
     cached_input_price: Option<f64>,
 }
 
-impl From<Entry> for Model {
-    fn from(entry: Entry) -> Self {
+#[derive(Deserialize)]
+struct PriceChange {
+    date: String,
+    input_price: f64,
+    output_price: f64,
+    cached_input_price: Option<f64>,
+}
+
+/// Every successor is a model of the same provider.
+fn check_replacements(models: &[Model]) -> Result<(), BadCatalogue> {
+    let is_known = |model: &Model, id: &ModelId| models.iter().any(|m| m.provider == model.provider && m.id == *id);
+    let lost = models.iter().find(|model| model.replacement.as_ref().is_some_and(|id| !is_known(model, id)));
+    lost.map_or(Ok(()), |model| Err(BadCatalogue(format!("the replacement of {} is not in it", model.id))))
+}
+
+impl TryFrom<Entry> for Model {
+    type Error = BadCatalogue;
+
+    fn try_from(entry: Entry) -> Result<Self, BadCatalogue> {
+        let date =
+            |text: &str| date::epoch_ms(text).ok_or_else(|| BadCatalogue(format!("{}: `{text}` is no date", entry.id)));
+        let ends_ms = entry.shutdown_date.as_deref().map(date).transpose()?;
+        let price_change = entry.price_change.as_ref().map(|change| {
+            let PriceChange { date: from, input_price, output_price, cached_input_price } = change;
+            let rates = Rates::per_million(*input_price, *output_price, *cached_input_price, entry.cache_write_price);
+            Ok((date(from)?, Price { rates, long_context: None }))
+        });
+        let price_change = price_change.transpose()?;
         let rates = Rates::per_million(
             entry.input_price,
             entry.output_price,
@@ -257,23 +343,25 @@ impl From<Entry> for Model {
             let LongContext { threshold_input_tokens, input_price, output_price, cached_input_price } = long;
             (threshold_input_tokens, Rates::per_million(input_price, output_price, cached_input_price, None))
         });
-        Self {
+        Ok(Self {
             provider: entry.provider.as_str().into(),
             id: entry.id.as_str().into(),
             display_name: entry.display_name,
             context_window: Some(entry.context_window),
             max_output_tokens: Some(entry.max_output_tokens),
             price: Price { rates, long_context },
+            price_change,
             per_1k: (entry.input_price / 1000.0, entry.output_price / 1000.0),
             capabilities: entry.capabilities,
             status: entry.status,
+            ends_ms,
             replacement: entry.replacement.as_deref().map(ModelId::from),
             params: Arc::new(Params {
                 reasoning: entry.capabilities.reasoning,
                 max_output_tokens: Some(entry.max_output_tokens),
                 ..entry.params
             }),
-        }
+        })
     }
 }
 
@@ -283,7 +371,7 @@ mod tests {
 
     #[test]
     fn no_two_models_of_a_provider_are_spelled_alike() {
-        let catalogue = Catalogue::new(Vec::new()).unwrap();
+        let catalogue = Catalogue::built_in(Vec::new());
         for (name, places) in &catalogue.names {
             let mut providers: Vec<_> = places.iter().map(|&at| &catalogue.models[at].provider).collect();
             providers.sort();
@@ -294,10 +382,10 @@ mod tests {
 
     #[test]
     fn every_default_is_in_the_catalogue_and_leads_to_a_model_that_is_served() {
-        let catalogue = Catalogue::new(Vec::new()).unwrap();
+        let catalogue = Catalogue::built_in(Vec::new());
         for vendor in VENDORS {
             let model = catalogue.default_model(vendor.id).unwrap();
-            assert_ne!(model.status, Status::Retired, "{}", vendor.id);
+            assert!(!catalogue.is_retired(model), "{}", vendor.id);
         }
     }
 }

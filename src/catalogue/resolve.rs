@@ -2,7 +2,7 @@
 
 use crate::generate::{DEMO, ModelId, ProviderId, Target};
 
-use super::{Catalogue, Model, Route, RoutingMode, Status, VENDORS, spelling};
+use super::{Catalogue, Model, Retired, Route, RoutingMode, VENDORS, spelling};
 
 /// What a client says about where its question should go.
 pub struct Wanted<'a> {
@@ -19,6 +19,8 @@ pub struct Wanted<'a> {
 pub struct Resolved<'a> {
     /// Provider and model.
     pub target: Target,
+    /// The model that the client named, where another takes its place. `None`: it is the target's.
+    pub replaced: Option<ModelId>,
     /// What is known of the model. `None` for the demo provider's.
     pub model: Option<&'a Model>,
     /// What the router thought. `None` when the client or the default decided.
@@ -55,6 +57,15 @@ pub enum Unresolved {
         /// What it offers.
         available: Vec<ModelId>,
     },
+    /// Its vendor no longer serves the model, and `RETIRED_MODELS` refuses it.
+    Retired {
+        /// The provider that was asked for.
+        provider: ProviderId,
+        /// The model that was asked for.
+        model: ModelId,
+        /// What took its place.
+        replacement: Option<ModelId>,
+    },
     /// No configured model meets the client's conditions.
     NoneFits,
 }
@@ -80,16 +91,32 @@ impl Catalogue {
             None => self.first_configured()?,
         };
         match self.named(&provider, name) {
-            Some(model) => Ok(Resolved::plain(model)),
+            Some(model) => self.in_service(model),
             // A server that lists nothing is asked for what the client wants.
             None if self.lists_nothing(&provider) && is_name(name) => {
-                Ok(Resolved { target: Target { provider, model: name.into() }, model: None, routed: None })
+                Ok(Resolved::unlisted(Target { provider, model: name.into() }))
             }
             None => Err(Unresolved::NotOffered {
                 model: name.to_owned(),
                 available: self.models_of(provider.as_str()).map(|model| model.id.clone()).collect(),
                 provider,
             }),
+        }
+    }
+
+    /// `model`, or what became of it.
+    fn in_service<'a>(&'a self, model: &'a Model) -> Result<Resolved<'a>, Unresolved> {
+        let successor = model.replacement.as_ref().and_then(|id| self.model(&model.provider, id));
+        match (self.retired, successor) {
+            (Retired::Replace, Some(successor)) if self.is_retired(model) => {
+                Ok(Resolved { replaced: Some(model.id.clone()), ..Resolved::plain(successor) })
+            }
+            (Retired::Refuse, _) if self.is_retired(model) => Err(Unresolved::Retired {
+                provider: model.provider.clone(),
+                model: model.id.clone(),
+                replacement: model.replacement.clone(),
+            }),
+            _ => Ok(Resolved::plain(model)),
         }
     }
 
@@ -101,7 +128,7 @@ impl Catalogue {
             models.find(|model| id.is_none_or(|id| model.id.as_str() == id))
         };
         match find(vendor.map(|vendor| vendor.default)) {
-            Some(model) if model.status == Status::Retired => find(model.replacement.as_ref().map(ModelId::as_str)),
+            Some(model) if self.is_retired(model) => find(model.replacement.as_ref().map(ModelId::as_str)),
             found => found,
         }
     }
@@ -133,7 +160,7 @@ impl Catalogue {
         });
         let name = if name.is_empty() { "demo" } else { name };
         let model = listed.map_or_else(|| invented(name), |model| model.id.clone());
-        Ok(Resolved { target: Target { provider, model }, model: None, routed: None })
+        Ok(Resolved::unlisted(Target { provider, model }))
     }
 
     /// Takes a provider off a model's name. A colon may also be part of the name (`llama3.2:3b`), and so may a slash.
@@ -194,8 +221,12 @@ impl Catalogue {
 }
 
 impl<'a> Resolved<'a> {
-    fn plain(model: &'a Model) -> Self {
-        Self { target: model.target(), model: Some(model), routed: None }
+    pub(super) fn plain(model: &'a Model) -> Self {
+        Self { target: model.target(), replaced: None, model: Some(model), routed: None }
+    }
+
+    fn unlisted(target: Target) -> Self {
+        Self { target, replaced: None, model: None, routed: None }
     }
 }
 
@@ -218,7 +249,7 @@ mod tests {
 
     fn catalogue(providers: &[&str]) -> Catalogue {
         let configured = |id: &&str| Configured { id: (*id).into(), base_url: String::new(), models: Vec::new() };
-        Catalogue::new(providers.iter().map(configured).collect()).unwrap()
+        Catalogue::built_in(providers.iter().map(configured).collect())
     }
 
     fn resolve(catalogue: &Catalogue, model: &str, provider: &str) -> Result<(String, String), Unresolved> {
@@ -235,11 +266,12 @@ mod tests {
             (" GPT-4o ", "", ("openai", "gpt-4o")),
             ("gpt 4o", "openai", ("openai", "gpt-4o")),
             ("openai:gpt-4o", "", ("openai", "gpt-4o")),
-            ("OpenAI: GPT-4 Turbo", "xai", ("openai", "gpt-4-turbo")),
+            ("OpenAI: GPT-5.5", "xai", ("openai", "gpt-5.5")),
             ("openai/gpt-4o", "", ("openai", "gpt-4o")),
-            ("claude-3-5-sonnet-20241022", "", ("anthropic", "claude-3-5-sonnet-20241022")),
-            ("Claude 3.5 Sonnet", "", ("anthropic", "claude-3-5-sonnet-20241022")),
-            ("grok-3", "XAI", ("xai", "grok-3")),
+            // Their vendors no longer serve these.
+            ("claude-3-5-sonnet-20241022", "", ("anthropic", "claude-sonnet-5-5")),
+            ("Claude 3.5 Sonnet", "", ("anthropic", "claude-sonnet-5-5")),
+            ("grok-3", "XAI", ("xai", "grok-4.3")),
             ("", "", ("openai", "gpt-4o")),
             ("  ", "anthropic", ("anthropic", "claude-sonnet-5-5")),
         ] {

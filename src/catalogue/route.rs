@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::generate::{DEMO, ProviderId, Target, Usage};
 
-use super::{Catalogue, Model, Resolved, Routed, Status};
+use super::{Catalogue, Model, Price, Resolved, Routed, Status};
 
 /// How a model is chosen when none is named.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,8 +92,8 @@ impl Catalogue {
             .models
             .iter()
             .filter(callable)
-            .filter(|model| model.status == Status::Active && route.fits(model))
-            .map(|model| (model, route.estimated_cost(model)))
+            .filter(|model| model.status == Status::Active && !self.is_retired(model) && route.fits(model))
+            .map(|model| (model, route.estimated_cost(self.price_of(model))))
             .filter(|(_, cost)| route.max_cost.is_none_or(|max| *cost <= max))
             .collect();
         // Stable: of equals the catalogue's first wins.
@@ -113,11 +113,7 @@ impl Catalogue {
         nearby.sort_by_key(|(distance, _)| *distance);
         let alternatives = nearby.into_iter().take(3).map(|(_, target)| target).collect();
         let reason = format!("Of {count} models that fit the request, {} is {reason} by price.", model.display_name);
-        Some(Resolved {
-            target: model.target(),
-            model: Some(model),
-            routed: Some(Routed { reason, estimated_cost, alternatives }),
-        })
+        Some(Resolved { routed: Some(Routed { reason, estimated_cost, alternatives }), ..Resolved::plain(model) })
     }
 }
 
@@ -134,10 +130,10 @@ impl Route<'_> {
         fits_in && self.capabilities.iter().all(can)
     }
 
-    fn estimated_cost(&self, model: &Model) -> f64 {
+    fn estimated_cost(&self, price: Price) -> f64 {
         let usage =
             Usage { input_tokens: self.question_tokens, output_tokens: EXPECTED_ANSWER_TOKENS, ..Usage::default() };
-        model.price.cost(&usage).dollars()
+        price.cost(&usage).dollars()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Settings as plain data. Only this module reads the environment.
 
+mod providers;
 mod read;
 mod sources;
 
@@ -14,6 +15,7 @@ use secrecy::SecretString;
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
 
+use providers::read_providers;
 use read::Reader;
 pub use sources::{Problem, Sources};
 
@@ -35,6 +37,10 @@ pub struct Config {
     pub client_ip: ClientIpConfig,
     /// Who answers.
     pub providers: ProvidersConfig,
+    /// The catalogue of models.
+    pub models: ModelsConfig,
+    /// What is done when a provider fails.
+    pub attempts: AttemptsConfig,
     /// How long answers may take and be.
     pub bounds: BoundsConfig,
     /// Whether the system message asks for fenced code with a path for each file.
@@ -43,6 +49,8 @@ pub struct Config {
     pub budget: BudgetConfig,
     /// Settings that are set and do nothing yet.
     pub unused: Vec<&'static str>,
+    /// Settings that are taken, and that the operator may want to think about.
+    pub warnings: Vec<String>,
 }
 
 /// Where and how to listen.
@@ -137,8 +145,8 @@ pub enum ClientIpSource {
 
 /// Who answers.
 pub struct ProvidersConfig {
-    /// OpenAI, xAI and every `COMPATIBLE_<NAME>_BASE_URL`, in the order of lists.
-    pub chat: Vec<ChatConfig>,
+    /// The vendors that have a key, then every `COMPATIBLE_<NAME>_BASE_URL`, in the order of lists.
+    pub endpoints: Vec<EndpointConfig>,
     /// `DEMO_PROVIDER`: whether the demo provider answers.
     pub demo: bool,
     /// `EXTRA_CA_FILE`: PEM text of root certificates to trust besides the built-in ones.
@@ -148,22 +156,68 @@ pub struct ProvidersConfig {
 impl ProvidersConfig {
     /// Nobody.
     pub fn none() -> Self {
-        Self { chat: Vec::new(), demo: false, extra_ca_pem: None }
+        Self { endpoints: Vec::new(), demo: false, extra_ca_pem: None }
     }
 }
 
-/// An endpoint that speaks `OpenAI`'s chat completions.
-pub struct ChatConfig {
+/// A provider's address and how to speak there.
+pub struct EndpointConfig {
     /// Its name, in lower case.
     pub name: String,
-    /// Its address, `/v1` or the like included, no trailing slash.
+    /// How it is spoken to.
+    pub wire: Wire,
+    /// Its address as its wire format wants it, no trailing slash.
     pub base_url: String,
     /// `None`: it wants none.
     pub api_key: Option<SecretString>,
     /// Models that the catalogue need not know. Empty for a compatible server: it takes any.
     pub models: Vec<String>,
-    /// Whether it is one of the vendors of the catalogue, whose streams end by the book.
-    pub is_vendor: bool,
+}
+
+/// A wire format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// `OpenAI`'s chat completions, and responses where tools need them.
+    OpenAi,
+    /// Chat completions as xAI speaks them.
+    Xai,
+    /// Chat completions as many others speak them.
+    Compatible,
+    /// Anthropic's messages.
+    Anthropic,
+    /// Google's `generateContent`.
+    Gemini,
+    /// Ollama's own chat.
+    Ollama,
+}
+
+/// The catalogue of models.
+#[derive(Clone, Debug)]
+pub struct ModelsConfig {
+    /// `MODELS_FILE`, read. `None`: the built-in catalogue.
+    pub file: Option<String>,
+    /// `RETIRED_MODELS`.
+    pub retired: RetiredModels,
+}
+
+/// What becomes of a question to a model that its vendor no longer serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetiredModels {
+    /// Its successor answers.
+    Replace,
+    /// It is asked all the same.
+    Send,
+    /// It is refused.
+    Refuse,
+}
+
+/// What is done when a provider fails.
+#[derive(Clone, Copy, Debug)]
+pub struct AttemptsConfig {
+    /// `PROVIDER_RETRIES`: further attempts at the same model.
+    pub retries: u32,
+    /// `PROVIDER_BREAKER_FAILURES`: generations that fail in a row before the provider is skipped. 0: any number.
+    pub breaker_failures: u32,
 }
 
 /// How long answers may take and be.
@@ -211,7 +265,7 @@ const PRIVATE_NETWORKS: [&str; 8] = [
 ];
 
 /// Promised settings that nothing reads yet (`interface.md`): the start says so instead of keeping quiet.
-const NOT_USED_YET: [&str; 25] = [
+const NOT_USED_YET: [&str; 16] = [
     "STORE",
     "REDIS_URL",
     "UPSTASH_REDIS_REST_URL",
@@ -224,19 +278,10 @@ const NOT_USED_YET: [&str; 25] = [
     "SESSION_TTL_SECONDS",
     "SESSION_SAME_SITE",
     "ADMIN_TOKEN",
-    "ANTHROPIC_API_KEY",
-    "GOOGLE_API_KEY",
-    "GEMINI_API_KEY",
-    "OLLAMA_BASE_URL",
-    "PROVIDER_RETRIES",
-    "PROVIDER_BREAKER_FAILURES",
-    "RETIRED_MODELS",
-    "MODELS_FILE",
     "MODEL_ALIASES",
     "BUDGET_WEBHOOK_URL",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "SENTRY_DSN",
-    "ANTHROPIC_BASE_URL",
 ];
 
 impl Config {
@@ -305,6 +350,22 @@ impl Config {
                 trusted_proxies: read.networks("TRUSTED_PROXIES", &PRIVATE_NETWORKS),
             },
             providers: read_providers(&mut read, production),
+            models: ModelsConfig {
+                file: read.file("MODELS_FILE"),
+                retired: read.one_of(
+                    "RETIRED_MODELS",
+                    RetiredModels::Replace,
+                    &[
+                        ("replace", RetiredModels::Replace),
+                        ("send", RetiredModels::Send),
+                        ("refuse", RetiredModels::Refuse),
+                    ],
+                ),
+            },
+            attempts: AttemptsConfig {
+                retries: read.number("PROVIDER_RETRIES", 2, 0..=10),
+                breaker_failures: read.number("PROVIDER_BREAKER_FAILURES", 10, 0..=1_000_000),
+            },
             bounds,
             prompt_style: read.one_of(
                 "PROMPT_STYLE",
@@ -317,43 +378,11 @@ impl Config {
                 monthly: read.dollars("BUDGET_MONTHLY_USD", 1000.0),
             },
             unused: read.set_among(&NOT_USED_YET),
+            warnings: Vec::new(),
         };
         // Who sets these relies on them; without them the service would be open, or spend what it must not.
         read.not_yet("API_KEYS");
         read.not_yet("BUDGET_HARD_LIMIT");
-        read.finish().map(|()| config)
+        read.finish().map(|warnings| Self { warnings, ..config })
     }
-}
-
-fn read_providers(read: &mut Reader, production: bool) -> ProvidersConfig {
-    let mut chat = Vec::new();
-    for (name, key, base_url, default) in [
-        ("openai", "OPENAI_API_KEY", "OPENAI_BASE_URL", "https://api.openai.com/v1"),
-        ("xai", "XAI_API_KEY", "XAI_BASE_URL", "https://api.x.ai/v1"),
-    ] {
-        let base_url = read.base_url(base_url, true).unwrap_or_else(|| default.to_owned());
-        if let Some(api_key) = read.secret(key) {
-            let models = Vec::new();
-            chat.push(ChatConfig { name: name.to_owned(), base_url, api_key: Some(api_key), models, is_vendor: true });
-        }
-    }
-    for name in read.between("COMPATIBLE_", &["_BASE_URL", "_API_KEY", "_MODELS"]) {
-        let variable = |what: &str| format!("COMPATIBLE_{name}_{what}");
-        let api_key = read.secret(&variable("API_KEY"));
-        if read.text(&variable("BASE_URL")).is_none() {
-            read.missing(&variable("BASE_URL"), "the address of the provider");
-            continue;
-        }
-        let Some(base_url) = read.base_url(&variable("BASE_URL"), api_key.is_some()) else { continue };
-        chat.push(ChatConfig {
-            name: read.provider_name(&variable("BASE_URL"), &name),
-            base_url,
-            api_key,
-            models: read.list(&variable("MODELS")),
-            is_vendor: false,
-        });
-    }
-    let wanted = read.one_of("DEMO_PROVIDER", None, &[("auto", None), ("on", Some(true)), ("off", Some(false))]);
-    let demo = wanted.unwrap_or(chat.is_empty() && !production);
-    ProvidersConfig { chat, demo, extra_ca_pem: read.file("EXTRA_CA_FILE") }
 }

@@ -46,15 +46,17 @@ fn is_plain_address(url: &Url) -> bool {
 /// Reads settings and remembers what was wrong.
 pub(super) struct Reader {
     sources: Sources,
+    warnings: Vec<String>,
 }
 
 impl Reader {
     pub(super) fn new(sources: Sources) -> Self {
-        Self { sources }
+        Self { sources, warnings: Vec::new() }
     }
 
-    pub(super) fn finish(self) -> Result<(), Vec<Problem>> {
-        if self.sources.problems.is_empty() { Ok(()) } else { Err(self.sources.problems) }
+    /// What the operator may want to think about.
+    pub(super) fn finish(self) -> Result<Vec<String>, Vec<Problem>> {
+        if self.sources.problems.is_empty() { Ok(self.warnings) } else { Err(self.sources.problems) }
     }
 
     fn problem(&mut self, name: &str, wrong: impl Display, accepted: impl Display) {
@@ -185,30 +187,23 @@ impl Reader {
         Some(text.into())
     }
 
-    /// An address to call. A key travels over TLS, or not beyond this machine.
-    pub(super) fn base_url(&mut self, name: &str, carries_key: bool) -> Option<String> {
+    /// An address to call. In the clear it is taken, and beyond this machine with a warning.
+    pub(super) fn base_url(&mut self, name: &str) -> Option<String> {
         let text = self.text(name)?;
         let url = text.parse::<Url>().ok().filter(is_plain_address);
-        let is_loopback = |url: &Url| {
-            url.host_str().is_some_and(|host| {
-                let host = host.trim_matches(['[', ']']);
-                host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-            })
-        };
-        match url {
-            Some(url) if url.scheme() == "https" || (url.scheme() == "http" && (!carries_key || is_loopback(&url))) => {
-                Some(url.as_str().trim_end_matches('/').to_owned())
-            }
+        let Some(url) = url.filter(|url| matches!(url.scheme(), "http" | "https")) else {
             // A URL may hold a password, so it is not repeated.
-            _ => {
-                self.problem(
-                    name,
-                    "is not an address to call",
-                    "https://…, or http://… where no key is sent or to this machine",
-                );
-                None
-            }
+            self.problem(name, "is not an address to call", "https://…, or http://…");
+            return None;
+        };
+        let is_loopback = url.host_str().is_some_and(|host| {
+            let host = host.trim_matches(['[', ']']);
+            host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        });
+        if url.scheme() == "http" && !is_loopback {
+            self.warnings.push(format!("{name} is not https: prompts, answers and keys travel in the clear"));
         }
+        Some(url.as_str().trim_end_matches('/').to_owned())
     }
 
     /// The text between `prefix` and one of `suffixes` in the names of variables, each once, in order.
@@ -327,7 +322,7 @@ mod tests {
     fn template_values_and_empty_ones_count_as_unset() {
         for value in ["your-openai-api-key-here", "your_openai_api_key_here", "your_token_here", "...", "", "  "] {
             let config = Config::read([("OPENAI_API_KEY", value)].into()).unwrap_or_else(|_| panic!("{value}"));
-            assert!(config.providers.chat.is_empty(), "{value}");
+            assert!(config.providers.endpoints.is_empty(), "{value}");
         }
     }
 
@@ -351,11 +346,33 @@ mod tests {
     }
 
     #[test]
-    fn a_key_goes_to_no_other_machine_in_the_clear() {
-        assert_eq!(problems([("OPENAI_BASE_URL", "http://example.com/v1")]).len(), 1);
-        assert_eq!(problems([("OPENAI_BASE_URL", "http://127.0.0.1:9100/v1/")]).len(), 0);
-        assert_eq!(problems([("COMPATIBLE_GROQ_BASE_URL", "https://api.example.com/openai/v1")]).len(), 0);
+    fn an_address_in_the_clear_is_taken_with_a_warning() {
+        for (url, warnings) in [
+            ("http://example.com/v1", 1),
+            ("http://127.0.0.1:9100/v1/", 0),
+            ("http://[::1]:9100", 0),
+            ("https://api.example.com/openai/v1", 0),
+        ] {
+            let config = Config::read([("COMPATIBLE_GROQ_BASE_URL", url)].into()).unwrap_or_else(|_| panic!("{url}"));
+            assert_eq!(config.warnings.len(), warnings, "{url}");
+        }
+        assert_eq!(problems([("COMPATIBLE_GROQ_BASE_URL", "ftp://example.com")]).len(), 1);
         assert_eq!(problems([("COMPATIBLE_OPENAI_BASE_URL", "https://api.example.com/v1")]).len(), 1);
+    }
+
+    #[test]
+    fn a_version_in_an_address_may_be_there_or_not() {
+        for (key, variable, given, expected) in [
+            ("OPENAI_API_KEY", "OPENAI_BASE_URL", "https://x.test", "https://x.test/v1"),
+            ("OPENAI_API_KEY", "OPENAI_BASE_URL", "https://x.test/proxy/", "https://x.test/proxy"),
+            ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "https://x.test/v1/", "https://x.test"),
+            ("GEMINI_API_KEY", "GOOGLE_BASE_URL", "https://x.test/v1beta", "https://x.test"),
+            ("PORT", "OLLAMA_BASE_URL", "http://localhost:11434/v1", "http://localhost:11434"),
+        ] {
+            let config = Config::read([(key, "1"), (variable, given)].into()).unwrap_or_else(|_| panic!("{given}"));
+            let urls: Vec<_> = config.providers.endpoints.iter().map(|endpoint| endpoint.base_url.as_str()).collect();
+            assert_eq!(urls, [expected]);
+        }
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub enum ErrorKind {
     RateLimited,
     /// The provider has too much to do.
     Overloaded,
+    /// The provider has failed so often that it is not asked for a while.
+    Skipped,
     /// The provider failed.
     ServerError,
     /// The provider was too slow.
@@ -79,6 +81,7 @@ impl ErrorKind {
             | ErrorKind::Authentication
             | ErrorKind::Permission
             | ErrorKind::QuotaExhausted
+            | ErrorKind::Skipped
             | ErrorKind::StreamInterrupted
             | ErrorKind::EmptyAnswer
             | ErrorKind::AnswerTooLong
@@ -86,6 +89,82 @@ impl ErrorKind {
             | ErrorKind::Internal => false,
         }
     }
+}
+
+impl ErrorKind {
+    /// How many times the same model may be asked again, of the `most` that are allowed (`providers.md` 9.2).
+    pub fn retries(self, most: u32) -> u32 {
+        match self {
+            ErrorKind::Timeout | ErrorKind::BadResponse => most.min(1),
+            kind if kind.is_transient() => most,
+            _ => 0,
+        }
+    }
+
+    /// Who else may do better.
+    pub fn elsewhere(self) -> Elsewhere {
+        match self {
+            ErrorKind::ModelNotFound
+            | ErrorKind::RateLimited
+            | ErrorKind::Overloaded
+            | ErrorKind::ServerError
+            | ErrorKind::Timeout
+            | ErrorKind::BadResponse => Elsewhere::AnyModel,
+            ErrorKind::ContextLengthExceeded => Elsewhere::LargerModel,
+            ErrorKind::Authentication
+            | ErrorKind::Permission
+            | ErrorKind::QuotaExhausted
+            | ErrorKind::Skipped
+            | ErrorKind::Connection => Elsewhere::OtherProvider,
+            ErrorKind::InvalidRequest
+            | ErrorKind::ContentFilter
+            | ErrorKind::PayloadTooLarge
+            | ErrorKind::StreamInterrupted
+            | ErrorKind::EmptyAnswer
+            | ErrorKind::AnswerTooLong
+            | ErrorKind::Stopping
+            | ErrorKind::Internal => Elsewhere::Nobody,
+        }
+    }
+
+    /// Whether it says that the provider is in trouble, rather than the request, the key, or the rate.
+    pub fn is_outage(self) -> bool {
+        match self {
+            ErrorKind::Overloaded
+            | ErrorKind::ServerError
+            | ErrorKind::Timeout
+            | ErrorKind::Connection
+            | ErrorKind::BadResponse
+            | ErrorKind::StreamInterrupted => true,
+            ErrorKind::InvalidRequest
+            | ErrorKind::ContextLengthExceeded
+            | ErrorKind::ContentFilter
+            | ErrorKind::PayloadTooLarge
+            | ErrorKind::ModelNotFound
+            | ErrorKind::Authentication
+            | ErrorKind::Permission
+            | ErrorKind::QuotaExhausted
+            | ErrorKind::RateLimited
+            | ErrorKind::Skipped
+            | ErrorKind::EmptyAnswer
+            | ErrorKind::AnswerTooLong
+            | ErrorKind::Stopping
+            | ErrorKind::Internal => false,
+        }
+    }
+}
+
+/// Who may do better where one failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Elsewhere {
+    /// Another model, of the same provider or another.
+    AnyModel,
+    /// A model that reads more.
+    LargerModel,
+    /// Another provider: at this one, every model fails.
+    OtherProvider,
+    /// Nobody.
+    Nobody,
 }
 
 impl From<ErrorKind> for GenerateError {

@@ -8,7 +8,9 @@ use serde::Serialize;
 
 use crate::{
     catalogue::MicroDollars,
-    generate::{CacheResult, Completion, ErrorKind, FinishReason, GenerateError, Receipt, Served, Target, Usage},
+    generate::{
+        CacheResult, Completion, ErrorKind, FinishReason, GenerateError, ModelId, Receipt, Served, Target, Usage,
+    },
 };
 
 /// What a reply says besides the text.
@@ -19,8 +21,8 @@ pub(super) struct Answered<'a> {
     pub(super) receipt: &'a Receipt,
     /// What [`cache_status`] says of it now.
     pub(super) cache_status: &'a str,
-    /// What was asked for.
-    pub(super) target: &'a Target,
+    /// The model that was asked for.
+    pub(super) model: &'a ModelId,
     /// What this request cost; nothing for a hit or a joined call.
     pub(super) cost: MicroDollars,
     /// As sent, or `manual`.
@@ -63,9 +65,9 @@ impl Answered<'_> {
         json.extend_from_slice(text_json);
         member(&mut json, ",\"cached\":", &cached);
 
-        member(&mut json, ",\"metadata\":{\"model\":", &self.target.model);
-        member(&mut json, ",\"provider\":", &self.target.provider);
-        if served.model != self.target.model {
+        member(&mut json, ",\"metadata\":{\"model\":", self.model);
+        member(&mut json, ",\"provider\":", &served.provider);
+        if served.model != *self.model {
             member(&mut json, ",\"servedModel\":", &served.model);
         }
         member(&mut json, ",\"estimatedTokens\":", &input_tokens.saturating_add(output_tokens));
@@ -80,8 +82,9 @@ impl Answered<'_> {
         member(&mut json, ",\"reasoningTokens\":", &reasoning_tokens);
         member(&mut json, "},\"finishReason\":", reason.as_str());
         member(&mut json, ",\"attempts\":", if cached { &0 } else { &served.attempts });
-        if !self.ignored.is_empty() {
-            member(&mut json, ",\"ignored\":", self.ignored);
+        if !(self.ignored.is_empty() && served.ignored.is_empty()) {
+            let ignored: Vec<_> = self.ignored.iter().chain(&served.ignored).collect();
+            member(&mut json, ",\"ignored\":", &ignored);
         }
         member(&mut json, ",\"requestId\":", self.request_id);
 

@@ -18,7 +18,7 @@ use crate::{
     error::ApiError,
     generate::{
         CacheResult, Collected, Completion, Delivery, ErrorKind, Event, Format, GenerateError, GenerateRequest,
-        Generation, Message, Part, Receipt, Sampling, Target, Tools,
+        Generation, Message, ModelId, Part, Receipt, Sampling, Target, Tools,
     },
     layers::rate_limit::LimiterTook,
 };
@@ -89,6 +89,9 @@ fn looked_up(receipt: &Receipt) -> Option<LookedUp> {
 struct Asked {
     /// The prompt's beginning, for a stream.
     opening: String,
+    /// The model that the client named.
+    model: ModelId,
+    /// Who is asked first.
     target: Target,
     routed: Option<Routed>,
     routing_mode: RoutingMode,
@@ -135,7 +138,8 @@ fn resolve(api: &Api, ask: Ask, headers: &HeaderMap) -> Result<(Asked, GenerateR
         delivery,
         allow_failover: ask.allow_failover,
     };
-    let asked = Asked { opening, target: resolved.target, routed: resolved.routed, routing_mode, ignored };
+    let model = resolved.replaced.unwrap_or_else(|| resolved.target.model.clone());
+    let asked = Asked { opening, model, target: resolved.target, routed: resolved.routed, routing_mode, ignored };
     Ok((asked, request))
 }
 
@@ -166,6 +170,12 @@ impl From<Unresolved> for ApiError {
                 model: Some(model.as_str().into()),
                 available_models: Some(available),
                 ..Self::new(status, "Model not supported for provider")
+            },
+            Unresolved::Retired { provider, model, replacement } => Self {
+                provider: Some(provider),
+                model: Some(model),
+                available_models: Some(replacement.into_iter().collect()),
+                ..Self::new(status, "Model no longer served by its vendor")
             },
             Unresolved::NoneFits => Self::new(status, "No configured model fits the request")
                 .message("Raise `maxCost`, ask for fewer `capabilities`, or name a model."),
@@ -234,7 +244,7 @@ impl Exchange {
         let span = tracing::Span::current();
         async_stream::stream! {
             let narrator = Narrator { clock: self.api.clock };
-            let Asked { opening, target, routed, routing_mode, ignored: _ } = &self.asked;
+            let Asked { opening, model: _, target, routed, routing_mode, ignored: _ } = &self.asked;
             yield narrator.user(opening);
             yield narrator.planning(target, routing_mode.as_str(), routed.as_ref());
             yield narrator.researching(&receipt, self.api.catalogue.model(&target.provider, &target.model));
@@ -308,7 +318,7 @@ impl Exchange {
             completion,
             receipt,
             cache_status,
-            target: &self.asked.target,
+            model: &self.asked.model,
             cost,
             routing_mode: self.asked.routing_mode.as_str(),
             ignored: &self.asked.ignored,

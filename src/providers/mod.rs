@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
 use crate::{
-    config::{ChatConfig, ProvidersConfig},
+    config::{EndpointConfig, ProvidersConfig, Wire},
     generate::{ErrorKind, Finish, GenerateRequest, Params, ProviderId, ToolCall},
 };
 
@@ -111,11 +111,14 @@ impl Providers {
         if config.demo {
             providers.add(ProviderId::from(crate::generate::DEMO), Arc::new(Demo::new()));
         }
-        for chat in config.chat {
-            let ChatConfig { name, base_url, api_key, models: _, is_vendor } = chat;
-            let dialect = OpenAiChat::new(is_vendor);
-            let upstream = Upstream::new(dialect, client.clone(), &base_url, api_key);
-            providers.add(name.as_str().into(), Arc::new(upstream));
+        for EndpointConfig { name, wire, base_url, api_key, models: _ } in config.endpoints {
+            let client = client.clone();
+            let provider: Arc<dyn Provider> = match wire {
+                Wire::OpenAi | Wire::Xai => Arc::new(Upstream::new(OpenAiChat::new(true), client, &base_url, api_key)),
+                Wire::Compatible => Arc::new(Upstream::new(OpenAiChat::new(false), client, &base_url, api_key)),
+                Wire::Anthropic | Wire::Gemini | Wire::Ollama => continue,
+            };
+            providers.add(name.as_str().into(), provider);
         }
         Ok(providers)
     }
@@ -123,6 +126,11 @@ impl Providers {
     /// Adds a provider, in place of one of the same name.
     pub fn add(&mut self, id: ProviderId, provider: Arc<dyn Provider>) {
         Arc::make_mut(&mut self.0).insert(id, provider);
+    }
+
+    /// The names of all.
+    pub fn ids(&self) -> impl Iterator<Item = &ProviderId> {
+        self.0.keys()
     }
 
     /// The provider of this name.

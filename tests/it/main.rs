@@ -25,5 +25,6 @@ mod fingerprint;
 mod http;
 mod serve;
 
+mod failover;
 mod files;
 mod map;

@@ -7,18 +7,19 @@ use std::{
 };
 
 /// Each module and what it may import from this crate, from the bottom to the top.
-const MAY_IMPORT: [(&str, &[&str]); 15] = [
+const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("config", &[]),
     ("clock", &[]),
     ("generate", &[]),
     ("log", &["config"]),
     ("stores", &[]),
-    ("catalogue", &["generate"]),
+    ("breaker", &[]),
+    ("catalogue", &["clock", "generate"]),
     ("providers", &["generate", "config"]),
     ("error", &["generate", "stores"]),
     ("caller", &["config"]),
     ("ledger", &["catalogue", "clock", "config", "generate"]),
-    ("dispatch", &["config", "generate", "providers"]),
+    ("dispatch", &["breaker", "catalogue", "config", "generate", "providers"]),
     ("layers", &["caller", "catalogue", "clock", "config", "error", "generate", "ledger", "stores"]),
     ("http", &["catalogue", "clock", "config", "error", "generate", "layers", "ledger"]),
     (

@@ -51,7 +51,7 @@ struct Head {
 /// The bytes that keep `completion`, fresh for `ttl` from `now_ms` on.
 pub(super) fn encode(completion: &Completion, now_ms: u64, ttl: Duration) -> Bytes {
     let Completion { text_json, tool_calls, reason, refusal: _, usage, served } = completion;
-    let Served { provider: _, model: _, attempts: _, mock } = served;
+    let Served { provider: _, model: _, attempts: _, mock, ignored: _ } = served;
     let fresh = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
     let head = Head {
         v: VERSION,
@@ -89,7 +89,7 @@ pub(super) fn decode(bytes: &Bytes, target: &Target) -> Option<Entry> {
         reason: head.reason,
         refusal: None,
         usage: head.usage,
-        served: Served { provider, model, attempts: 1, mock: head.mock },
+        served: Served { provider, model, attempts: 1, mock: head.mock, ignored: Vec::new() },
     };
     Some(Entry { completion: Arc::new(completion), stored_ms: head.at, fresh_ms: head.fresh })
 }
@@ -115,7 +115,13 @@ mod tests {
             reason: FinishReason::ToolCalls,
             refusal: None,
             usage: Usage { input_tokens: 7, output_tokens: 9, ..Usage::default() },
-            served: Served { provider: "openai".into(), model: "gpt-4o".into(), attempts: 1, mock: false },
+            served: Served {
+                provider: "openai".into(),
+                model: "gpt-4o".into(),
+                attempts: 1,
+                mock: false,
+                ignored: Vec::new(),
+            },
         }
     }
 

@@ -37,14 +37,31 @@ impl Gateway {
     }
 
     pub(crate) fn with<const N: usize>(settings: [(&str, &str); N], provider: Scripted) -> Self {
+        let provider = Arc::new(provider);
+        let app = Self::between(settings, &[("openai", Arc::clone(&provider))]);
+        Self { app, provider }
+    }
+
+    /// With another provider, `xai`, behind the first.
+    pub(crate) fn with_two<const N: usize>(
+        settings: [(&str, &str); N],
+        openai: Scripted,
+        xai: Scripted,
+    ) -> (Self, Arc<Scripted>) {
+        let (provider, xai) = (Arc::new(openai), Arc::new(xai));
+        let app = Self::between(settings, &[("openai", Arc::clone(&provider)), ("xai", Arc::clone(&xai))]);
+        (Self { app, provider }, xai)
+    }
+
+    fn between<const N: usize>(settings: [(&str, &str); N], scripted: &[(&str, Arc<Scripted>)]) -> App {
         let Ok(mut config) = Config::read(Sources::from(settings)) else { panic!("{settings:?}") };
         config.providers = ProvidersConfig::none();
-        let provider = Arc::new(provider);
-        let mut providers = Providers::default();
-        providers.add("openai".into(), Arc::clone(&provider) as _);
-        let openai = Configured { id: "openai".into(), base_url: String::new(), models: Vec::new() };
-        let app = App::with_providers(&config, vec![openai], providers).unwrap();
-        Self { app, provider }
+        let (mut providers, mut configured) = (Providers::default(), Vec::new());
+        for (id, provider) in scripted {
+            providers.add((*id).into(), Arc::clone(provider) as _);
+            configured.push(Configured { id: (*id).into(), base_url: String::new(), models: Vec::new() });
+        }
+        App::with_providers(&config, configured, providers).unwrap()
     }
 
     /// As configured by `settings` alone, the demo provider included.

@@ -23,13 +23,16 @@ pub(crate) enum Step {
     Pause(Duration),
     Hang,
     Fail(ErrorKind),
+    /// Fails and asks to come back after a while.
+    Refer(ErrorKind, Duration),
     Panic,
     Finish(FinishReason),
     Refuse(&'static str),
 }
 
 pub(crate) struct Scripted {
-    steps: Vec<Step>,
+    /// One script a call; the last one for every further call.
+    scripts: Vec<Vec<Step>>,
     calls: AtomicUsize,
     ended: Arc<AtomicUsize>,
     questions: Mutex<Vec<String>>,
@@ -37,8 +40,17 @@ pub(crate) struct Scripted {
 
 impl Scripted {
     pub(crate) fn new(steps: impl Into<Vec<Step>>) -> Self {
+        Self::in_turn([steps.into()])
+    }
+
+    pub(crate) fn in_turn(scripts: impl Into<Vec<Vec<Step>>>) -> Self {
         let (calls, ended, questions) = Default::default();
-        Self { steps: steps.into(), calls, ended, questions }
+        Self { scripts: scripts.into(), calls, ended, questions }
+    }
+
+    /// Fails at every call.
+    pub(crate) fn failing(kind: ErrorKind) -> Self {
+        Self::new([Step::Fail(kind)])
     }
 
     pub(crate) fn hello() -> Self {
@@ -78,11 +90,11 @@ impl Drop for CountsEnd {
 #[async_trait]
 impl Provider for Scripted {
     async fn open(&self, request: &GenerateRequest, _: &Params) -> Result<DeltaStream, ProviderError> {
-        self.calls.fetch_add(1, Ordering::SeqCst);
+        let call = self.calls.fetch_add(1, Ordering::SeqCst);
         let said: Vec<String> = request.messages.iter().map(message).collect();
         self.questions.lock().await.push(said.join("\n"));
         let ends = CountsEnd(Arc::clone(&self.ended));
-        let steps = self.steps.clone();
+        let steps = self.scripts[call.min(self.scripts.len() - 1)].clone();
         let usage = Some(Usage { input_tokens: 1_000, output_tokens: 500, ..Usage::default() });
         let deltas = async_stream::try_stream! {
             let _ends = ends;
@@ -97,6 +109,7 @@ impl Provider for Scripted {
                     Step::Hang => std::future::pending().await,
                     Step::Fail(kind) if had_text => Err(ProviderError::from(kind).after(true))?,
                     Step::Fail(kind) => Err(ProviderError::from(kind))?,
+                    Step::Refer(kind, wait) => Err(ProviderError { retry_after: Some(wait), ..kind.into() })?,
                     Step::Panic => panic!("as told"),
                     Step::Finish(reason) => yield Delta::Finish(Finish { reason, refusal: None, usage }),
                     Step::Refuse(words) => {

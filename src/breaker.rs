@@ -1,0 +1,155 @@
+//! Skips who has failed many times in a row, for a while. Pure: the time is passed in.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+/// How long the first pause is; each one that follows without a success is twice as long (`interface.md`).
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How long to wait while someone else finds out whether the pause can end.
+const PROBE_WAIT: Duration = Duration::from_secs(1);
+
+/// Counts failures in a row.
+#[derive(Clone)]
+pub struct Breaker {
+    /// How many there may be. 0: any number.
+    threshold: u32,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// Everyone may pass.
+    Closed { failures: u32 },
+    /// Nobody may until then; then one may, to find out.
+    Open { until: Instant, pause: Duration },
+    /// One is finding out.
+    HalfOpen { pause: Duration },
+}
+
+/// Leave to try once. Dropped without a verdict it changes nothing.
+pub struct Pass {
+    breaker: Breaker,
+    is_probe: bool,
+}
+
+impl Breaker {
+    /// A closed breaker that opens at `threshold` failures in a row. 0: never.
+    pub fn new(threshold: u32) -> Self {
+        Self { threshold, state: Arc::new(Mutex::new(State::Closed { failures: 0 })) }
+    }
+
+    /// Leave to try, at the time `now`.
+    ///
+    /// # Errors
+    /// How long to wait, when it is open.
+    pub fn pass(&self, now: Instant) -> Result<Pass, Duration> {
+        let mut state = self.state();
+        let is_probe = match *state {
+            State::Closed { .. } => false,
+            State::Open { until, .. } if now < until => return Err(until - now),
+            State::Open { pause, .. } => {
+                *state = State::HalfOpen { pause };
+                true
+            }
+            State::HalfOpen { .. } => return Err(PROBE_WAIT),
+        };
+        Ok(Pass { breaker: self.clone(), is_probe })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every statement leaves the state whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pass {
+    /// It went well.
+    pub fn succeeded(mut self) {
+        self.is_probe = false;
+        *self.breaker.state() = State::Closed { failures: 0 };
+    }
+
+    /// It failed, at the time `now`.
+    pub fn failed(mut self, now: Instant) {
+        let opened = |pause| State::Open { until: now + pause, pause };
+        let is_probe = std::mem::take(&mut self.is_probe);
+        let mut state = self.breaker.state();
+        *state = match *state {
+            State::HalfOpen { pause } if is_probe => opened((pause * 2).min(LONGEST_PAUSE)),
+            State::Closed { failures } if failures + 1 == self.breaker.threshold => opened(FIRST_PAUSE),
+            State::Closed { failures } => State::Closed { failures: failures.saturating_add(1) },
+            // It began before the pause did.
+            other => other,
+        };
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let mut state = self.breaker.state();
+        if let (true, State::HalfOpen { pause }) = (self.is_probe, *state) {
+            // The next one finds out.
+            *state = State::Open { until: Instant::now(), pause };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    fn fail(breaker: &Breaker, times: u32) {
+        for _ in 0..times {
+            breaker.pass(Instant::now()).unwrap_or_else(|_| panic!("it is closed")).failed(Instant::now());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_opens_half_opens_and_closes() {
+        let breaker = Breaker::new(3);
+        fail(&breaker, 2);
+        breaker.pass(Instant::now()).unwrap_or_else(|_| panic!("two are not three")).succeeded();
+        fail(&breaker, 3);
+        assert_eq!(breaker.pass(Instant::now()).err(), Some(FIRST_PAUSE));
+        for pause in [5, 10, 20, 40, 60, 60] {
+            advance(Duration::from_millis(pause * 1_000 - 1)).await;
+            assert_eq!(breaker.pass(Instant::now()).err(), Some(Duration::from_millis(1)));
+            advance(Duration::from_millis(1)).await;
+            let probe = breaker.pass(Instant::now()).unwrap_or_else(|_| panic!("the pause is over"));
+            assert_eq!(breaker.pass(Instant::now()).err(), Some(PROBE_WAIT), "one probe at a time");
+            probe.failed(Instant::now());
+        }
+        advance(LONGEST_PAUSE).await;
+        breaker.pass(Instant::now()).unwrap_or_else(|_| panic!("the pause is over")).succeeded();
+        fail(&breaker, 2);
+        assert!(breaker.pass(Instant::now()).is_ok(), "it counts anew");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_leaves_changes_nothing_and_gives_the_probe_back() {
+        let breaker = Breaker::new(1);
+        drop(breaker.pass(Instant::now()));
+        let late = breaker.pass(Instant::now()).unwrap_or_else(|_| panic!("it is closed"));
+        fail(&breaker, 1);
+        late.failed(Instant::now());
+        assert_eq!(breaker.pass(Instant::now()).err(), Some(FIRST_PAUSE), "a late failure is no further one");
+        advance(FIRST_PAUSE).await;
+        drop(breaker.pass(Instant::now()));
+        assert!(breaker.pass(Instant::now()).is_ok(), "the probe was given back");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn zero_never_opens() {
+        let breaker = Breaker::new(0);
+        fail(&breaker, 1_000);
+        assert!(breaker.pass(Instant::now()).is_ok());
+    }
+}

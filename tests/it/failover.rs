@@ -1,0 +1,196 @@
+//! What happens when a provider fails: again, another model, another provider, or the truth in time.
+
+use std::time::Duration;
+
+use llm_gateway::generate::{ErrorKind, FinishReason};
+use serde_json::json;
+use tokio::time::{Instant, advance, sleep};
+
+use crate::support::{Gateway, Reply, Scripted, Step};
+
+fn hello() -> Vec<Step> {
+    vec![Step::Text("Hello, world!"), Step::Finish(FinishReason::Stop)]
+}
+
+async fn ask(gateway: &Gateway, streaming: bool, allow_failover: bool) -> Reply {
+    let question = json!({
+        "prompt": "x", "model": "gpt-5.5", "streaming": streaming, "allowFailover": allow_failover,
+    });
+    gateway.post(question).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_pass_is_tried_again_after_a_growing_wait() {
+    let failing = vec![Step::Fail(ErrorKind::ServerError)];
+    let gateway = Gateway::with([], Scripted::in_turn([failing.clone(), failing, hello()]));
+    let begun = Instant::now();
+    let reply = ask(&gateway, false, false).await;
+    reply.expect(200);
+    assert_eq!((gateway.provider.calls(), reply.json()["metadata"]["attempts"].as_u64()), (3, Some(3)));
+    let waited = begun.elapsed().as_millis();
+    assert!((1_125..=1_510).contains(&waited), "half a second, then one, less up to a quarter: {waited}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_kind_gets_its_number_of_attempts_and_its_status() {
+    for (kind, calls, status) in [
+        (ErrorKind::InvalidRequest, 1, 400),
+        (ErrorKind::ContextLengthExceeded, 1, 400),
+        (ErrorKind::ContentFilter, 1, 400),
+        (ErrorKind::PayloadTooLarge, 1, 413),
+        (ErrorKind::ModelNotFound, 1, 404),
+        (ErrorKind::Authentication, 1, 502),
+        (ErrorKind::Permission, 1, 502),
+        (ErrorKind::QuotaExhausted, 1, 502),
+        (ErrorKind::RateLimited, 3, 429),
+        (ErrorKind::Overloaded, 3, 503),
+        (ErrorKind::ServerError, 3, 502),
+        (ErrorKind::Timeout, 2, 504),
+        (ErrorKind::Connection, 3, 502),
+        (ErrorKind::BadResponse, 2, 502),
+        (ErrorKind::StreamInterrupted, 1, 502),
+    ] {
+        for streaming in [false, true] {
+            let gateway = Gateway::with([], Scripted::failing(kind));
+            let reply = ask(&gateway, streaming, false).await;
+            assert_eq!(gateway.provider.calls(), calls, "{kind:?}");
+            if streaming {
+                assert_eq!(reply.last()["type"], "ERROR", "{kind:?}");
+            } else {
+                reply.expect(status);
+            }
+            ask(&gateway, streaming, false).await;
+            assert_eq!(gateway.provider.calls(), calls * 2, "nothing of it is kept: {kind:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_the_provider_names_is_kept_where_there_is_time() {
+    let soon = vec![Step::Refer(ErrorKind::RateLimited, Duration::from_secs(7))];
+    let gateway = Gateway::with([], Scripted::in_turn([soon, hello()]));
+    let begun = Instant::now();
+    ask(&gateway, false, false).await.expect(200);
+    assert_eq!(begun.elapsed().as_secs(), 7);
+
+    let late = Step::Refer(ErrorKind::RateLimited, Duration::from_secs(59));
+    let gateway = Gateway::with([], Scripted::new([late]));
+    let begun = Instant::now();
+    let reply = ask(&gateway, false, false).await;
+    assert_eq!(reply.expect(429).header("retry-after"), "59");
+    assert_eq!((begun.elapsed().as_secs(), gateway.provider.calls()), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_provider_answers_says_so_and_is_not_kept_under_the_first_ones_name() {
+    for streaming in [false, true] {
+        let (gateway, xai) =
+            Gateway::with_two([], Scripted::failing(ErrorKind::Authentication), Scripted::new(hello()));
+        for calls in [1, 2] {
+            let reply = ask(&gateway, streaming, true).await;
+            let answer = if streaming { reply.last() } else { reply.expect(200).json() };
+            assert_eq!(answer["code"], "Hello, world!");
+            let metadata = &answer["metadata"];
+            assert_eq!((&metadata["model"], &metadata["provider"]), (&json!("gpt-5.5"), &json!("xai")));
+            assert!(metadata["servedModel"].as_str().unwrap().starts_with("grok-"), "{metadata}");
+            assert_eq!((&answer["cached"], &metadata["attempts"]), (&json!(false), &json!(2)));
+            // At a provider that does not take the key, one model is as good as another.
+            assert_eq!((gateway.provider.calls(), xai.calls()), (calls, calls));
+        }
+        ask(&gateway, streaming, false).await;
+        assert_eq!(xai.calls(), 2, "who forbids it gets the truth");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_model_of_the_same_provider_comes_first() {
+    let failing = vec![Step::Fail(ErrorKind::ModelNotFound)];
+    let (gateway, xai) = Gateway::with_two([], Scripted::in_turn([failing, hello()]), Scripted::new(hello()));
+    let reply = ask(&gateway, false, true).await;
+    let metadata = reply.expect(200).json()["metadata"].clone();
+    assert_eq!((gateway.provider.calls(), xai.calls()), (2, 0));
+    assert_eq!(metadata["provider"], "openai");
+    assert_ne!(metadata["servedModel"], "gpt-5.5");
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_everyone_down_the_client_knows_in_time_what_the_first_one_said() {
+    for streaming in [false, true] {
+        let down = || Scripted::failing(ErrorKind::Overloaded);
+        let (gateway, xai) = Gateway::with_two([], down(), down());
+        let begun = Instant::now();
+        let reply = ask(&gateway, streaming, true).await;
+        assert!(begun.elapsed() < Duration::from_secs(55));
+        // Two models there and one here, three attempts each.
+        assert_eq!((gateway.provider.calls(), xai.calls()), (6, 3));
+        if streaming {
+            assert_eq!((&reply.last()["type"], &reply.last()["model"]), (&json!("ERROR"), &json!("gpt-5.5")));
+        } else {
+            assert_eq!(reply.expect(503).json()["model"], "gpt-5.5");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_first_text_there_is_no_other_attempt() {
+    let cut = Scripted::new([Step::Text("Hello, "), Step::Fail(ErrorKind::ServerError)]);
+    let (gateway, xai) = Gateway::with_two([], cut, Scripted::new(hello()));
+    let reply = ask(&gateway, true, true).await;
+    assert_eq!((reply.deltas().as_str(), &reply.last()["type"]), ("Hello, ", &json!("ERROR")));
+    assert_eq!((gateway.provider.calls(), xai.calls()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_opens_is_skipped_half_opens_and_closes() {
+    let failing = vec![Step::Fail(ErrorKind::ServerError)];
+    let scripts = [vec![failing; 2], vec![hello()]].concat();
+    let settings = [("PROVIDER_BREAKER_FAILURES", "2"), ("PROVIDER_RETRIES", "0"), ("CACHE_ENABLED", "false")];
+    let (gateway, xai) = Gateway::with_two(settings, Scripted::in_turn(scripts), Scripted::new(hello()));
+    for _ in 0..2 {
+        ask(&gateway, false, false).await.expect(502);
+    }
+    let skipped = ask(&gateway, false, false).await;
+    assert_eq!(skipped.expect(503).header("retry-after"), "5");
+    assert_eq!(gateway.provider.calls(), 2);
+    let elsewhere = ask(&gateway, false, true).await;
+    assert_eq!(elsewhere.expect(200).json()["metadata"]["provider"], "xai");
+    assert_eq!((gateway.provider.calls(), xai.calls()), (2, 1));
+    advance(Duration::from_secs(5)).await;
+    ask(&gateway, false, false).await.expect(200);
+    ask(&gateway, false, false).await.expect(200);
+    assert_eq!(gateway.provider.calls(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn neither_a_client_that_leaves_nor_a_refused_key_opens_the_breaker() {
+    let settings = [("PROVIDER_BREAKER_FAILURES", "1"), ("ON_ABANDON", "cancel"), ("PROVIDER_RETRIES", "0")];
+    let scripts = [vec![Step::Hang], vec![Step::Fail(ErrorKind::Authentication)], hello()];
+    let gateway = Gateway::with(settings, Scripted::in_turn(scripts));
+    tokio::select! {
+        _ = ask(&gateway, false, false) => panic!("it hangs"),
+        () = sleep(Duration::from_secs(1)) => {}
+    }
+    sleep(Duration::from_millis(10)).await;
+    assert_eq!(gateway.provider.ended(), 1);
+    ask(&gateway, false, false).await.expect(502);
+    ask(&gateway, false, false).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_model_that_its_vendor_no_longer_serves_is_replaced_sent_or_refused() {
+    let question = json!({"prompt": "x", "model": "gpt-4-turbo"});
+    let gateway = Gateway::start();
+    let metadata = gateway.post(question.clone()).await.expect(200).json()["metadata"].clone();
+    assert_eq!(metadata["model"], "gpt-4-turbo");
+    assert!(metadata["servedModel"].is_string(), "{metadata}");
+    let again = gateway.post(question.clone()).await.expect(200).json();
+    assert_eq!((&again["cached"], &again["metadata"]["servedModel"]), (&json!(true), &metadata["servedModel"]));
+
+    let gateway = Gateway::with([("RETIRED_MODELS", "send")], Scripted::hello());
+    assert!(gateway.post(question.clone()).await.expect(200).json()["metadata"]["servedModel"].is_null());
+
+    let gateway = Gateway::with([("RETIRED_MODELS", "refuse")], Scripted::hello());
+    let refused = gateway.post(question).await;
+    assert_eq!(refused.expect(422).json()["availableModels"].as_array().unwrap().len(), 1);
+    assert_eq!(gateway.provider.calls(), 0);
+}
