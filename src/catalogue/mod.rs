@@ -327,22 +327,23 @@ impl TryFrom<Entry> for Model {
         let date =
             |text: &str| date::epoch_ms(text).ok_or_else(|| BadCatalogue(format!("{}: `{text}` is no date", entry.id)));
         let ends_ms = entry.shutdown_date.as_deref().map(date).transpose()?;
-        let price_change = entry.price_change.as_ref().map(|change| {
-            let PriceChange { date: from, input_price, output_price, cached_input_price } = change;
-            let rates = Rates::per_million(*input_price, *output_price, *cached_input_price, entry.cache_write_price);
-            Ok((date(from)?, Price { rates, long_context: None }))
-        });
-        let price_change = price_change.transpose()?;
         let rates = Rates::per_million(
             entry.input_price,
             entry.output_price,
             entry.cached_input_price,
             entry.cache_write_price,
         );
-        let long_context = entry.long_context.map(|long| {
-            let LongContext { threshold_input_tokens, input_price, output_price, cached_input_price } = long;
+        let long_context = entry.long_context.as_ref().map(|long| {
+            let LongContext { threshold_input_tokens, input_price, output_price, cached_input_price } = *long;
             (threshold_input_tokens, Rates::per_million(input_price, output_price, cached_input_price, None))
         });
+        let price_change = entry.price_change.as_ref().map(|change| {
+            let PriceChange { date: from, input_price, output_price, cached_input_price } = change;
+            let rates = Rates::per_million(*input_price, *output_price, *cached_input_price, entry.cache_write_price);
+            // What long questions cost is not announced apart.
+            Ok((date(from)?, Price { rates, long_context }))
+        });
+        let price_change = price_change.transpose()?;
         Ok(Self {
             provider: entry.provider.as_str().into(),
             id: entry.id.as_str().into(),

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::generate::{DEMO, ProviderId, Target, Usage};
 
-use super::{Catalogue, Model, Price, Resolved, Routed, Status};
+use super::{Capabilities, Catalogue, Model, Price, Resolved, Routed, Status};
 
 /// How a model is chosen when none is named.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,11 +12,11 @@ pub enum RoutingMode {
     /// The default model of the first configured provider, or of the one that the client names.
     #[default]
     Manual,
-    /// By what the question needs and how urgent it is.
+    /// The one that can do what is asked for and least besides.
     Heuristic,
     /// The cheapest that fits.
     CostAware,
-    /// The strongest that fits.
+    /// The best for the kind of prompt.
     Orchestrated,
     /// The default model of the provider that the client names.
     SingleModel,
@@ -41,23 +41,27 @@ impl RoutingMode {
     pub fn describe(self) -> (&'static str, &'static str) {
         match self {
             Self::Manual => ("The model that the request names, or the provider's default.", "user-choice"),
-            Self::Heuristic => ("A model by the length, needs and priority of the request.", "capability-matching"),
-            Self::CostAware => ("The cheapest model that fits the request.", "cost-optimization"),
-            Self::Orchestrated => ("The strongest model that fits the request.", "stage-specialization"),
+            Self::Heuristic => {
+                ("The model that can do what the request needs, and least besides.", "capability-matching")
+            }
+            Self::CostAware => ("The cheapest model that fits the request and its `maxCost`.", "cost-optimization"),
+            Self::Orchestrated => {
+                ("The best model for the kind of prompt: code, reasoning or plain.", "stage-specialization")
+            }
             Self::SingleModel => ("The default model of the active provider.", "single-provider"),
         }
     }
 }
 
-/// How much a question matters to who asks it.
+/// How urgent a question is: it decides among models that fit equally well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Priority {
-    /// Cheap comes first.
+    /// The cheapest.
     Low,
-    /// Between the two.
+    /// The one in the middle by price.
     #[default]
     Medium,
-    /// Good comes first.
+    /// The fastest.
     High,
 }
 
@@ -70,8 +74,10 @@ pub struct Route<'a> {
     pub question_tokens: u64,
     /// What the model must be able to do: `tools`, `vision`, `reasoning`, `json`; other words are met by every model.
     pub capabilities: &'a [String],
-    /// For [`RoutingMode::Heuristic`].
+    /// What decides among equals.
     pub priority: Priority,
+    /// What the person says.
+    pub prompt: &'a str,
     /// The most that the answer may cost, in dollars, by estimate. `None`: anything.
     pub max_cost: Option<f64>,
 }
@@ -98,26 +104,137 @@ impl Catalogue {
             .collect();
         // Stable: of equals the catalogue's first wins.
         fitting.sort_by(|(_, a), (_, b)| a.total_cmp(b));
-        let (best, reason) = match (route.mode, route.priority) {
-            (RoutingMode::Orchestrated, _) | (_, Priority::High) => (fitting.len().checked_sub(1)?, "the strongest"),
-            (RoutingMode::CostAware, _) | (_, Priority::Low) => (0, "the cheapest"),
-            (RoutingMode::Heuristic | RoutingMode::Manual | RoutingMode::SingleModel, Priority::Medium) => {
-                (fitting.len() / 2, "in the middle")
+        let count = fitting.len();
+        let (best, reason) = match route.mode {
+            RoutingMode::CostAware => (0, "the cheapest".to_owned()),
+            RoutingMode::Orchestrated => {
+                let kind = PromptKind::of(route.prompt);
+                (kind.best(&fitting)?, format!("the best for {}", kind.as_str()))
+            }
+            RoutingMode::Heuristic | RoutingMode::Manual | RoutingMode::SingleModel => {
+                let surplus = |(model, _): &(&Model, f64)| route.surplus(model);
+                let least = fitting.iter().map(surplus).min()?;
+                let equals: Vec<usize> = (0..count).filter(|&at| fitting.get(at).map(surplus) == Some(least)).collect();
+                let (at, how) = route.priority.among(&equals, &fitting)?;
+                (at, format!("{how} of those that can do what is needed and least besides"))
             }
         };
-        let count = fitting.len();
         let (model, estimated_cost) = fitting.get(best).copied()?;
         let nearby = fitting.iter().enumerate().filter(|(at, _)| *at != best);
         let mut nearby: Vec<(usize, Target)> =
             nearby.map(|(at, (model, _))| (at.abs_diff(best), model.target())).collect();
         nearby.sort_by_key(|(distance, _)| *distance);
         let alternatives = nearby.into_iter().take(3).map(|(_, target)| target).collect();
-        let reason = format!("Of {count} models that fit the request, {} is {reason} by price.", model.display_name);
+        let reason = format!("Of {count} models that fit the request, {} is {reason}.", model.display_name);
         Some(Resolved { routed: Some(Routed { reason, estimated_cost, alternatives }), ..Resolved::plain(model) })
     }
 }
 
+impl Priority {
+    /// One of `equals`, which are places in `fitting` by rising price, and why.
+    fn among(self, equals: &[usize], fitting: &[(&Model, f64)]) -> Option<(usize, &'static str)> {
+        match self {
+            Priority::Low => Some((*equals.first()?, "the cheapest")),
+            Priority::Medium => Some((*equals.get(equals.len() / 2)?, "in the middle by price")),
+            // Nobody publishes speeds. Who does not reason is faster, and in every vendor's family the cheaper.
+            Priority::High => {
+                let is_reasoning =
+                    |at: &&usize| fitting.get(**at).is_some_and(|(model, _)| model.capabilities.reasoning);
+                Some((*equals.iter().min_by_key(is_reasoning)?, "the fastest"))
+            }
+        }
+    }
+}
+
+/// What a prompt is about, by its words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PromptKind {
+    Code,
+    Reasoning,
+    Plain,
+}
+
+impl PromptKind {
+    fn of(prompt: &str) -> Self {
+        const CODE: [&str; 22] = [
+            "code",
+            "function",
+            "component",
+            "implement",
+            "refactor",
+            "bug",
+            "class",
+            "api",
+            "typescript",
+            "javascript",
+            "react",
+            "python",
+            "rust",
+            "sql",
+            "html",
+            "css",
+            "test",
+            "tests",
+            "endpoint",
+            "script",
+            "compile",
+            "regex",
+        ];
+        const REASONING: [&str; 14] = [
+            "why",
+            "prove",
+            "proof",
+            "analyse",
+            "analyze",
+            "plan",
+            "compare",
+            "derive",
+            "explain",
+            "reason",
+            "estimate",
+            "architecture",
+            "strategy",
+            "trade-offs",
+        ];
+        let has = |words: &[&str]| {
+            let mut said = prompt.split(|c: char| !(c.is_alphanumeric() || c == '-'));
+            said.any(|word| words.iter().any(|known| known.eq_ignore_ascii_case(word)))
+        };
+        match () {
+            () if prompt.contains("```") || has(&CODE) => PromptKind::Code,
+            () if has(&REASONING) => PromptKind::Reasoning,
+            () => PromptKind::Plain,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            PromptKind::Code => "code",
+            PromptKind::Reasoning => "reasoning",
+            PromptKind::Plain => "a plain question",
+        }
+    }
+
+    /// The place of the best in `fitting`, by rising price: for code and reasoning the strongest, which price stands for; a
+    /// plain question needs no more than the middle.
+    fn best(self, fitting: &[(&Model, f64)]) -> Option<usize> {
+        let last_with = |can: fn(&Model) -> bool| fitting.iter().rposition(|(model, _)| can(model));
+        let strongest = fitting.len().checked_sub(1)?;
+        match self {
+            PromptKind::Code => Some(last_with(|model| model.capabilities.tools).unwrap_or(strongest)),
+            PromptKind::Reasoning => Some(last_with(|model| model.capabilities.reasoning).unwrap_or(strongest)),
+            PromptKind::Plain => Some(fitting.len() / 2),
+        }
+    }
+}
+
 impl Route<'_> {
+    /// How many special capabilities `model` has that are not asked for.
+    fn surplus(&self, model: &Model) -> usize {
+        let Capabilities { tools, vision, reasoning, json } = model.capabilities;
+        [tools, vision, reasoning, json].into_iter().filter(|can| *can).count().saturating_sub(self.capabilities.len())
+    }
+
     fn fits(&self, model: &Model) -> bool {
         let can = |capability: &String| match capability.as_str() {
             "tools" | "function-calling" => model.capabilities.tools,
@@ -155,5 +272,50 @@ impl Routed {
             "estimatedCost": self.estimated_cost,
             "fallbackOptions": self.alternatives.iter().map(name).collect::<Vec<_>>(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::{Configured, Wanted};
+
+    fn chosen(route: Route<'_>) -> (Model, String) {
+        let configured = ["openai", "google", "xai"].map(|id| Configured {
+            id: id.into(),
+            base_url: String::new(),
+            models: Vec::new(),
+        });
+        let catalogue = Catalogue::built_in(configured.into());
+        let wanted = Wanted { model: None, provider: None, routing: route };
+        let resolved = catalogue.resolve(&wanted).unwrap_or_else(|_| panic!("one fits"));
+        (resolved.model.unwrap().clone(), resolved.routed.unwrap().reason)
+    }
+
+    #[test]
+    fn each_mode_chooses_by_what_it_says() {
+        let route = |mode| Route { mode, question_tokens: 100, ..Route::default() };
+        let (cheapest, _) = chosen(route(RoutingMode::CostAware));
+        let code = Route { prompt: "Write a React component", ..route(RoutingMode::Orchestrated) };
+        let plain = Route { prompt: "Greet my aunt", ..route(RoutingMode::Orchestrated) };
+        let ((code, why), (plain, _)) = (chosen(code), chosen(plain));
+        assert!(cheapest.per_1k.1 < plain.per_1k.1 && plain.per_1k.1 < code.per_1k.1);
+        assert!(why.contains("best for code"), "{why}");
+
+        let capabilities = ["vision".to_owned(), "tools".to_owned()];
+        let heuristic = Route { capabilities: &capabilities, ..route(RoutingMode::Heuristic) };
+        let (urgent, why) = chosen(Route { priority: Priority::High, ..heuristic });
+        assert!(urgent.capabilities.vision && urgent.capabilities.tools && why.contains("the fastest"), "{why}");
+        let (low, _) = chosen(Route { priority: Priority::Low, ..heuristic });
+        let (medium, _) = chosen(heuristic);
+        assert!(low.per_1k.1 <= medium.per_1k.1);
+    }
+
+    #[test]
+    fn a_limit_of_cost_is_kept() {
+        let route =
+            Route { mode: RoutingMode::Orchestrated, prompt: "code", max_cost: Some(0.005), ..Route::default() };
+        let (model, _) = chosen(route);
+        assert!(model.per_1k.1 <= 0.005, "{}", model.id);
     }
 }

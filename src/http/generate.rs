@@ -113,6 +113,7 @@ fn resolve(api: &Api, ask: Ask, headers: &HeaderMap) -> Result<(Asked, GenerateR
             capabilities: &ask.capabilities,
             priority: ask.priority,
             max_cost: ask.max_cost,
+            prompt: &ask.prompt,
         },
     })?;
     let wanted = Sampling { temperature: ask.temperature, max_tokens: ask.max_tokens, ..Sampling::default() };
