@@ -19,7 +19,7 @@ use crate::{
     caller::Callers,
     catalogue::{BadCatalogue, Catalogue, Configured, Retired},
     clock::Clock,
-    config::{Config, RetiredModels},
+    config::{Config, RetiredModels, Wire},
     dispatch::Dispatch,
     error::ApiError,
     generate::DEMO,
@@ -133,9 +133,14 @@ fn configured(config: &Config) -> Vec<Configured> {
         id: endpoint.name.as_str().into(),
         base_url: endpoint.base_url.clone(),
         models: endpoint.models.iter().map(|model| model.as_str().into()).collect(),
+        lists_itself: endpoint.wire == Wire::Ollama,
     });
-    let demo =
-        config.providers.demo.then(|| Configured { id: DEMO.into(), base_url: String::new(), models: Vec::new() });
+    let demo = config.providers.demo.then(|| Configured {
+        id: DEMO.into(),
+        base_url: String::new(),
+        models: Vec::new(),
+        lists_itself: false,
+    });
     endpoints.chain(demo).collect()
 }
 

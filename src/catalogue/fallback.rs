@@ -32,9 +32,8 @@ impl Catalogue {
         asked: Option<&Model>,
         request: &GenerateRequest,
     ) -> Option<&'a Model> {
-        let mut fitting = self
-            .models_of(provider)
-            .filter(|model| model.target() != request.target && !self.is_retired(model) && fits(model, request));
+        let on_offer = self.on_offer(provider);
+        let mut fitting = on_offer.filter(|model| model.target() != request.target && fits(model, request));
         let Some(asked) = asked else { return fitting.next() };
         let (_, price) = asked.per_1k;
         let distance = |model: &&Model| {

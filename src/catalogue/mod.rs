@@ -10,7 +10,7 @@ mod route;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use serde::Deserialize;
@@ -51,6 +51,8 @@ pub struct Configured {
     pub base_url: String,
     /// Models that are not built in; the first is its default. Empty for a built-in vendor.
     pub models: Vec<ModelId>,
+    /// Whether it says itself which models it has ([`Catalogue::set_installed`]), and may be asked for any.
+    pub lists_itself: bool,
 }
 
 /// A model as lists and layers see it.
@@ -121,6 +123,8 @@ pub struct Catalogue {
     known: BTreeMap<String, &'static str>,
     retired: Retired,
     clock: Clock,
+    /// What providers said that they have.
+    installed: RwLock<HashMap<ProviderId, Vec<ModelId>>>,
 }
 
 /// What becomes of a question to a model that its vendor no longer serves (`RETIRED_MODELS`).
@@ -172,7 +176,7 @@ impl Catalogue {
             }
         }
         let known = VENDORS.iter().map(|vendor| (vendor.id.to_owned(), vendor.variable)).collect();
-        Ok(Self { models, names, configured, known, retired, clock })
+        Ok(Self { models, names, configured, known, retired, clock, installed: RwLock::default() })
     }
 
     #[cfg(test)]
@@ -198,6 +202,40 @@ impl Catalogue {
     /// The models of `provider`, in the order of the catalogue.
     pub fn models_of<'a, 'p: 'a>(&'a self, provider: &'p str) -> impl Iterator<Item = &'a Model> + use<'a, 'p> {
         self.models.iter().filter(move |model| model.provider.as_str() == provider)
+    }
+
+    /// Takes down what `provider` says that it has.
+    pub fn set_installed(&self, provider: ProviderId, models: Vec<ModelId>) {
+        self.installed.write().unwrap_or_else(PoisonError::into_inner).insert(provider, models);
+    }
+
+    /// What `provider` said that it has. `None`: it lists nothing itself, or has not said so far.
+    fn installed(&self, provider: &str) -> Option<Vec<ModelId>> {
+        let installed = self.installed.read().unwrap_or_else(PoisonError::into_inner);
+        installed.iter().find(|(id, _)| id.as_str() == provider).map(|(_, models)| models.clone())
+    }
+
+    /// Whether `provider` says itself which models it has.
+    fn lists_itself(&self, provider: &str) -> bool {
+        self.configured.iter().any(|configured| configured.lists_itself && configured.id.as_str() == provider)
+    }
+
+    /// The models of `provider` for lists: those that it said it has, or those of the catalogue.
+    pub fn listed(&self, provider: &str) -> Vec<Model> {
+        let Some(installed) = self.installed(provider) else {
+            let is_there = |_: &&Model| !self.lists_itself(provider);
+            return self.models_of(provider).filter(is_there).cloned().collect();
+        };
+        let id = ProviderId::from(provider);
+        let known = |model: &ModelId| self.model(&id, model).cloned();
+        installed.into_iter().map(|name| known(&name).unwrap_or_else(|| Model::unlisted(id.clone(), name))).collect()
+    }
+
+    /// The models of `provider` that can be chosen without being named.
+    fn on_offer<'a>(&'a self, provider: &'a str) -> impl Iterator<Item = &'a Model> {
+        let installed = self.lists_itself(provider).then(|| self.installed(provider).unwrap_or_default());
+        let is_there = move |model: &&Model| installed.as_ref().is_none_or(|installed| installed.contains(&model.id));
+        self.models_of(provider).filter(is_there).filter(|model| !self.is_retired(model))
     }
 
     /// The model `id` of `provider`. `None` when the catalogue does not have it.

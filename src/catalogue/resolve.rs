@@ -92,8 +92,8 @@ impl Catalogue {
         };
         match self.named(&provider, name) {
             Some(model) => self.in_service(model),
-            // A server that lists nothing is asked for what the client wants.
-            None if self.lists_nothing(&provider) && is_name(name) => {
+            // A server that lists nothing, or itself, is asked for what the client wants.
+            None if self.takes_any(&provider) && is_name(name) => {
                 Ok(Resolved::unlisted(Target { provider, model: name.into() }))
             }
             None => Err(Unresolved::NotOffered {
@@ -143,11 +143,23 @@ impl Catalogue {
         match route.mode {
             RoutingMode::Manual | RoutingMode::SingleModel => {
                 let provider = provider.map_or_else(|| self.first_configured(), Ok)?;
-                self.default_model(provider.as_str()).map(Resolved::plain).ok_or(Unresolved::NoneFits)
+                self.resolve_default(provider).ok_or(Unresolved::NoneFits)
             }
             RoutingMode::Heuristic | RoutingMode::CostAware | RoutingMode::Orchestrated => {
                 self.route(provider.as_ref(), route).ok_or(Unresolved::NoneFits)
             }
+        }
+    }
+
+    /// The model that `provider` answers with when none is named. Of one that lists its models itself, one that it has.
+    fn resolve_default(&self, provider: ProviderId) -> Option<Resolved<'_>> {
+        let default = self.default_model(provider.as_str());
+        match self.installed(provider.as_str()) {
+            Some(installed) if default.is_none_or(|model| !installed.contains(&model.id)) => {
+                let model = installed.into_iter().next()?;
+                Some(Resolved::unlisted(Target { provider, model }))
+            }
+            _ => default.map(Resolved::plain),
         }
     }
 
@@ -207,8 +219,8 @@ impl Catalogue {
         })
     }
 
-    fn lists_nothing(&self, provider: &ProviderId) -> bool {
-        self.models_of(provider.as_str()).next().is_none()
+    fn takes_any(&self, provider: &ProviderId) -> bool {
+        self.lists_itself(provider.as_str()) || self.models_of(provider.as_str()).next().is_none()
     }
 
     fn first_configured(&self) -> Result<ProviderId, Unresolved> {
@@ -248,7 +260,12 @@ mod tests {
     use crate::catalogue::Configured;
 
     fn catalogue(providers: &[&str]) -> Catalogue {
-        let configured = |id: &&str| Configured { id: (*id).into(), base_url: String::new(), models: Vec::new() };
+        let configured = |id: &&str| Configured {
+            id: (*id).into(),
+            base_url: String::new(),
+            models: Vec::new(),
+            lists_itself: *id == "ollama",
+        };
         Catalogue::built_in(providers.iter().map(configured).collect())
     }
 
@@ -305,6 +322,18 @@ mod tests {
         for name in ["two words", "line\nbreak", &"x".repeat(129)] {
             assert!(resolve(&catalogue, &format!("local:{name}"), "").is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn who_lists_its_models_itself_is_asked_for_any_and_falls_back_on_what_it_has() {
+        let catalogue = catalogue(&["ollama"]);
+        assert!(catalogue.listed("ollama").is_empty(), "it has not said so far");
+        assert_eq!(resolve(&catalogue, "ollama:qwen3:8b", "").unwrap().1, "qwen3:8b");
+        assert_eq!(resolve(&catalogue, "", "ollama").unwrap().1, "llama3.2");
+        catalogue.set_installed("ollama".into(), vec!["tiny:1b".into(), "mistral".into()]);
+        assert_eq!(resolve(&catalogue, "", "ollama").unwrap().1, "tiny:1b");
+        let names: Vec<_> = catalogue.listed("ollama").into_iter().map(|model| model.display_name).collect();
+        assert_eq!(names, ["tiny:1b", "Mistral 7B"]);
     }
 
     #[test]

@@ -90,15 +90,13 @@ impl Catalogue {
     ///
     /// `None` when none fits.
     pub(super) fn route(&self, provider: Option<&ProviderId>, route: Route<'_>) -> Option<Resolved<'_>> {
-        let callable = |model: &&Model| match provider {
-            Some(provider) => model.provider == *provider,
-            None => model.provider.as_str() != DEMO && self.is_configured(model.provider.as_str()),
-        };
-        let mut fitting: Vec<(&Model, f64)> = self
-            .models
-            .iter()
-            .filter(callable)
-            .filter(|model| model.status == Status::Active && !self.is_retired(model) && route.fits(model))
+        let providers = self.configured.iter().map(|configured| &configured.id).filter(|id| match provider {
+            Some(provider) => provider == *id,
+            None => id.as_str() != DEMO,
+        });
+        let mut fitting: Vec<(&Model, f64)> = providers
+            .flat_map(|id| self.on_offer(id.as_str()))
+            .filter(|model| model.status == Status::Active && route.fits(model))
             .map(|model| (model, route.estimated_cost(self.price_of(model))))
             .filter(|(_, cost)| route.max_cost.is_none_or(|max| *cost <= max))
             .collect();
@@ -285,6 +283,7 @@ mod tests {
             id: id.into(),
             base_url: String::new(),
             models: Vec::new(),
+            lists_itself: false,
         });
         let catalogue = Catalogue::built_in(configured.into());
         let wanted = Wanted { model: None, provider: None, routing: route };

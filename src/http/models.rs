@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     catalogue::{Capabilities, Model, RoutingMode},
+    generate::ModelId,
     ledger::Totals,
 };
 
@@ -33,13 +34,13 @@ pub async fn models(State(api): State<Arc<Api>>) -> Json<Value> {
 
 /// Providers with their models, and which of them can be called.
 pub async fn providers(State(api): State<Arc<Api>>) -> Json<Value> {
-    let callable: Vec<(&str, Vec<&str>)> = api
+    let callable: Vec<(&str, Vec<ModelId>)> = api
         .catalogue
         .configured()
         .iter()
         .map(|configured| {
             let id = configured.id.as_str();
-            (id, api.catalogue.models_of(id).map(|model| model.id.as_str()).collect())
+            (id, api.catalogue.listed(id).into_iter().map(|model| model.id).collect())
         })
         .collect();
     let statuses = callable.iter().map(|(id, models)| {
@@ -58,8 +59,8 @@ pub async fn providers(State(api): State<Arc<Api>>) -> Json<Value> {
 fn provider_list(api: &Api) -> Vec<Value> {
     let limits = limits(api);
     let provider = |(id, name, base_url): (&str, &str, &str)| {
-        let models = api.catalogue.models_of(id).enumerate();
-        let models: Map<_, _> = models.map(|(at, m)| (m.id.to_string(), model(m, at + 1, &limits))).collect();
+        let models = api.catalogue.listed(id).into_iter().enumerate();
+        let models: Map<_, _> = models.map(|(at, m)| (m.id.to_string(), model(&m, at + 1, &limits))).collect();
         json!({"name": name, "apiBaseUrl": base_url, "models": models})
     };
     api.catalogue.providers().into_iter().map(provider).collect()
@@ -86,7 +87,7 @@ fn model(model: &Model, priority: usize, limits: &Value) -> Value {
         "outputCostPer1k": output,
         "capabilities": capabilities,
         "strengths": ["code-generation"],
-        "routing": {"priority": priority, "fallback": false, "loadBalance": false},
+        "routing": {"priority": priority, "fallback": true, "loadBalance": false},
         "limits": limits,
     })
 }

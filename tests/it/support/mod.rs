@@ -59,7 +59,12 @@ impl Gateway {
         let (mut providers, mut configured) = (Providers::default(), Vec::new());
         for (id, provider) in scripted {
             providers.add((*id).into(), Arc::clone(provider) as _);
-            configured.push(Configured { id: (*id).into(), base_url: String::new(), models: Vec::new() });
+            configured.push(Configured {
+                id: (*id).into(),
+                base_url: String::new(),
+                models: Vec::new(),
+                lists_itself: false,
+            });
         }
         App::with_providers(&config, configured, providers).unwrap()
     }
