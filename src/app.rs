@@ -1,6 +1,6 @@
 //! The composition root: the only place that names concrete backends and the order of the layers.
 
-use std::{any::Any, sync::Arc};
+use std::{any::Any, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -11,6 +11,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post_service},
 };
+use tokio::time::{sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -35,6 +36,10 @@ use crate::{
     stores::{CounterStore, memory::MemoryCache, memory::MemoryCounters},
 };
 
+/// How often a provider is asked which models it has, and how long it may take to say so.
+const LIST_INTERVAL: Duration = Duration::from_mins(1);
+const LIST_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// The whole service, ready to be served.
 pub struct App {
     /// Answers every request.
@@ -45,6 +50,8 @@ pub struct App {
     pub tasks: TaskTracker,
     /// The calls under way.
     pub flights: Arc<Flights>,
+    /// What has to be done while the service serves.
+    pub chores: Chores,
 }
 
 /// All routes with all layers.
@@ -109,6 +116,7 @@ impl App {
             counts: Arc::default(),
             clock,
         };
+        let chores = Chores { providers: backends.providers.clone(), catalogue: Arc::clone(&backends.catalogue) };
         let api = Arc::new(Api {
             generate: generation_stack(config, &backends),
             catalogue: Arc::clone(&backends.catalogue),
@@ -123,7 +131,29 @@ impl App {
         });
         let service = http_stack(config, routes(config, &backends, api));
         let tasks = backends.flights.tasks().clone();
-        Ok(Self { service, stopping, tasks, flights: backends.flights })
+        Ok(Self { service, stopping, tasks, flights: backends.flights, chores })
+    }
+}
+
+/// What has to be done while the service serves.
+pub struct Chores {
+    providers: Providers,
+    catalogue: Arc<Catalogue>,
+}
+
+impl Chores {
+    /// Asks the providers that list their models themselves, now and every minute. Never ends of itself.
+    pub async fn run(self) {
+        let Self { providers, catalogue } = self;
+        loop {
+            for (id, provider) in providers.iter() {
+                // Who cannot be asked keeps what it said last.
+                if let Ok(Some(models)) = timeout(LIST_TIMEOUT, provider.installed()).await {
+                    catalogue.set_installed(id.clone(), models);
+                }
+            }
+            sleep(LIST_INTERVAL).await;
+        }
     }
 }
 

@@ -26,7 +26,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_io_timeout::TimeoutStream;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
 use tower::ServiceExt as _;
 
 use crate::{
@@ -53,7 +56,8 @@ pub struct Patience {
 /// Serves `app` on `listener` until `stop` resolves; then nothing new is accepted, what is in flight may finish within
 /// the grace, and the rest is ended.
 pub async fn serve(listener: TcpListener, app: App, patience: Patience, stop: impl Future<Output = ()>) {
-    let App { service, stopping, tasks, flights: _ } = app;
+    let App { service, stopping, tasks, flights: _, chores } = app;
+    let chores = AbortOnDropHandle::new(tokio::spawn(chores.run()));
     let draining = CancellationToken::new();
     let host = Host { service, tasks: tasks.clone(), stopping: stopping.clone(), draining: draining.clone(), patience };
     let graceful = GracefulShutdown::new();
@@ -72,7 +76,7 @@ pub async fn serve(listener: TcpListener, app: App, patience: Patience, stop: im
         };
         connections.spawn(host.clone().connection(stream, peer, &graceful));
     }
-    drop(listener);
+    drop((listener, chores));
     draining.cancel();
     tracing::info!(connections = connections.len(), grace = ?patience.grace, "stopping");
     connections.close();

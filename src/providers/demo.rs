@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, stream};
 use tokio::time::sleep;
 
 use crate::generate::{
-    Delivery, ErrorKind, Fingerprint, Finish, FinishReason, GenerateRequest, Message, Params, Part, Usage,
+    Delivery, ErrorKind, Fingerprint, Finish, FinishReason, GenerateRequest, Message, ModelId, Params, Part, Usage,
 };
 
 use super::{Delta, DeltaStream, Provider, ProviderError};
@@ -95,6 +95,10 @@ impl Provider for Demo {
 
     fn is_mock(&self) -> bool {
         true
+    }
+
+    async fn installed(&self) -> Option<Vec<ModelId>> {
+        None
     }
 }
 

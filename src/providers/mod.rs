@@ -1,9 +1,17 @@
 //! Who answers: one trait, one HTTP exchange, one file for each wire format.
 
+mod anthropic;
 mod client;
+mod counts;
+mod data_url;
 mod demo;
 mod frames;
+mod openai;
 mod openai_chat;
+mod openai_responses;
+mod openai_schema;
+mod openai_usage;
+mod tool_calls;
 mod upstream;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -14,13 +22,16 @@ use futures_util::stream::BoxStream;
 
 use crate::{
     config::{EndpointConfig, ProvidersConfig, Wire},
-    generate::{ErrorKind, Finish, GenerateRequest, Params, ProviderId, ToolCall},
+    generate::{ErrorKind, Finish, GenerateRequest, ModelId, Params, ProviderId, ToolCall},
 };
 
+pub use anthropic::Anthropic;
 pub use client::{BadRoots, HttpClient, TimedConnector, client};
 pub use demo::{DEMO_SCRIPTS, Demo};
 pub use frames::Framing;
+pub use openai::OpenAi;
 pub use openai_chat::OpenAiChat;
+pub use openai_responses::OpenAiResponses;
 pub use upstream::{Decoder, Dialect, Upstream, WireRequest, deltas};
 
 /// Someone who answers.
@@ -34,6 +45,9 @@ pub trait Provider: Send + Sync {
 
     /// Whether the answers are made up.
     fn is_mock(&self) -> bool;
+
+    /// The models that it says it has. `None`: it says nothing of them, or could not be asked.
+    async fn installed(&self) -> Option<Vec<ModelId>>;
 }
 
 /// A piece of what a provider says. A stream of them is good only when it ends with [`Delta::Finish`].
@@ -114,9 +128,11 @@ impl Providers {
         for EndpointConfig { name, wire, base_url, api_key, models: _ } in config.endpoints {
             let client = client.clone();
             let provider: Arc<dyn Provider> = match wire {
-                Wire::OpenAi | Wire::Xai => Arc::new(Upstream::new(OpenAiChat::new(true), client, &base_url, api_key)),
+                Wire::OpenAi => Arc::new(OpenAi::new(client, &base_url, api_key)),
+                Wire::Xai => Arc::new(Upstream::new(OpenAiChat::new(true), client, &base_url, api_key)),
                 Wire::Compatible => Arc::new(Upstream::new(OpenAiChat::new(false), client, &base_url, api_key)),
-                Wire::Anthropic | Wire::Gemini | Wire::Ollama => continue,
+                Wire::Anthropic => Arc::new(Upstream::new(Anthropic, client, &base_url, api_key)),
+                Wire::Gemini | Wire::Ollama => continue,
             };
             providers.add(name.as_str().into(), provider);
         }
@@ -126,6 +142,11 @@ impl Providers {
     /// Adds a provider, in place of one of the same name.
     pub fn add(&mut self, id: ProviderId, provider: Arc<dyn Provider>) {
         Arc::make_mut(&mut self.0).insert(id, provider);
+    }
+
+    /// All, with their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&ProviderId, &Arc<dyn Provider>)> {
+        self.0.iter()
     }
 
     /// The names of all.

@@ -19,7 +19,7 @@ use hyper_util::client::legacy::Error;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::timeout;
 
-use crate::generate::{ErrorKind, GenerateRequest, Params};
+use crate::generate::{ErrorKind, GenerateRequest, ModelId, Params};
 
 use super::{
     Delta, DeltaStream, Provider, ProviderError,
@@ -114,6 +114,21 @@ impl<D: Dialect> Upstream<D> {
         Self { dialect, client, base_url: base_url.to_owned(), headers }
     }
 
+    /// The body of what is at `path`, for lists.
+    ///
+    /// # Errors
+    /// When there is nothing, or it cannot be read.
+    pub async fn get(&self, path: &str) -> Result<Bytes, ProviderError> {
+        let request = Request::get(format!("{}{path}", self.base_url)).body(Full::default());
+        let mut request = request.map_err(|_| ErrorKind::Connection)?;
+        *request.headers_mut() = self.headers.clone();
+        let response = self.client.request(request).await.map_err(|error| unreachable_for(&error))?;
+        if !response.status().is_success() {
+            return Err(self.dialect.fault(response.status(), b""));
+        }
+        read_body(response, MAX_BODY_BYTES).await
+    }
+
     async fn send(&self, request: &GenerateRequest, params: &Params) -> Result<Response<Incoming>, ProviderError> {
         let WireRequest { path, headers, body } = self.dialect.request(request, params)?;
         let url = format!("{}{path}", self.base_url);
@@ -153,6 +168,10 @@ impl<D: Dialect> Provider for Upstream<D> {
 
     fn is_mock(&self) -> bool {
         false
+    }
+
+    async fn installed(&self) -> Option<Vec<ModelId>> {
+        None
     }
 }
 

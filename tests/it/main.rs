@@ -11,6 +11,7 @@
 )]
 
 mod support;
+mod vendors;
 
 mod generate;
 mod stream;

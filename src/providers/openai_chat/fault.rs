@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use crate::{generate::ErrorKind, providers::ProviderError};
 
-/// What a vendor says went wrong: `{"error":{"message","type","param","code"}}`, or `{"code","error"}` with two texts.
+/// What a vendor says went wrong: `{"error":{"message","type","param","code"}}`, or `{"code","error"}` with two texts, or
+/// `{"code","message","param"}` as an event.
 ///
 /// Read for its kind, and then forgotten: it may quote the key or name the account.
-#[derive(Default)]
-pub(super) struct Fault {
+pub(in crate::providers) struct Fault {
     message: String,
     kind: String,
     code: String,
@@ -19,8 +19,11 @@ pub(super) struct Fault {
 }
 
 impl Fault {
-    pub(super) fn read(body: &[u8]) -> Self {
-        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    pub(in crate::providers) fn read(body: &[u8]) -> Self {
+        Self::of(&serde_json::from_slice(body).unwrap_or_default())
+    }
+
+    pub(in crate::providers) fn of(body: &Value) -> Self {
         let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
         match body.get("error") {
             Some(Value::Object(error)) => Self {
@@ -30,15 +33,16 @@ impl Fault {
                 param: error.get("param").and_then(Value::as_str).map(str::to_owned),
             },
             error => Self {
-                message: text(error).to_lowercase(),
+                message: text(error.or(body.get("message"))).to_lowercase(),
+                kind: String::new(),
                 code: text(body.get("code")).to_lowercase(),
-                ..Self::default()
+                param: body.get("param").and_then(Value::as_str).map(str::to_owned),
             },
         }
     }
 
     /// The error that it means together with the reply's status.
-    pub(super) fn error(&self, status: StatusCode) -> ProviderError {
+    pub(in crate::providers) fn error(&self, status: StatusCode) -> ProviderError {
         ProviderError { param: self.param(), ..ProviderError::from(self.kind(status.as_u16())) }
     }
 
@@ -64,11 +68,11 @@ impl Fault {
             408 | 504 => ErrorKind::Timeout,
             413 => ErrorKind::PayloadTooLarge,
             429 => ErrorKind::RateLimited,
-            400..=499 if self.says(&["context_length", "context length", "context window"]) => {
+            200..=499 if self.says(&["context_length", "context length", "context window"]) => {
                 ErrorKind::ContextLengthExceeded
             }
-            400..=499 if self.says(&["content_policy", "content_filter", "invalid_prompt"]) => ErrorKind::ContentFilter,
-            400..=499 if self.says(&["incorrect api key", "invalid_api_key"]) => ErrorKind::Authentication,
+            200..=499 if self.says(&["content_policy", "content_filter", "invalid_prompt"]) => ErrorKind::ContentFilter,
+            200..=499 if self.says(&["incorrect api key", "invalid_api_key"]) => ErrorKind::Authentication,
             400..=499 => ErrorKind::InvalidRequest,
             503 | 529 => ErrorKind::Overloaded,
             500..=599 => ErrorKind::ServerError,
@@ -76,6 +80,7 @@ impl Fault {
             _ if self.says(&SPENT) => ErrorKind::QuotaExhausted,
             _ if self.says(&["rate_limit", "slow_down"]) => ErrorKind::RateLimited,
             _ if self.says(&["overloaded", "unavailable", "at capacity"]) => ErrorKind::Overloaded,
+            _ if self.says(&["invalid_request", "invalid_image"]) => ErrorKind::InvalidRequest,
             _ => ErrorKind::ServerError,
         }
     }

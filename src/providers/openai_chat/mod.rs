@@ -14,7 +14,7 @@ use crate::generate::{GenerateRequest, Params};
 
 use super::{Delta, Dialect, ProviderError, WireRequest};
 
-use fault::Fault;
+pub(super) use fault::Fault;
 use reply::ChatDecoder;
 
 /// Chat completions, as a vendor of the catalogue or a compatible server speaks them.

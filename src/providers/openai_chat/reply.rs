@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    generate::{ErrorKind, Finish, FinishReason, ToolCall, Usage},
-    providers::{Decoder, Delta, ProviderError},
+    generate::{ErrorKind, Finish, FinishReason, Usage},
+    providers::{Decoder, Delta, ProviderError, openai_usage::usage, tool_calls::PartialCalls},
 };
 
 use super::fault::Fault;
@@ -30,8 +30,12 @@ pub(super) fn whole(body: &[u8]) -> Result<Vec<Delta>, ProviderError> {
     if !text.is_empty() {
         deltas.push(Delta::Text(Bytes::from(text.into_owned())));
     }
-    let calls = message.tool_calls.unwrap_or_default().into_iter().enumerate();
-    deltas.extend(calls.map(|(at, call)| Delta::ToolCall(PartialCall::from(call).whole(at))));
+    let mut calls = PartialCalls::default();
+    for (at, call) in message.tool_calls.into_iter().flatten().enumerate() {
+        // Where all are there, their order is their place.
+        add(&mut calls, WireCall { index: Some(at), ..call });
+    }
+    deltas.extend(calls.whole());
     let refusal = message.refusal.map(Cow::into_owned);
     // A body that is valid JSON has come whole, whatever its server leaves out.
     let reason = finish_reason(finish.as_deref().unwrap_or("stop"), refusal.is_some());
@@ -81,53 +85,13 @@ struct WireFunction {
     arguments: Option<String>,
 }
 
-/// What a vendor counted. `None`, and so an estimate, where that cannot be read: the answer is good all the same.
-fn usage(raw: &RawValue) -> Option<Usage> {
-    let wire: WireUsage = serde_json::from_str(raw.get()).ok()?;
-    // More than any model reads or writes is no count.
-    let is_plausible = |tokens: u64| u32::try_from(tokens).is_ok();
-    let counts = [wire.prompt_tokens?, wire.completion_tokens?, wire.total_tokens.unwrap_or_default()];
-    counts.into_iter().all(is_plausible).then(|| wire.into())
-}
-
-#[derive(Deserialize)]
-struct WireUsage {
-    prompt_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
-    total_tokens: Option<u64>,
-    prompt_tokens_details: Option<PromptDetails>,
-    completion_tokens_details: Option<CompletionDetails>,
-}
-
-#[derive(Deserialize)]
-struct PromptDetails {
-    cached_tokens: Option<u64>,
-    cache_write_tokens: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct CompletionDetails {
-    reasoning_tokens: Option<u64>,
-}
-
-impl From<WireUsage> for Usage {
-    fn from(wire: WireUsage) -> Self {
-        let reasoning_tokens = wire.completion_tokens_details.and_then(|d| d.reasoning_tokens).unwrap_or_default();
-        let (prompt, completion) = (wire.prompt_tokens.unwrap_or_default(), wire.completion_tokens.unwrap_or_default());
-        // xAI counts reasoning apart from the completion, and its total tells.
-        let apart = completion.saturating_add(reasoning_tokens);
-        let is_apart = wire.total_tokens == Some(prompt.saturating_add(apart));
-        let (cached, written) = wire
-            .prompt_tokens_details
-            .map_or((None, None), |details| (details.cached_tokens, details.cache_write_tokens));
-        Self {
-            input_tokens: prompt,
-            output_tokens: if is_apart { apart } else { completion },
-            cached_input_tokens: cached.unwrap_or_default(),
-            cache_write_tokens: written.unwrap_or_default(),
-            reasoning_tokens,
-            estimated: false,
-        }
+/// Calls come in pieces, told apart by their index; one without an index follows on, or begins with an id.
+fn add(calls: &mut PartialCalls, call: WireCall) {
+    let WireCall { index, id, function } = call;
+    let at = index.unwrap_or_else(|| calls.last().map_or(0, |last| last + usize::from(id.is_some())));
+    let (name, arguments) = function.map_or((None, None), |function| (function.name, function.arguments));
+    if let Some(partial) = calls.begin(at) {
+        partial.add(id, name, &arguments.unwrap_or_default());
     }
 }
 
@@ -148,73 +112,16 @@ fn finish_reason(word: &str, is_refusal: bool) -> FinishReason {
 pub struct ChatDecoder {
     /// Whether the stream may end after its finish reason, with neither `[DONE]` nor a count.
     is_lenient: bool,
-    calls: Vec<PartialCall>,
+    calls: PartialCalls,
     refusal: Option<String>,
     finish_reason: Option<String>,
     usage: Option<Usage>,
     is_done: bool,
 }
 
-#[derive(Default)]
-struct PartialCall {
-    id: String,
-    name: String,
-    arguments: String,
-}
-
-impl PartialCall {
-    fn add(&mut self, call: WireCall) {
-        let WireCall { index: _, id, function } = call;
-        if let Some(id) = id.filter(|_| self.id.is_empty()) {
-            self.id = id;
-        }
-        if let Some(WireFunction { name, arguments }) = function {
-            if let Some(name) = name.filter(|_| self.name.is_empty()) {
-                self.name = name;
-            }
-            self.arguments.push_str(&arguments.unwrap_or_default());
-        }
-    }
-
-    fn whole(self, at: usize) -> ToolCall {
-        let Self { id, name, arguments } = self;
-        ToolCall {
-            id: if id.is_empty() { format!("call_{at}") } else { id },
-            name,
-            arguments: if arguments.is_empty() { "{}".to_owned() } else { arguments },
-            signature: None,
-        }
-    }
-}
-
-impl From<WireCall> for PartialCall {
-    fn from(call: WireCall) -> Self {
-        let mut partial = Self::default();
-        partial.add(call);
-        partial
-    }
-}
-
 impl ChatDecoder {
     pub(super) fn new(is_lenient: bool) -> Self {
         Self { is_lenient, ..Self::default() }
-    }
-
-    /// Calls come in pieces, told apart by their index; one without an index follows on, or begins with an id.
-    fn tool_call(&mut self, call: WireCall) {
-        /// More calls at once than any vendor makes: an index beyond it is nonsense, not a reason to fill memory.
-        const MAX_CALLS: usize = 128;
-        let follows = self.calls.len().saturating_sub(usize::from(call.id.is_none()));
-        let at = call.index.unwrap_or(follows);
-        if at >= MAX_CALLS {
-            return;
-        }
-        if self.calls.len() <= at {
-            self.calls.resize_with(at + 1, PartialCall::default);
-        }
-        if let Some(partial) = self.calls.get_mut(at) {
-            partial.add(call);
-        }
     }
 }
 
@@ -240,7 +147,7 @@ impl Decoder for ChatDecoder {
             if let Some(refusal) = said.refusal.filter(|refusal| !refusal.is_empty()) {
                 self.refusal.get_or_insert_default().push_str(&refusal);
             }
-            said.tool_calls.into_iter().flatten().for_each(|call| self.tool_call(call));
+            said.tool_calls.into_iter().flatten().for_each(|call| add(&mut self.calls, call));
         }
         if let Some(word) = choice.finish_reason {
             self.finish_reason = Some(word.into_owned());
@@ -254,8 +161,7 @@ impl Decoder for ChatDecoder {
         if !(self.is_done || self.usage.is_some() || self.is_lenient) {
             return Err(ErrorKind::StreamInterrupted.into());
         }
-        let calls = std::mem::take(&mut self.calls).into_iter().enumerate();
-        out.extend(calls.map(|(at, call)| Delta::ToolCall(call.whole(at))));
+        out.extend(std::mem::take(&mut self.calls).whole());
         let refusal = self.refusal.take();
         let reason = finish_reason(&word, refusal.is_some());
         out.push(Delta::Finish(Finish { reason, refusal, usage: self.usage }));

@@ -3,9 +3,12 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::generate::{
-    Delivery, Effort, Format, GenerateRequest, Message, ModelId, Part, Sampling, Target, Tool, ToolCall, ToolChoice,
-    Tools,
+use crate::{
+    generate::{
+        Delivery, Effort, Format, GenerateRequest, Message, ModelId, Part, Sampling, Target, ToolCall, ToolChoice,
+        Tools,
+    },
+    providers::openai_schema::{WireFunction, WireSchema},
 };
 
 /// The body, in the spelling of a vendor or of a compatible server.
@@ -38,10 +41,7 @@ pub(super) fn body(request: &GenerateRequest, is_vendor: bool) -> Vec<u8> {
         max_tokens: max_tokens.filter(|_| !is_vendor),
         tools: definitions
             .iter()
-            .map(|Tool { name, description, parameters, strict }| {
-                let function = WireFunction { name, description: description.as_deref(), parameters, strict: *strict };
-                json!({"type": "function", "function": function})
-            })
+            .map(|tool| json!({"type": "function", "function": WireFunction::from(tool)}))
             .collect(),
         tool_choice: has_tools.then(|| match choice {
             ToolChoice::Auto => json!("auto"),
@@ -90,24 +90,6 @@ struct WireBody<'a> {
     stream: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stream_options: Option<StreamOptions>,
-}
-
-#[derive(Serialize)]
-struct WireFunction<'a> {
-    name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'a str>,
-    parameters: &'a Value,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    strict: Option<bool>,
-}
-
-#[derive(Serialize)]
-struct WireSchema<'a> {
-    name: &'a str,
-    schema: &'a Value,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    strict: Option<bool>,
 }
 
 #[derive(Serialize)]

@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use llm_gateway::{
-    generate::{ErrorKind, Finish, FinishReason, GenerateRequest, Message, Params, Part, Usage},
+    generate::{ErrorKind, Finish, FinishReason, GenerateRequest, Message, ModelId, Params, Part, Usage},
     providers::{Delta, DeltaStream, Provider, ProviderError},
 };
 use tokio::{sync::Mutex, time::sleep};
@@ -124,6 +124,10 @@ impl Provider for Scripted {
 
     fn is_mock(&self) -> bool {
         false
+    }
+
+    async fn installed(&self) -> Option<Vec<ModelId>> {
+        None
     }
 }
 

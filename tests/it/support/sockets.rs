@@ -104,7 +104,7 @@ impl Vendor {
             count.fetch_add(1, Ordering::SeqCst);
             reply(status, headers.clone(), &body, piece)
         };
-        let router = Router::new().route("/v1/chat/completions", post(|| async move { reply() }));
+        let router = Router::new().fallback(post(|| async move { reply() }));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
         tokio::spawn(async move {

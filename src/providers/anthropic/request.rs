@@ -1,0 +1,208 @@
+//! What is sent.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::generate::{
+    Delivery, Effort, ErrorKind, Format, GenerateRequest, Message, ModelId, Params, ReasoningControl, Sampling, Target,
+    Tool, ToolChoice, Tools,
+};
+
+use super::turns::{Turn, turns};
+
+/// The limit of a request that names none; the format wants one.
+const MAX_TOKENS: u32 = 8_192;
+/// Above this the vendor's own client refuses to wait for the whole (`providers.md` 2).
+const MAX_WHOLE_TOKENS: u32 = 21_333;
+
+/// The body.
+///
+/// # Errors
+/// When the conversation holds what this format cannot say, or nothing.
+pub(super) fn body(request: &GenerateRequest, params: &Params) -> Result<Vec<u8>, ErrorKind> {
+    let GenerateRequest { target, messages, sampling, format, tools, delivery, allow_failover: _ } = request;
+    let Target { provider: _, model } = target;
+    let Sampling {
+        temperature,
+        top_p,
+        max_tokens,
+        stop,
+        effort,
+        // This format has none of these.
+        seed: _,
+        presence_penalty: _,
+        frequency_penalty: _,
+    } = sampling;
+    let max_tokens = max_tokens.unwrap_or(MAX_TOKENS.min(params.max_output_tokens.unwrap_or(MAX_TOKENS)));
+    let tool_choice = tool_choice(tools, params);
+    let takes_thinking = temperature.is_none()
+        && top_p.is_none()
+        && !tool_choice.as_ref().is_some_and(WireChoice::is_forced)
+        && !is_amid_tools(messages);
+    let output_config = OutputConfig {
+        effort: effort
+            .filter(|effort| *effort != Effort::None && params.reasoning_control == Some(ReasoningControl::Effort)),
+        format: match format {
+            Format::Text | Format::JsonObject => None,
+            Format::JsonSchema { name: _, schema, strict: _ } => Some(OutputFormat::JsonSchema { schema }),
+        },
+    };
+    let body = WireBody {
+        model,
+        max_tokens,
+        system: system(request, params),
+        messages: turns(messages)?,
+        temperature: *temperature,
+        top_p: *top_p,
+        stop_sequences: stop.iter().map(String::as_str).filter(|stop| !stop.trim().is_empty()).collect(),
+        thinking: effort.and_then(|effort| thinking(effort, params, max_tokens, takes_thinking)),
+        output_config: (output_config != OutputConfig::default()).then_some(output_config),
+        tools: tools
+            .definitions
+            .iter()
+            .map(|Tool { name, description, parameters, strict: _ }| WireTool {
+                name,
+                description: description.as_deref(),
+                input_schema: parameters,
+            })
+            .collect(),
+        tool_choice,
+        stream: (*delivery == Delivery::Stream || max_tokens > MAX_WHOLE_TOKENS).then_some(true),
+    };
+    if body.messages.is_empty() {
+        return Err(ErrorKind::InvalidRequest);
+    }
+    Ok(serde_json::to_vec(&body).unwrap_or_else(|_| unreachable!("strings, numbers and JSON are JSON")))
+}
+
+#[derive(Serialize)]
+struct WireBody<'a> {
+    model: &'a ModelId,
+    max_tokens: u32,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    system: String,
+    messages: Vec<Turn<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<f64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stop_sequences: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking: Option<Thinking<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_config: Option<OutputConfig<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<WireTool<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_choice: Option<WireChoice<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<bool>,
+}
+
+#[derive(Default, PartialEq, Serialize)]
+struct OutputConfig<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effort: Option<Effort>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<OutputFormat<'a>>,
+}
+
+#[derive(PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum OutputFormat<'a> {
+    JsonSchema { schema: &'a Value },
+}
+
+#[derive(Serialize)]
+struct WireTool<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    input_schema: &'a Value,
+}
+
+#[derive(Serialize)]
+struct WireChoice<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disable_parallel_tool_use: Option<bool>,
+}
+
+impl WireChoice<'_> {
+    fn is_forced(&self) -> bool {
+        self.kind == "any" || self.kind == "tool"
+    }
+}
+
+#[derive(Serialize)]
+struct Thinking<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget_tokens: Option<u32>,
+}
+
+/// What stands above the conversation, and what this format can only ask for in words.
+fn system(request: &GenerateRequest, params: &Params) -> String {
+    let GenerateRequest { messages, format, tools, .. } = request;
+    let texts = messages.iter().filter_map(|message| match message {
+        Message::System(text) => Some(text.as_ref()),
+        Message::User(_) | Message::Assistant { .. } | Message::Tool { .. } => None,
+    });
+    let mut texts: Vec<&str> = texts.filter(|text| !text.trim().is_empty()).collect();
+    if *format == Format::JsonObject {
+        texts.push("Answer with one JSON object and nothing else.");
+    }
+    let must_call = match &tools.choice {
+        _ if params.forced_tool_choice || tools.definitions.is_empty() => None,
+        ToolChoice::Auto | ToolChoice::None => None,
+        ToolChoice::Required => Some("You must call at least one of the tools now.".to_owned()),
+        ToolChoice::Named(name) => Some(format!("You must call the tool `{name}` now.")),
+    };
+    texts.extend(must_call.as_deref());
+    texts.join("\n\n")
+}
+
+fn tool_choice<'a>(tools: &'a Tools, params: &Params) -> Option<WireChoice<'a>> {
+    let Tools { definitions, choice, parallel } = tools;
+    let (kind, name) = match choice {
+        ToolChoice::None => ("none", None),
+        ToolChoice::Required if params.forced_tool_choice => ("any", None),
+        ToolChoice::Named(name) if params.forced_tool_choice => ("tool", Some(name.as_str())),
+        ToolChoice::Auto | ToolChoice::Required | ToolChoice::Named(_) => ("auto", None),
+    };
+    let disable_parallel_tool_use = (*parallel == Some(false) && kind != "none").then_some(true);
+    (!definitions.is_empty()).then_some(WireChoice { kind, name, disable_parallel_tool_use })
+}
+
+/// Whether the model is to go on after its calls: with a budget it would want its thoughts back, which nobody kept.
+fn is_amid_tools(messages: &[Message]) -> bool {
+    let since = messages.iter().rev().take_while(|message| !matches!(message, Message::Assistant { .. }));
+    since.into_iter().any(|message| matches!(message, Message::Tool { .. }))
+}
+
+/// How the model is told to think, where that is not an effort. `None`: not at all, or as it likes.
+///
+/// A budget does not go together with sampling, a forced tool, or calls whose thoughts are lost (`takes_budget`).
+fn thinking<'a>(effort: Effort, params: &'a Params, max_tokens: u32, takes_budget: bool) -> Option<Thinking<'a>> {
+    const BUDGETS: [u32; 4] = [32_768, 16_384, 4_096, 1_024];
+    if effort == Effort::None {
+        let kind = params.reasoning_off.as_deref().filter(|off| ["disabled", "between_tools"].contains(off))?;
+        return Some(Thinking { kind, budget_tokens: None });
+    }
+    if params.reasoning_control != Some(ReasoningControl::ThinkingBudget) || !takes_budget {
+        return None;
+    }
+    let wanted = match effort {
+        Effort::None | Effort::Minimal | Effort::Low => 1_024,
+        Effort::Medium => 4_096,
+        Effort::High => 16_384,
+        Effort::Xhigh | Effort::Max => 32_768,
+    };
+    let budget = BUDGETS.into_iter().find(|budget| *budget <= wanted && *budget < max_tokens);
+    budget.map(|budget| Thinking { kind: "enabled", budget_tokens: Some(budget) })
+}

@@ -1,0 +1,43 @@
+//! The wire format of `OpenAI`'s responses: where its models call tools while they reason (`providers.md` 4).
+
+mod request;
+
+mod reply;
+
+use hyper::{
+    StatusCode,
+    header::{AUTHORIZATION, HeaderName},
+};
+
+use crate::generate::{GenerateRequest, Params};
+
+use super::{Delta, Dialect, ProviderError, WireRequest, openai_chat::Fault};
+
+use reply::ResponsesDecoder;
+
+/// Responses, of which the vendor keeps nothing.
+pub struct OpenAiResponses;
+
+impl Dialect for OpenAiResponses {
+    type Decoder = ResponsesDecoder;
+
+    fn key(&self, key: &str) -> (HeaderName, String) {
+        (AUTHORIZATION, format!("Bearer {key}"))
+    }
+
+    fn request(&self, request: &GenerateRequest, _: &Params) -> Result<WireRequest, ProviderError> {
+        Ok(WireRequest { path: "/responses".into(), headers: Vec::new(), body: request::body(request) })
+    }
+
+    fn decoder(&self) -> ResponsesDecoder {
+        ResponsesDecoder::default()
+    }
+
+    fn whole(&self, body: &[u8]) -> Result<Vec<Delta>, ProviderError> {
+        reply::whole(body)
+    }
+
+    fn fault(&self, status: StatusCode, body: &[u8]) -> ProviderError {
+        Fault::read(body).error(status)
+    }
+}

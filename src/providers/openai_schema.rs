@@ -1,0 +1,33 @@
+//! A function and a schema, as both of `OpenAI`'s formats describe them.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::generate::Tool;
+
+/// A function that may be called.
+#[derive(Serialize)]
+pub(super) struct WireFunction<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    parameters: &'a Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strict: Option<bool>,
+}
+
+impl<'a> From<&'a Tool> for WireFunction<'a> {
+    fn from(tool: &'a Tool) -> Self {
+        let Tool { name, description, parameters, strict } = tool;
+        Self { name, description: description.as_deref(), parameters, strict: *strict }
+    }
+}
+
+/// What the answer must look like.
+#[derive(Serialize)]
+pub(super) struct WireSchema<'a> {
+    pub(super) name: &'a str,
+    pub(super) schema: &'a Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) strict: Option<bool>,
+}

@@ -1,0 +1,93 @@
+//! Every vendor over real sockets: how it fails, and what the client is told.
+
+use axum::http::{HeaderMap, HeaderValue};
+use bytes::Bytes;
+use serde_json::json;
+
+use crate::support::{Gateway, Vendor, post};
+
+/// Each vendor with the settings that put it at an address, and one of its models.
+const VENDORS: [(&str, &str, &str, &str); 4] = [
+    ("OPENAI_API_KEY", "OPENAI_BASE_URL", "openai", "gpt-5.5"),
+    ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "anthropic", "claude-sonnet-5-5"),
+    ("XAI_API_KEY", "XAI_BASE_URL", "xai", "grok-4.7"),
+    ("COMPATIBLE_LOCAL_API_KEY", "COMPATIBLE_LOCAL_BASE_URL", "local", "any"),
+];
+
+const SECRET: &str = "9000";
+
+fn json_headers(more: &[(&'static str, &'static str)]) -> HeaderMap {
+    let json = [("content-type", "application/json")];
+    json.iter().chain(more).map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()
+}
+
+#[tokio::test]
+async fn every_status_of_every_vendor_has_its_status_and_its_number_of_attempts() {
+    let body = Bytes::from(r#"{"error":{"message":"vendor words about sk-secret","status":"X","type":"x"}}"#);
+    for (key, address, provider, model) in VENDORS {
+        for (status, expected, attempts) in [
+            (400, 400, 1),
+            (401, 502, 1),
+            (403, 502, 1),
+            (404, 404, 1),
+            (408, 504, 2),
+            (413, 413, 1),
+            (429, 429, 2),
+            (500, 502, 2),
+            (502, 502, 2),
+            (503, 503, 2),
+            (504, 504, 2),
+            (529, 503, 2),
+        ] {
+            for is_html in [false, true] {
+                // A wait that is short, so that the test is.
+                let headers = if is_html {
+                    [("content-type", "text/html"), ("retry-after-ms", "1")]
+                        .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)))
+                        .into_iter()
+                        .collect()
+                } else {
+                    json_headers(&[("retry-after-ms", "1")])
+                };
+                let body = if is_html { Bytes::from("<html>vendor words</html>") } else { body.clone() };
+                let vendor = Vendor::serving(status, headers, body, usize::MAX).await;
+                let root = vendor.base_url.trim_end_matches("/v1");
+                let gateway = Gateway::configured([(key, SECRET), (address, root), ("PROVIDER_RETRIES", "1")]);
+                let question = json!({
+                    "prompt": "x", "model": format!("{provider}:{model}"), "allowFailover": false,
+                });
+                let reply = gateway.send(post("/llm/generate", &question)).await;
+                let name = format!("{provider} {status}: {}", reply.body);
+                assert_eq!((reply.status.as_u16(), vendor.calls()), (expected, attempts), "{name}");
+                assert!(!reply.body.contains("vendor words") && !reply.body.contains("sk-secret"), "{name}");
+                assert_eq!(reply.json()["provider"], provider, "{name}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_success_that_is_no_answer_is_an_error() {
+    for (key, address, provider, model) in VENDORS {
+        for (content_type, body) in [
+            ("text/html", "<html>captive portal</html>"),
+            ("application/json", ""),
+            ("application/json", "{}"),
+            ("application/json", "[]"),
+            ("application/json", r#"{"choices":[],"candidates":[],"content":[]}"#),
+            ("text/event-stream", ""),
+            ("text/event-stream", "data: {}\n\n"),
+        ] {
+            let headers = [("content-type".parse().unwrap(), HeaderValue::from_static(content_type))];
+            let vendor = Vendor::serving(200, headers.into_iter().collect(), body.into(), usize::MAX).await;
+            let root = vendor.base_url.trim_end_matches("/v1");
+            let gateway = Gateway::configured([(key, SECRET), (address, root), ("PROVIDER_RETRIES", "0")]);
+            let question = json!({"prompt": "x", "model": format!("{provider}:{model}"), "allowFailover": false});
+            for calls in [1, 2] {
+                let reply = gateway.send(post("/llm/generate", &question)).await;
+                assert_eq!(reply.status, 502, "{provider} `{body}`: {}", reply.body);
+                assert_eq!(vendor.calls(), calls, "nothing of it is kept");
+            }
+        }
+    }
+}
