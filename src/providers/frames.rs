@@ -3,13 +3,16 @@
 use std::{
     io,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _, stream::BoxStream};
+use futures_util::{
+    Stream, StreamExt as _,
+    stream::{self, BoxStream},
+};
 use sseer::EventStream;
 use tokio_util::{
     codec::{FramedRead, LinesCodec, LinesCodecError},
@@ -63,31 +66,78 @@ fn lines<E: Send>(
 }
 
 /// The `data` of each event, in order. Comments, names and ids are left out; an event without its closing blank line too.
+/// Bare JSON behind the last event is the last frame: so Google says why it broke off.
 fn events<E: Send>(
     bytes: impl Stream<Item = Result<Bytes, E>> + Send,
 ) -> impl Stream<Item = Result<Bytes, FrameError>> + Send {
     let since_event = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&since_event);
+    let rest = Arc::new(Mutex::new(Rest::default()));
+    let (counter, written) = (Arc::clone(&since_event), Arc::clone(&rest));
     let bounded = bytes.map(move |chunk| {
         let chunk = chunk.map_err(|_| FrameError::Broken)?;
         let held = counter.fetch_add(chunk.len(), Ordering::Relaxed) + chunk.len();
+        written.lock().unwrap_or_else(PoisonError::into_inner).add(&chunk);
         if held > MAX_EVENT_BYTES { Err(FrameError::Malformed) } else { Ok(chunk) }
     });
-    EventStream::new(bounded).map(move |event| {
+    let events = EventStream::new(bounded).map(move |event| {
         since_event.store(0, Ordering::Relaxed);
         match event {
             Ok(event) => Ok(event.data.into_inner()),
             Err(sseer::errors::EventStreamError::Transport(error)) => Err(error),
             Err(sseer::errors::EventStreamError::Utf8Error(_)) => Err(FrameError::Malformed),
         }
-    })
+    });
+    let last = async move { rest.lock().unwrap_or_else(PoisonError::into_inner).json().map(Ok) };
+    events.chain(stream::once(last).filter_map(std::future::ready))
+}
+
+/// What has come since the last blank line.
+#[derive(Default)]
+struct Rest {
+    bytes: Vec<u8>,
+    /// Whether it is longer than any error, so that nothing of it is kept.
+    is_long: bool,
+}
+
+impl Rest {
+    fn add(&mut self, chunk: &[u8]) {
+        const MAX_REST_BYTES: usize = 64 << 10;
+        if let Some(at) = behind_blank_line(chunk) {
+            self.bytes.clear();
+            self.is_long = false;
+            self.bytes.extend(chunk.get(at..).unwrap_or_default());
+            return;
+        }
+        self.bytes.extend(chunk);
+        if let Some(at) = behind_blank_line(&self.bytes) {
+            self.bytes.drain(..at);
+            self.is_long = false;
+        }
+        self.is_long |= self.bytes.len() > MAX_REST_BYTES;
+        if self.is_long {
+            // What is left is enough to see the next blank line.
+            self.bytes.drain(..self.bytes.len().saturating_sub(3));
+        }
+    }
+
+    /// The rest, if it looks like a JSON object.
+    fn json(&mut self) -> Option<Bytes> {
+        let bytes = std::mem::take(&mut self.bytes);
+        let is_object = bytes.trim_ascii().starts_with(b"{") && !self.is_long;
+        is_object.then(|| Bytes::from(bytes))
+    }
+}
+
+/// The place behind the last blank line, if there is one.
+fn behind_blank_line(bytes: &[u8]) -> Option<usize> {
+    let ends: [&[u8]; 2] = [b"\n\n", b"\n\r\n"];
+    let last = |end: &[u8]| bytes.windows(end.len()).rposition(|window| window == end).map(|at| at + end.len());
+    ends.into_iter().filter_map(last).max()
 }
 
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
-
-    use futures_util::stream;
 
     use super::*;
 
@@ -104,6 +154,19 @@ mod tests {
         assert_eq!(whole, ["one\ntwo", "dreißig ✅", "last"].map(|data| Ok(Bytes::from(data))));
         for size in 1..body.len() {
             assert_eq!(split(body.as_bytes(), size).await, whole, "in pieces of {size}");
+        }
+    }
+
+    #[tokio::test]
+    async fn bare_json_behind_the_last_event_is_a_frame() {
+        let body = b"data: one\r\n\r\n{\n  \"error\": 1\n}\n";
+        for size in 1..body.len() {
+            let frames = split(body, size).await;
+            assert_eq!(
+                frames,
+                ["one", "{\n  \"error\": 1\n}\n"].map(|data| Ok(Bytes::from(data))),
+                "in pieces of {size}"
+            );
         }
     }
 

@@ -6,6 +6,8 @@ mod counts;
 mod data_url;
 mod demo;
 mod frames;
+mod gemini;
+mod ollama;
 mod openai;
 mod openai_chat;
 mod openai_responses;
@@ -29,6 +31,8 @@ pub use anthropic::Anthropic;
 pub use client::{BadRoots, HttpClient, TimedConnector, client};
 pub use demo::{DEMO_SCRIPTS, Demo};
 pub use frames::Framing;
+pub use gemini::Gemini;
+pub use ollama::{Ollama, OllamaServer};
 pub use openai::OpenAi;
 pub use openai_chat::OpenAiChat;
 pub use openai_responses::OpenAiResponses;
@@ -132,7 +136,8 @@ impl Providers {
                 Wire::Xai => Arc::new(Upstream::new(OpenAiChat::new(true), client, &base_url, api_key)),
                 Wire::Compatible => Arc::new(Upstream::new(OpenAiChat::new(false), client, &base_url, api_key)),
                 Wire::Anthropic => Arc::new(Upstream::new(Anthropic, client, &base_url, api_key)),
-                Wire::Gemini | Wire::Ollama => continue,
+                Wire::Gemini => Arc::new(Upstream::new(Gemini, client, &base_url, api_key)),
+                Wire::Ollama => Arc::new(OllamaServer::new(client, &base_url, api_key)),
             };
             providers.add(name.as_str().into(), provider);
         }

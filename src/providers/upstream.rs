@@ -205,7 +205,8 @@ pub fn deltas<E: Send + 'static>(
             match result {
                 Ok(ControlFlow::Continue(())) => began = true,
                 Ok(ControlFlow::Break(())) => return,
-                Err(error) if began => Err(error.after(had_text))?,
+                // What makes no sense was part of an answer, too.
+                Err(error) if began || error.kind == ErrorKind::BadResponse => Err(error.after(had_text))?,
                 Err(error) => Err(error)?,
             }
         }

@@ -11,8 +11,8 @@ use llm_gateway::{
         Tools,
     },
     providers::{
-        Anthropic, Delta, Dialect as _, Framing, OpenAiChat, OpenAiResponses, Provider, ProviderError, Upstream,
-        client, deltas,
+        Anthropic, Delta, Dialect as _, Framing, Gemini, Ollama, OpenAiChat, OpenAiResponses, Provider, ProviderError,
+        Upstream, client, deltas,
     },
 };
 use serde::Deserialize;
@@ -57,7 +57,7 @@ fn fixtures() -> Vec<Fixture> {
     let manifest = std::fs::read_to_string(format!("{FOLDER}manifest.json")).unwrap();
     let manifest: Manifest = serde_json::from_str(&manifest).unwrap();
     assert!(manifest.fixtures.len() > 120);
-    manifest.fixtures.into_iter().filter(|f| f.wire != "gemini" && f.wire != "ollama-native").collect()
+    manifest.fixtures
 }
 
 /// Does something with the dialect of a fixture, whatever its type.
@@ -78,6 +78,14 @@ macro_rules! with_dialect {
             }
             "anthropic" => {
                 let $dialect = Anthropic;
+                $does
+            }
+            "gemini" => {
+                let $dialect = Gemini;
+                $does
+            }
+            "ollama-native" => {
+                let $dialect = Ollama;
                 $does
             }
             wire => panic!("nobody speaks `{wire}`"),

@@ -19,6 +19,7 @@ mod stream;
 mod cache;
 mod flight;
 mod rate_limit;
+mod requests;
 
 mod dialects;
 mod fingerprint;

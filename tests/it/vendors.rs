@@ -7,9 +7,11 @@ use serde_json::json;
 use crate::support::{Gateway, Vendor, post};
 
 /// Each vendor with the settings that put it at an address, and one of its models.
-const VENDORS: [(&str, &str, &str, &str); 4] = [
+const VENDORS: [(&str, &str, &str, &str); 6] = [
     ("OPENAI_API_KEY", "OPENAI_BASE_URL", "openai", "gpt-5.5"),
     ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "anthropic", "claude-sonnet-5-5"),
+    ("GOOGLE_API_KEY", "GOOGLE_BASE_URL", "google", "gemini-3.8-flash"),
+    ("PORT", "OLLAMA_BASE_URL", "ollama", "llama3.2"),
     ("XAI_API_KEY", "XAI_BASE_URL", "xai", "grok-4.7"),
     ("COMPATIBLE_LOCAL_API_KEY", "COMPATIBLE_LOCAL_BASE_URL", "local", "any"),
 ];

@@ -216,7 +216,9 @@ impl Decoder for MessagesDecoder {
                 }
             }
             Event::MessageDelta { delta, usage } => {
-                self.stop = delta;
+                if delta.stop_reason.is_some() {
+                    self.stop = delta;
+                }
                 self.usage = usage.and_then(WireUsage::read).map(|last| last.or(self.first_usage));
             }
             Event::MessageStop => {

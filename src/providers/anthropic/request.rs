@@ -188,7 +188,7 @@ fn is_amid_tools(messages: &[Message]) -> bool {
 /// How the model is told to think, where that is not an effort. `None`: not at all, or as it likes.
 ///
 /// A budget does not go together with sampling, a forced tool, or calls whose thoughts are lost (`takes_budget`).
-fn thinking<'a>(effort: Effort, params: &'a Params, max_tokens: u32, takes_budget: bool) -> Option<Thinking<'a>> {
+fn thinking(effort: Effort, params: &Params, max_tokens: u32, takes_budget: bool) -> Option<Thinking<'_>> {
     const BUDGETS: [u32; 4] = [32_768, 16_384, 4_096, 1_024];
     if effort == Effort::None {
         let kind = params.reasoning_off.as_deref().filter(|off| ["disabled", "between_tools"].contains(off))?;

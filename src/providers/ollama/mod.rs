@@ -1,0 +1,100 @@
+//! The wire format of Ollama's own chat (`providers.md` 8), and its list of models.
+
+mod request;
+
+mod reply;
+
+use async_trait::async_trait;
+use hyper::{
+    StatusCode,
+    header::{AUTHORIZATION, HeaderName},
+};
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::generate::{GenerateRequest, ModelId, Params};
+
+use super::{
+    Delta, DeltaStream, Dialect, HttpClient, Provider, ProviderError, Upstream, WireRequest, openai_chat::Fault,
+};
+
+use reply::ChatLines;
+
+/// Ollama's own chat. Unlike its compatible endpoint it says when it is done.
+pub struct Ollama;
+
+impl Dialect for Ollama {
+    type Decoder = ChatLines;
+
+    fn key(&self, key: &str) -> (HeaderName, String) {
+        (AUTHORIZATION, format!("Bearer {key}"))
+    }
+
+    fn request(&self, request: &GenerateRequest, _: &Params) -> Result<WireRequest, ProviderError> {
+        Ok(WireRequest { path: "/api/chat".into(), headers: Vec::new(), body: request::body(request)? })
+    }
+
+    fn decoder(&self) -> ChatLines {
+        ChatLines::default()
+    }
+
+    fn whole(&self, body: &[u8]) -> Result<Vec<Delta>, ProviderError> {
+        reply::whole(body)
+    }
+
+    fn fault(&self, status: StatusCode, body: &[u8]) -> ProviderError {
+        Fault::read(body).error(status)
+    }
+}
+
+/// A server with its list of models.
+pub struct OllamaServer(Upstream<Ollama>);
+
+impl OllamaServer {
+    /// The server at `base_url`, which has no trailing slash.
+    pub fn new(client: HttpClient, base_url: &str, api_key: Option<SecretString>) -> Self {
+        Self(Upstream::new(Ollama, client, base_url, api_key))
+    }
+}
+
+#[async_trait]
+impl Provider for OllamaServer {
+    async fn open(&self, request: &GenerateRequest, params: &Params) -> Result<DeltaStream, ProviderError> {
+        self.0.open(request, params).await
+    }
+
+    fn is_mock(&self) -> bool {
+        false
+    }
+
+    async fn installed(&self) -> Option<Vec<ModelId>> {
+        self.0.get("/api/tags").await.ok().and_then(|body| names(&body))
+    }
+}
+
+/// The names in `{"models":[{"name":"llama3.2:latest"}]}`, without the tag that is meant when there is none.
+fn names(body: &[u8]) -> Option<Vec<ModelId>> {
+    #[derive(Deserialize)]
+    struct Tags {
+        models: Vec<Tag>,
+    }
+    #[derive(Deserialize)]
+    struct Tag {
+        name: String,
+    }
+    let Tags { models } = serde_json::from_slice(body).ok()?;
+    let short = |tag: Tag| ModelId::from(tag.name.strip_suffix(":latest").unwrap_or(&tag.name));
+    Some(models.into_iter().map(short).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_needs_no_tag() {
+        let body = br#"{"models":[{"name":"llama3.2:latest","size":1},{"name":"qwen3:8b"}]}"#;
+        assert_eq!(names(body), Some(vec!["llama3.2".into(), "qwen3:8b".into()]));
+        assert_eq!(names(b"<html>"), None);
+    }
+}

@@ -1,0 +1,114 @@
+//! What comes back when all is well: one object, or lines of them that each bring a part.
+
+use std::{borrow::Cow, ops::ControlFlow};
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::{
+    generate::{ErrorKind, Finish, FinishReason, ToolCall, Usage},
+    providers::{Decoder, Delta, ProviderError, counts::plausible, openai_chat::Fault},
+};
+
+/// What a body says that came in one piece.
+///
+/// # Errors
+/// When it holds no answer.
+pub(super) fn whole(body: &[u8]) -> Result<Vec<Delta>, ProviderError> {
+    let (mut lines, mut deltas) = (ChatLines::default(), Vec::new());
+    match lines.frame(body, &mut deltas)? {
+        ControlFlow::Break(()) => lines.end(&mut deltas).map(|()| deltas),
+        ControlFlow::Continue(()) => Err(ErrorKind::BadResponse.into()),
+    }
+}
+
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(borrow)]
+    message: Option<Said<'a>>,
+    done: Option<bool>,
+    #[serde(borrow)]
+    done_reason: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    prompt_eval_count: Option<&'a RawValue>,
+    #[serde(borrow)]
+    eval_count: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Said<'a> {
+    #[serde(borrow)]
+    content: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    tool_calls: Option<Vec<Call<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct Call<'a> {
+    id: Option<String>,
+    #[serde(borrow)]
+    function: Function<'a>,
+}
+
+#[derive(Deserialize)]
+struct Function<'a> {
+    name: String,
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
+}
+
+/// What it counted. `None`, and so an estimate, where it counted nothing, or nonsense.
+fn usage(line: &Line<'_>) -> Option<Usage> {
+    let count = |raw: Option<&RawValue>| raw.and_then(|raw| serde_json::from_str::<u64>(raw.get()).ok());
+    // A question that it remembers is not counted.
+    let (input, output) = (count(line.prompt_eval_count), count(line.eval_count)?);
+    plausible(Usage { input_tokens: input.unwrap_or_default(), output_tokens: output, ..Usage::default() })
+}
+
+/// Reads lines until the one that says that it is done.
+#[derive(Default)]
+pub struct ChatLines {
+    calls: usize,
+    finish: Option<Finish>,
+}
+
+impl Decoder for ChatLines {
+    fn frame(&mut self, data: &[u8], out: &mut Vec<Delta>) -> Result<ControlFlow<()>, ProviderError> {
+        let line: Line = serde_json::from_slice(data).map_err(|_| ErrorKind::BadResponse)?;
+        if line.error.is_some_and(|error| error.get() != "null") {
+            return Err(Fault::read(data).error(StatusCode::OK));
+        }
+        let (usage, done) = (usage(&line), line.done == Some(true));
+        if let Some(Said { content, tool_calls }) = line.message {
+            let text = content.filter(|text| !text.is_empty());
+            out.extend(text.map(|text| Delta::Text(Bytes::copy_from_slice(text.as_bytes()))));
+            for Call { id, function } in tool_calls.unwrap_or_default() {
+                let id = id.unwrap_or_else(|| format!("call_{}", self.calls));
+                let arguments = function.arguments.map_or("{}", RawValue::get).to_owned();
+                out.push(Delta::ToolCall(ToolCall { id, name: function.name, arguments, signature: None }));
+                self.calls += 1;
+            }
+        }
+        if !done {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let reason = match line.done_reason.as_deref() {
+            Some("length") => FinishReason::Length,
+            Some("stop") | None if self.calls > 0 => FinishReason::ToolCalls,
+            Some("stop") | None => FinishReason::Stop,
+            // It only loaded the model, or let it go.
+            Some(_) => FinishReason::Other,
+        };
+        self.finish = Some(Finish { reason, refusal: None, usage });
+        Ok(ControlFlow::Break(()))
+    }
+
+    fn end(&mut self, out: &mut Vec<Delta>) -> Result<(), ProviderError> {
+        out.push(Delta::Finish(self.finish.take().ok_or(ErrorKind::StreamInterrupted)?));
+        Ok(())
+    }
+}

@@ -1,0 +1,171 @@
+//! What is sent.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::{
+    generate::{
+        Delivery, Effort, ErrorKind, Format, GenerateRequest, Message, ModelId, Part, Sampling, Target, Tool, ToolCall,
+        ToolChoice, Tools,
+    },
+    providers::{data_url, openai_schema::WireFunction},
+};
+
+/// The body.
+///
+/// # Errors
+/// When the conversation holds what this format cannot say.
+pub(super) fn body(request: &GenerateRequest) -> Result<Vec<u8>, ErrorKind> {
+    let GenerateRequest { target, messages, sampling, format, tools, delivery, allow_failover: _ } = request;
+    let Target { provider: _, model } = target;
+    let Sampling { temperature, top_p, max_tokens, seed, presence_penalty, frequency_penalty, stop, effort } = sampling;
+    // It cannot be made to call a tool, but it can be kept from it.
+    let Tools { definitions, choice, parallel: _ } = tools;
+    let offered: &[Tool] = if matches!(choice, ToolChoice::None) { &[] } else { definitions };
+    let options = Options {
+        num_predict: *max_tokens,
+        temperature: *temperature,
+        top_p: *top_p,
+        seed: *seed,
+        presence_penalty: *presence_penalty,
+        frequency_penalty: *frequency_penalty,
+        stop,
+    };
+    let body = WireBody {
+        model,
+        messages: messages.iter().map(message).collect::<Result<_, _>>()?,
+        // Left out it would mean yes.
+        stream: *delivery == Delivery::Stream,
+        think: effort.map(|effort| think(effort, model)),
+        format: match format {
+            Format::Text => None,
+            Format::JsonObject => Some(WireFormat::Json("json")),
+            Format::JsonSchema { name: _, schema, strict: _ } => Some(WireFormat::Schema(schema)),
+        },
+        options: (options != Options::default()).then_some(options),
+        tools: offered.iter().map(|tool| WireTool { kind: "function", function: tool.into() }).collect(),
+    };
+    Ok(serde_json::to_vec(&body).unwrap_or_else(|_| unreachable!("strings, numbers and JSON are JSON")))
+}
+
+#[derive(Serialize)]
+struct WireBody<'a> {
+    model: &'a ModelId,
+    messages: Vec<WireMessage<'a>>,
+    stream: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    think: Option<Think>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<WireFormat<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    options: Option<Options<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<WireTool<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Think {
+    Whether(bool),
+    HowMuch(Effort),
+}
+
+/// Most models think or do not; gpt-oss wants to know how much.
+fn think(effort: Effort, model: &ModelId) -> Think {
+    match effort {
+        Effort::None => Think::Whether(false),
+        _ if !model.as_str().starts_with("gpt-oss") => Think::Whether(true),
+        Effort::Minimal | Effort::Low => Think::HowMuch(Effort::Low),
+        Effort::Medium => Think::HowMuch(Effort::Medium),
+        Effort::High | Effort::Xhigh | Effort::Max => Think::HowMuch(Effort::High),
+    }
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum WireFormat<'a> {
+    Json(&'static str),
+    Schema(&'a serde_json::Value),
+}
+
+#[derive(Default, PartialEq, Serialize)]
+struct Options<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    num_predict: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    presence_penalty: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frequency_penalty: Option<f64>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    stop: &'a [String],
+}
+
+#[derive(Serialize)]
+struct WireTool<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    function: WireFunction<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "role", rename_all = "lowercase")]
+enum WireMessage<'a> {
+    System {
+        content: &'a str,
+    },
+    User {
+        content: String,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        images: Vec<&'a str>,
+    },
+    Assistant {
+        content: &'a str,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        tool_calls: Vec<WireCall<'a>>,
+    },
+    Tool {
+        content: &'a str,
+    },
+}
+
+#[derive(Serialize)]
+struct WireCall<'a> {
+    function: CalledFunction<'a>,
+}
+
+#[derive(Serialize)]
+struct CalledFunction<'a> {
+    name: &'a str,
+    arguments: &'a RawValue,
+}
+
+fn message(message: &Message) -> Result<WireMessage<'_>, ErrorKind> {
+    Ok(match message {
+        Message::System(text) => WireMessage::System { content: text },
+        Message::User(parts) => {
+            let (mut words, mut images) = (Vec::new(), Vec::new());
+            for part in parts {
+                match part {
+                    Part::Text(text) => words.push(text.as_str()),
+                    // It fetches nothing.
+                    Part::Image { url } => images.push(data_url::parse(url).ok_or(ErrorKind::InvalidRequest)?.1),
+                }
+            }
+            WireMessage::User { content: words.join("\n"), images }
+        }
+        Message::Assistant { text, tool_calls } => {
+            let calls = tool_calls.iter().map(|ToolCall { id: _, name, arguments, signature: _ }| {
+                let arguments = serde_json::from_str(arguments).map_err(|_| ErrorKind::InvalidRequest)?;
+                Ok(WireCall { function: CalledFunction { name, arguments } })
+            });
+            WireMessage::Assistant { content: text, tool_calls: calls.collect::<Result<_, _>>()? }
+        }
+        Message::Tool { call_id: _, content } => WireMessage::Tool { content },
+    })
+}
