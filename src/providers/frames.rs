@@ -120,11 +120,11 @@ impl Rest {
         }
     }
 
-    /// The rest, if it looks like a JSON object.
+    /// The rest, if it looks like JSON.
     fn json(&mut self) -> Option<Bytes> {
         let bytes = std::mem::take(&mut self.bytes);
-        let is_object = bytes.trim_ascii().starts_with(b"{") && !self.is_long;
-        is_object.then(|| Bytes::from(bytes))
+        let is_json = bytes.trim_ascii().starts_with(b"{") || bytes.trim_ascii().starts_with(b"[");
+        (is_json && !self.is_long).then(|| Bytes::from(bytes))
     }
 }
 

@@ -11,8 +11,10 @@ mod ollama;
 mod openai;
 mod openai_chat;
 mod openai_responses;
+mod openai_sampling;
 mod openai_schema;
 mod openai_usage;
+mod status;
 mod tool_calls;
 mod upstream;
 

@@ -36,7 +36,7 @@ const MAX_BODY_BYTES: usize = 32 << 20;
 /// What is read of an error's body: enough for its kind.
 const MAX_FAULT_BYTES: usize = 64 << 10;
 /// The longest wait that is taken from a vendor's word.
-const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// A wire format: pure and synchronous.
 pub trait Dialect: Send + Sync + 'static {

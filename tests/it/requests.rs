@@ -5,7 +5,7 @@ use llm_gateway::{
         Api, Delivery, Effort, ErrorKind, Format, GenerateRequest, Message, Params, Part, ReasoningControl, Sampling,
         TakesSampling, Target, Tool, ToolCall, ToolChoice, Tools,
     },
-    providers::{Anthropic, Dialect, OpenAiChat, OpenAiResponses},
+    providers::{Anthropic, Dialect, Gemini, Ollama, OpenAiChat, OpenAiResponses},
 };
 use serde_json::{Value, json};
 
@@ -288,4 +288,160 @@ fn messages_refuse_what_they_cannot_say() {
 fn each_vendor_gets_its_key_in_its_own_header() {
     assert_eq!(Anthropic.key("k"), ("x-api-key".parse().unwrap(), "k".to_owned()));
     assert_eq!(OpenAiResponses.key("k"), ("authorization".parse().unwrap(), "Bearer k".to_owned()));
+}
+
+#[test]
+fn generate_content_says_everything_in_the_vendors_words() {
+    let params = Params {
+        api: Api::GenerateContent,
+        reasoning_control: Some(ReasoningControl::ThinkingLevel),
+        ..Params::unknown()
+    };
+    let mut request = everything();
+    request.sampling = Sampling {
+        effort: Some(Effort::Max),
+        seed: Some(7),
+        stop: (0..7).map(|at| at.to_string()).collect(),
+        ..request.sampling
+    };
+    request.format = Format::JsonSchema { name: "x".into(), schema: json!({"type": "object"}), strict: Some(true) };
+    let expected = json!({
+        "systemInstruction": {"parts": [{"text": "Be brief."}]},
+        "contents": [
+            {"role": "user", "parts": [
+                {"text": "What?"},
+                {"inlineData": {"mimeType": "image/png", "data": "AA"}},
+            ]},
+            {"role": "model", "parts": [{
+                "functionCall": {"id": "c1", "name": "f", "args": {}},
+                "thoughtSignature": "skip_thought_signature_validator",
+            }]},
+            {"role": "user", "parts": [{"functionResponse": {"id": "c1", "name": "f", "response": {"output": "21C"}}}]},
+        ],
+        "generationConfig": {
+            "maxOutputTokens": 9,
+            "temperature": 0.5,
+            "seed": 7,
+            "stopSequences": ["0", "1", "2", "3", "4"],
+            "responseMimeType": "application/json",
+            "responseJsonSchema": {"type": "object"},
+            "thinkingConfig": {"thinkingLevel": "HIGH"},
+        },
+        "tools": [{"functionDeclarations": [
+            {"name": "f", "description": "d", "parametersJsonSchema": {"type": "object"}},
+        ]}],
+        "toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["f"]}},
+    });
+    assert_eq!(sent(&Gemini, &request, &params), expected);
+    let path =
+        |delivery| Gemini.request(&GenerateRequest { delivery, ..plain(vec![user("x")]) }, &params).unwrap().path;
+    assert_eq!(path(Delivery::Whole), "/v1/models/m:generateContent");
+    assert_eq!(path(Delivery::Stream), "/v1/models/m:streamGenerateContent?alt=sse");
+}
+
+#[test]
+fn generate_content_keeps_signatures_and_refuses_what_it_cannot_say() {
+    let params = Params { reasoning_control: Some(ReasoningControl::ThinkingBudget), ..Params::unknown() };
+    let signed = ToolCall { signature: Some("sig".into()), ..call("c1", "{}") };
+    let calls = vec![signed, call("c2", "{}")];
+    let mut request = plain(vec![user("x"), Message::Assistant { text: "y".into(), tool_calls: calls }]);
+    request.sampling.effort = Some(Effort::Medium);
+    let body = sent(&Gemini, &request, &params);
+    let parts = &body["contents"][1]["parts"];
+    assert_eq!((&parts[1]["thoughtSignature"], &parts[2]["thoughtSignature"]), (&json!("sig"), &Value::Null));
+    assert_eq!(body["generationConfig"]["thinkingConfig"], json!({"thinkingBudget": 8192}));
+
+    let image = Message::User(vec![Part::Image { url: "https://x.test/a.png".into() }]);
+    let garbled = Message::Assistant { text: String::new(), tool_calls: vec![call("c1", "[]")] };
+    for messages in [vec![image], vec![user("x"), garbled], vec![result("nobody")], Vec::new()] {
+        let refused = Gemini.request(&plain(messages), &params).err().unwrap();
+        assert_eq!(refused.kind, ErrorKind::InvalidRequest);
+    }
+    let mut request = plain(vec![user("x")]);
+    request.target.model = "../secrets".into();
+    assert_eq!(Gemini.request(&request, &params).err().unwrap().kind, ErrorKind::ModelNotFound);
+}
+
+#[test]
+fn ollama_says_everything_in_its_own_words() {
+    let mut request = everything();
+    request.sampling.effort = Some(Effort::None);
+    request.sampling.stop = vec!["x".into()];
+    request.format = Format::JsonObject;
+    let expected = json!({
+        "model": "m",
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "What?", "images": ["AA"]},
+            {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f", "arguments": {}}}]},
+            {"role": "tool", "tool_name": "f", "content": "21C"},
+        ],
+        "stream": true,
+        "think": false,
+        "format": "json",
+        "options": {"num_predict": 9, "temperature": 0.5, "stop": ["x"]},
+        "tools": [{"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object"}}}],
+    });
+    assert_eq!(sent(&Ollama, &request, &Params::unknown()), expected);
+    let bare = json!({"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stream": false});
+    assert_eq!(sent(&Ollama, &plain(vec![user("Hi")]), &Params::unknown()), bare);
+}
+
+/// Every model of the catalogue, asked with every setting: what its `params` refuse is not on the wire.
+#[test]
+fn what_a_model_refuses_is_not_sent() {
+    let catalogue = include_str!("../../src/catalogue/models.json");
+    let catalogue: Value = serde_json::from_str(catalogue).unwrap();
+    for model in catalogue["models"].as_array().unwrap() {
+        let name = format!("{}:{}", model["provider"], model["id"]);
+        let params: Params = serde_json::from_value(model["params"].clone()).unwrap();
+        let reasoning = model["capabilities"]["reasoning"] == true;
+        let most = model["max_output_tokens"].as_u64().and_then(|most| u32::try_from(most).ok());
+        let params = Params { reasoning, max_output_tokens: most, ..params };
+        for effort in [None, Some(Effort::None), Some(Effort::Minimal), Some(Effort::High), Some(Effort::Max)] {
+            let mut request = plain(vec![user("x")]);
+            request.target.model = model["id"].as_str().unwrap().into();
+            let wanted = Sampling {
+                temperature: Some(1.5),
+                top_p: Some(0.5),
+                max_tokens: Some(u32::MAX),
+                seed: Some(1),
+                presence_penalty: Some(0.5),
+                frequency_penalty: Some(0.5),
+                stop: vec!["x".into()],
+                effort,
+            };
+            (request.sampling, _) = params.fit(wanted);
+            let (wire, body) = match params.api {
+                Api::Messages => {
+                    let wire = Anthropic.request(&request, &params).unwrap();
+                    let version = wire.headers[0].1.to_str().unwrap();
+                    let is_old = params.sampling == TakesSampling::OldVersionOnly;
+                    assert_eq!(version == "2023-06-01", is_old, "{name}");
+                    (sent(&Anthropic, &request, &params), "max_tokens")
+                }
+                Api::GenerateContent => {
+                    (sent(&Gemini, &request, &params)["generationConfig"].clone(), "maxOutputTokens")
+                }
+                Api::ChatCompletions => (sent(&OpenAiChat::new(true), &request, &params), "max_completion_tokens"),
+            };
+            assert_eq!(wire[body].as_u64(), most.map(u64::from), "{name}");
+            let takes = match params.sampling {
+                TakesSampling::Yes | TakesSampling::OldVersionOnly => true,
+                TakesSampling::No => false,
+                TakesSampling::OnlyWithEffortNone => effort == Some(Effort::None),
+            };
+            assert_eq!(wire.get("temperature").is_some(), takes, "{name} {effort:?}");
+            if let Some(word) = wire.get("reasoning_effort").and_then(Value::as_str) {
+                let known = model["params"]["efforts"].as_array();
+                let is_off = model["params"]["reasoning_off"] == word;
+                assert!(is_off || known.is_none_or(|known| known.iter().any(|effort| effort == word)), "{name} {word}");
+            }
+            if reasoning && params.api == Api::ChatCompletions {
+                for refused in ["stop", "presence_penalty", "frequency_penalty"] {
+                    assert!(wire.get(refused).is_none(), "{name} {refused}");
+                }
+            }
+        }
+    }
 }

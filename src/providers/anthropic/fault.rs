@@ -3,7 +3,10 @@
 use hyper::StatusCode;
 use serde_json::Value;
 
-use crate::{generate::ErrorKind, providers::ProviderError};
+use crate::{
+    generate::ErrorKind,
+    providers::{ProviderError, status},
+};
 
 /// What Anthropic says went wrong: `{"type":"error","error":{"type","message","details":{"error_code"}}}`.
 ///
@@ -55,19 +58,10 @@ impl Fault {
     fn kind(&self, status: u16) -> ErrorKind {
         match status {
             400..=499 if self.code.contains("spend_limit") => ErrorKind::QuotaExhausted,
-            401 => ErrorKind::Authentication,
-            402 => ErrorKind::QuotaExhausted,
-            403 => ErrorKind::Permission,
-            404 => ErrorKind::ModelNotFound,
-            408 | 504 => ErrorKind::Timeout,
-            413 => ErrorKind::PayloadTooLarge,
-            429 => ErrorKind::RateLimited,
             // Of these only the words tell.
             400 if self.says(&["prompt is too long", "context window"]) => ErrorKind::ContextLengthExceeded,
             400 if self.says(&["credit balance", "usage limits", "spend limit"]) => ErrorKind::QuotaExhausted,
-            400..=499 => ErrorKind::InvalidRequest,
-            503 | 529 => ErrorKind::Overloaded,
-            _ => ErrorKind::ServerError,
+            status => status::kind(status),
         }
     }
 }

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{generate::ErrorKind, providers::ProviderError};
+use crate::{
+    generate::ErrorKind,
+    providers::{ProviderError, status, upstream::MAX_RETRY_AFTER},
+};
 
 /// What Google says went wrong: `{"error":{"code","message","status","details"}}`, in an array or not.
 ///
@@ -37,7 +40,10 @@ impl Fault {
             fault.is_spent |= quotas.any(|quota| quota.contains("PerDay"));
             let delay = text(detail.get("retryDelay"));
             let seconds = delay.strip_suffix('s').and_then(|seconds| seconds.parse().ok());
-            fault.retry_after = seconds.and_then(|s| Duration::try_from_secs_f64(s).ok()).or(fault.retry_after);
+            fault.retry_after = seconds
+                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+                .map(|wait| wait.min(MAX_RETRY_AFTER))
+                .or(fault.retry_after);
         }
         fault
     }
@@ -49,7 +55,13 @@ impl Fault {
 
     /// The error that it means where an answer was promised.
     pub(super) fn instead(self) -> ProviderError {
-        let status = self.code.unwrap_or(500);
+        let status = self.code.unwrap_or(match self.status.as_str() {
+            "INVALID_ARGUMENT" | "FAILED_PRECONDITION" => 400,
+            "RESOURCE_EXHAUSTED" => 429,
+            "UNAVAILABLE" => 503,
+            "DEADLINE_EXCEEDED" => 504,
+            _ => 500,
+        });
         self.error(status)
     }
 
@@ -61,17 +73,8 @@ impl Fault {
             400 if self.message.contains("token count") && self.message.contains("exceed") => {
                 ErrorKind::ContextLengthExceeded
             }
-            401 => ErrorKind::Authentication,
-            402 => ErrorKind::QuotaExhausted,
-            403 => ErrorKind::Permission,
-            404 => ErrorKind::ModelNotFound,
-            408 | 504 => ErrorKind::Timeout,
-            413 => ErrorKind::PayloadTooLarge,
             429 if self.is_spent => ErrorKind::QuotaExhausted,
-            429 => ErrorKind::RateLimited,
-            400..=499 => ErrorKind::InvalidRequest,
-            503 | 529 => ErrorKind::Overloaded,
-            _ => ErrorKind::ServerError,
+            status => status::kind(status),
         }
     }
 }

@@ -116,6 +116,10 @@ pub struct ContentDecoder {
 
 impl ContentDecoder {
     fn take(&mut self, data: &[u8], out: &mut Vec<Delta>) -> Result<(), ProviderError> {
+        // An error may come in an array.
+        if data.trim_ascii_start().starts_with(b"[") {
+            return Err(Fault::read(data).instead());
+        }
         let reply: Reply = serde_json::from_slice(data).map_err(|_| ErrorKind::BadResponse)?;
         if reply.error.is_some_and(|error| error.get() != "null") {
             return Err(Fault::read(data).instead());
@@ -141,7 +145,7 @@ impl ContentDecoder {
         out.extend(text.map(|text| Delta::Text(Bytes::copy_from_slice(text.as_bytes()))));
         if let Some(Call { id, name, args }) = function_call {
             out.push(Delta::ToolCall(ToolCall {
-                id: id.unwrap_or_else(|| format!("call_{}", self.calls)),
+                id: id.filter(|id| !id.is_empty()).unwrap_or_else(|| format!("call_{}", self.calls)),
                 name: name.unwrap_or_default(),
                 arguments: args.map_or("{}", RawValue::get).to_owned(),
                 signature: thought_signature,

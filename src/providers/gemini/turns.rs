@@ -109,6 +109,8 @@ fn calls(calls: &[ToolCall], wants_signatures: bool) -> Result<Vec<Part<'_>>, Er
     let is_signed = calls.iter().any(|call| call.signature.is_some());
     let filler = |at: usize| (wants_signatures && !is_signed && at == 0).then_some(NO_SIGNATURE);
     let parts = calls.iter().enumerate().map(|(at, ToolCall { id, name, arguments, signature })| {
+        // Some clients send back a call without arguments as they got it.
+        let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
         let args: &RawValue = serde_json::from_str(arguments).map_err(|_| ErrorKind::InvalidRequest)?;
         if !args.get().starts_with('{') {
             return Err(ErrorKind::InvalidRequest);

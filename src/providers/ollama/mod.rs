@@ -80,11 +80,11 @@ fn names(body: &[u8]) -> Option<Vec<ModelId>> {
     }
     #[derive(Deserialize)]
     struct Tag {
-        name: String,
+        name: Option<String>,
     }
     let Tags { models } = serde_json::from_slice(body).ok()?;
-    let short = |tag: Tag| ModelId::from(tag.name.strip_suffix(":latest").unwrap_or(&tag.name));
-    Some(models.into_iter().map(short).collect())
+    let names = models.into_iter().filter_map(|tag| tag.name);
+    Some(names.map(|name| ModelId::from(name.strip_suffix(":latest").unwrap_or(&name))).collect())
 }
 
 #[cfg(test)]

@@ -65,8 +65,10 @@ struct Function<'a> {
 fn usage(line: &Line<'_>) -> Option<Usage> {
     let count = |raw: Option<&RawValue>| raw.and_then(|raw| serde_json::from_str::<u64>(raw.get()).ok());
     // A question that it remembers is not counted.
-    let (input, output) = (count(line.prompt_eval_count), count(line.eval_count)?);
-    plausible(Usage { input_tokens: input.unwrap_or_default(), output_tokens: output, ..Usage::default() })
+    let (input, output) = (count(line.prompt_eval_count), count(line.eval_count));
+    let (input_tokens, output_tokens) = (input.unwrap_or_default(), output.unwrap_or_default());
+    let usage = plausible(Usage { input_tokens, output_tokens, ..Usage::default() });
+    usage.filter(|_| input.is_some() || output.is_some())
 }
 
 /// Reads lines until the one that says that it is done.
@@ -87,7 +89,7 @@ impl Decoder for ChatLines {
             let text = content.filter(|text| !text.is_empty());
             out.extend(text.map(|text| Delta::Text(Bytes::copy_from_slice(text.as_bytes()))));
             for Call { id, function } in tool_calls.unwrap_or_default() {
-                let id = id.unwrap_or_else(|| format!("call_{}", self.calls));
+                let id = id.filter(|id| !id.is_empty()).unwrap_or_else(|| format!("call_{}", self.calls));
                 let arguments = function.arguments.map_or("{}", RawValue::get).to_owned();
                 out.push(Delta::ToolCall(ToolCall { id, name: function.name, arguments, signature: None }));
                 self.calls += 1;

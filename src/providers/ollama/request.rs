@@ -8,7 +8,7 @@ use crate::{
         Delivery, Effort, ErrorKind, Format, GenerateRequest, Message, ModelId, Part, Sampling, Target, Tool, ToolCall,
         ToolChoice, Tools,
     },
-    providers::{data_url, openai_schema::WireFunction},
+    providers::{data_url, openai_sampling::WireSampling, openai_schema::WireFunction},
 };
 
 /// The body.
@@ -18,22 +18,14 @@ use crate::{
 pub(super) fn body(request: &GenerateRequest) -> Result<Vec<u8>, ErrorKind> {
     let GenerateRequest { target, messages, sampling, format, tools, delivery, allow_failover: _ } = request;
     let Target { provider: _, model } = target;
-    let Sampling { temperature, top_p, max_tokens, seed, presence_penalty, frequency_penalty, stop, effort } = sampling;
+    let Sampling { max_tokens, effort, .. } = sampling;
     // It cannot be made to call a tool, but it can be kept from it.
     let Tools { definitions, choice, parallel: _ } = tools;
     let offered: &[Tool] = if matches!(choice, ToolChoice::None) { &[] } else { definitions };
-    let options = Options {
-        num_predict: *max_tokens,
-        temperature: *temperature,
-        top_p: *top_p,
-        seed: *seed,
-        presence_penalty: *presence_penalty,
-        frequency_penalty: *frequency_penalty,
-        stop,
-    };
+    let options = Options { num_predict: *max_tokens, sampling: sampling.into() };
     let body = WireBody {
         model,
-        messages: messages.iter().map(message).collect::<Result<_, _>>()?,
+        messages: messages.iter().map(|message| wire_message(message, messages)).collect::<Result<_, _>>()?,
         // Left out it would mean yes.
         stream: *delivery == Delivery::Stream,
         think: effort.map(|effort| think(effort, model)),
@@ -92,18 +84,8 @@ enum WireFormat<'a> {
 struct Options<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     num_predict: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_p: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seed: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    presence_penalty: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    frequency_penalty: Option<f64>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    stop: &'a [String],
+    #[serde(flatten)]
+    sampling: WireSampling<'a>,
 }
 
 #[derive(Serialize)]
@@ -116,13 +98,13 @@ struct WireTool<'a> {
 #[derive(Serialize)]
 #[serde(tag = "role", rename_all = "lowercase")]
 enum WireMessage<'a> {
-    System {
-        content: &'a str,
-    },
     User {
         content: String,
         #[serde(skip_serializing_if = "Vec::is_empty")]
         images: Vec<&'a str>,
+    },
+    System {
+        content: &'a str,
     },
     Assistant {
         content: &'a str,
@@ -130,6 +112,8 @@ enum WireMessage<'a> {
         tool_calls: Vec<WireCall<'a>>,
     },
     Tool {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tool_name: Option<&'a str>,
         content: &'a str,
     },
 }
@@ -145,7 +129,16 @@ struct CalledFunction<'a> {
     arguments: &'a RawValue,
 }
 
-fn message(message: &Message) -> Result<WireMessage<'_>, ErrorKind> {
+/// The function that the call of this id called.
+fn called<'a>(history: &'a [Message], id: &str) -> Option<&'a str> {
+    let calls = history.iter().filter_map(|message| match message {
+        Message::Assistant { text: _, tool_calls } => Some(tool_calls),
+        Message::System(_) | Message::User(_) | Message::Tool { .. } => None,
+    });
+    calls.flatten().find(|call| call.id == id).map(|call| call.name.as_str())
+}
+
+fn wire_message<'a>(message: &'a Message, history: &'a [Message]) -> Result<WireMessage<'a>, ErrorKind> {
     Ok(match message {
         Message::System(text) => WireMessage::System { content: text },
         Message::User(parts) => {
@@ -161,11 +154,13 @@ fn message(message: &Message) -> Result<WireMessage<'_>, ErrorKind> {
         }
         Message::Assistant { text, tool_calls } => {
             let calls = tool_calls.iter().map(|ToolCall { id: _, name, arguments, signature: _ }| {
+                let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
                 let arguments = serde_json::from_str(arguments).map_err(|_| ErrorKind::InvalidRequest)?;
                 Ok(WireCall { function: CalledFunction { name, arguments } })
             });
             WireMessage::Assistant { content: text, tool_calls: calls.collect::<Result<_, _>>()? }
         }
-        Message::Tool { call_id: _, content } => WireMessage::Tool { content },
+        // Calls have no ids here: a result says whose it is.
+        Message::Tool { call_id, content } => WireMessage::Tool { tool_name: called(history, call_id), content },
     })
 }

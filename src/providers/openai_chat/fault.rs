@@ -5,7 +5,10 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use serde_json::Value;
 
-use crate::{generate::ErrorKind, providers::ProviderError};
+use crate::{
+    generate::ErrorKind,
+    providers::{ProviderError, status},
+};
 
 /// What a vendor says went wrong: `{"error":{"message","type","param","code"}}`, or `{"code","error"}` with two texts, or
 /// `{"code","message","param"}` as an event.
@@ -60,28 +63,19 @@ impl Fault {
     fn kind(&self, status: u16) -> ErrorKind {
         const SPENT: [&str; 5] = ["insufficient_quota", "credit", "spend_limit", "usage_limit", "spending limit"];
         match status {
-            401 => ErrorKind::Authentication,
-            402 => ErrorKind::QuotaExhausted,
-            403 | 429 if self.says(&SPENT) => ErrorKind::QuotaExhausted,
-            403 => ErrorKind::Permission,
-            404 => ErrorKind::ModelNotFound,
-            408 | 504 => ErrorKind::Timeout,
-            413 => ErrorKind::PayloadTooLarge,
-            429 => ErrorKind::RateLimited,
-            200..=499 if self.says(&["context_length", "context length", "context window"]) => {
+            200 | 403 | 429 if self.says(&SPENT) => ErrorKind::QuotaExhausted,
+            200 | 400 | 422 if self.says(&["context_length", "context length", "context window"]) => {
                 ErrorKind::ContextLengthExceeded
             }
-            200..=499 if self.says(&["content_policy", "content_filter", "invalid_prompt"]) => ErrorKind::ContentFilter,
-            200..=499 if self.says(&["incorrect api key", "invalid_api_key"]) => ErrorKind::Authentication,
-            400..=499 => ErrorKind::InvalidRequest,
-            503 | 529 => ErrorKind::Overloaded,
-            500..=599 => ErrorKind::ServerError,
+            200 | 400 | 422 if self.says(&["content_policy", "content_filter", "invalid_prompt"]) => {
+                ErrorKind::ContentFilter
+            }
+            200 | 400 | 422 if self.says(&["incorrect api key", "invalid_api_key"]) => ErrorKind::Authentication,
             // An error where an answer was promised: only its words tell.
-            _ if self.says(&SPENT) => ErrorKind::QuotaExhausted,
-            _ if self.says(&["rate_limit", "slow_down"]) => ErrorKind::RateLimited,
-            _ if self.says(&["overloaded", "unavailable", "at capacity"]) => ErrorKind::Overloaded,
-            _ if self.says(&["invalid_request", "invalid_image"]) => ErrorKind::InvalidRequest,
-            _ => ErrorKind::ServerError,
+            200 if self.says(&["rate_limit", "slow_down"]) => ErrorKind::RateLimited,
+            200 if self.says(&["overloaded", "unavailable", "at capacity"]) => ErrorKind::Overloaded,
+            200 if self.says(&["invalid_request", "invalid_image"]) => ErrorKind::InvalidRequest,
+            status => status::kind(status),
         }
     }
 }

@@ -8,26 +8,24 @@ use crate::{
         Delivery, Effort, Format, GenerateRequest, Message, ModelId, Part, Sampling, Target, ToolCall, ToolChoice,
         Tools,
     },
-    providers::openai_schema::{WireFunction, WireSchema},
+    providers::{
+        openai_sampling::WireSampling,
+        openai_schema::{WireFunction, WireSchema},
+    },
 };
 
 /// The body, in the spelling of a vendor or of a compatible server.
 pub(super) fn body(request: &GenerateRequest, is_vendor: bool) -> Vec<u8> {
     let GenerateRequest { target, messages, sampling, format, tools, delivery, allow_failover: _ } = request;
     let Target { provider: _, model } = target;
-    let Sampling { temperature, top_p, max_tokens, seed, presence_penalty, frequency_penalty, stop, effort } = sampling;
+    let Sampling { max_tokens, effort, .. } = sampling;
     let Tools { definitions, choice, parallel } = tools;
     let stream = *delivery == Delivery::Stream;
     let has_tools = !definitions.is_empty();
     let body = WireBody {
         model,
         messages: messages.iter().map(wire_message).collect(),
-        temperature: *temperature,
-        top_p: *top_p,
-        seed: *seed,
-        presence_penalty: *presence_penalty,
-        frequency_penalty: *frequency_penalty,
-        stop,
+        sampling: sampling.into(),
         reasoning_effort: *effort,
         response_format: match format {
             Format::Text => None,
@@ -60,18 +58,8 @@ pub(super) fn body(request: &GenerateRequest, is_vendor: bool) -> Vec<u8> {
 struct WireBody<'a> {
     model: &'a ModelId,
     messages: Vec<WireMessage<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_p: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seed: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    presence_penalty: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    frequency_penalty: Option<f64>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    stop: &'a [String],
+    #[serde(flatten)]
+    sampling: WireSampling<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_effort: Option<Effort>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -16,15 +16,15 @@ pub(super) fn body(request: &GenerateRequest) -> Vec<u8> {
     let GenerateRequest { target, messages, sampling, format, tools, delivery, allow_failover: _ } = request;
     let Target { provider: _, model } = target;
     let Sampling {
-        temperature,
-        top_p,
         max_tokens,
         effort,
-        // This format has none of these.
-        seed: _,
-        presence_penalty: _,
-        frequency_penalty: _,
+        temperature,
+        top_p,
+        // This format knows no others.
         stop: _,
+        frequency_penalty: _,
+        presence_penalty: _,
+        seed: _,
     } = sampling;
     let Tools { definitions, choice, parallel } = tools;
     let has_tools = !definitions.is_empty();
