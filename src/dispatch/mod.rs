@@ -96,9 +96,12 @@ impl Desk {
                 match course.next(&error, &request, &self.catalogue) {
                     Next::Again(wait) => sleep(wait).await,
                     Next::Other(target) => {
-                        settle(pass, Some(error.kind));
+                        let is_elsewhere = target.provider != request.target.provider;
                         ignored.extend(self.turn_to(target, &mut request));
-                        pass = self.pass(&request.target);
+                        // What counts at a provider is the generation, whichever of its models were tried.
+                        if is_elsewhere {
+                            settle(std::mem::replace(&mut pass, self.pass(&request.target)), Some(error.kind));
+                        }
                     }
                     Next::Nobody(error) => {
                         settle(pass, Some(error.kind));

@@ -162,6 +162,16 @@ async fn a_breaker_opens_is_skipped_half_opens_and_closes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_generation_counts_once_at_a_provider_whichever_of_its_models_were_tried() {
+    let settings = [("PROVIDER_BREAKER_FAILURES", "2"), ("PROVIDER_RETRIES", "0")];
+    let gateway = Gateway::with(settings, Scripted::failing(ErrorKind::ServerError));
+    for calls in [2, 4, 4] {
+        ask(&gateway, false, true).await;
+        assert_eq!(gateway.provider.calls(), calls);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn neither_a_client_that_leaves_nor_a_refused_key_opens_the_breaker() {
     let settings = [("PROVIDER_BREAKER_FAILURES", "1"), ("ON_ABANDON", "cancel"), ("PROVIDER_RETRIES", "0")];
     let scripts = [vec![Step::Hang], vec![Step::Fail(ErrorKind::Authentication)], hello()];

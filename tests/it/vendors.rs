@@ -1,8 +1,20 @@
 //! Every vendor over real sockets: how it fails, and what the client is told.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
 use axum::http::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
 
 use crate::support::{Gateway, Vendor, post};
 
@@ -90,6 +102,51 @@ async fn a_success_that_is_no_answer_is_an_error() {
                 assert_eq!(reply.status, 502, "{provider} `{body}`: {}", reply.body);
                 assert_eq!(vendor.calls(), calls, "nothing of it is kept");
             }
+        }
+    }
+}
+
+/// A vendor that reads a request, writes `begins`, and resets the connection.
+async fn resetting(begins: &'static str) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (root, calls) = (format!("http://{}", listener.local_addr().unwrap()), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&calls);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut buffer = vec![0; 64 << 10];
+            if stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+            stream.write_all(begins.as_bytes()).await.unwrap();
+            stream.flush().await.unwrap();
+            // Time for what was written to be read before the reset discards it.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            stream.set_zero_linger().unwrap();
+        }
+    });
+    (root, calls)
+}
+
+#[tokio::test]
+async fn a_reset_before_and_after_the_first_byte_is_an_error_and_only_the_first_is_tried_again() {
+    let half = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n{\"half";
+    let stream = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 900\r\n\r\ndata: {\"ha";
+    for (key, address, provider, model) in VENDORS {
+        for (begins, attempts, streaming) in [("", 2, false), ("", 2, true), (half, 1, false), (stream, 1, true)] {
+            let (root, calls) = resetting(begins).await;
+            let gateway = Gateway::configured([(key, SECRET), (address, root.as_str()), ("PROVIDER_RETRIES", "1")]);
+            let question = json!({
+                "prompt": "x", "model": format!("{provider}:{model}"), "allowFailover": false, "streaming": streaming,
+            });
+            let reply = gateway.send(post("/llm/generate", &question)).await;
+            let name = format!("{provider} `{begins}`: {}", reply.body);
+            if streaming {
+                assert_eq!(reply.last()["type"], "ERROR", "{name}");
+            } else {
+                assert_eq!(reply.status, 502, "{name}");
+            }
+            assert_eq!(calls.load(Ordering::SeqCst), attempts, "{name}");
         }
     }
 }
