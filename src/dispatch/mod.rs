@@ -103,9 +103,9 @@ impl Desk {
                             settle(std::mem::replace(&mut pass, self.pass(&request.target)), Some(error.kind));
                         }
                     }
-                    Next::Nobody(error) => {
+                    Next::Nobody(first) => {
                         settle(pass, Some(error.kind));
-                        Err(error)?;
+                        Err(first)?;
                         return;
                     }
                 }

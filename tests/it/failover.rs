@@ -172,6 +172,17 @@ async fn a_generation_counts_once_at_a_provider_whichever_of_its_models_were_tri
 }
 
 #[tokio::test(start_paused = true)]
+async fn each_provider_is_judged_by_its_own_failure() {
+    let settings = [("PROVIDER_BREAKER_FAILURES", "1"), ("PROVIDER_RETRIES", "0")];
+    let refused = Scripted::failing(ErrorKind::Authentication);
+    let (gateway, xai) = Gateway::with_two(settings, refused, Scripted::failing(ErrorKind::ServerError));
+    for calls in [1, 2] {
+        ask(&gateway, false, true).await.expect(502);
+        assert_eq!((gateway.provider.calls(), xai.calls()), (calls, 1), "a refused key opens nothing, a failure does");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn neither_a_client_that_leaves_nor_a_refused_key_opens_the_breaker() {
     let settings = [("PROVIDER_BREAKER_FAILURES", "1"), ("ON_ABANDON", "cancel"), ("PROVIDER_RETRIES", "0")];
     let scripts = [vec![Step::Hang], vec![Step::Fail(ErrorKind::Authentication)], hello()];
