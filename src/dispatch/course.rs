@@ -56,6 +56,7 @@ impl Course {
             return Next::Again(wait);
         }
         let target = &request.target;
+        let is_first = self.first.is_none();
         let first = self.first.get_or_insert_with(|| told(error.clone(), target)).clone();
         let is_over = Instant::now() >= self.deadline || error.cause.is_some();
         if is_over || !request.allow_failover {
@@ -63,10 +64,11 @@ impl Course {
         }
         let left = self.left.get_or_insert_with(|| catalogue.fallbacks(request).into());
         match error.kind.elsewhere() {
-            Elsewhere::AnyModel => {}
+            Elsewhere::Nobody if is_first => return Next::Nobody(first),
+            // What one who stands in refuses, the next may take.
+            Elsewhere::AnyModel | Elsewhere::Nobody => {}
             Elsewhere::LargerModel => left.retain(|other| catalogue.reads_more(other, target)),
             Elsewhere::OtherProvider => left.retain(|other| other.provider != target.provider),
-            Elsewhere::Nobody => return Next::Nobody(first),
         }
         self.had = 0;
         left.pop_front().map_or(Next::Nobody(first), Next::Other)

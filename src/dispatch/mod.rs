@@ -79,6 +79,8 @@ impl Desk {
             let mut attempts = 0;
             let mut ignored = Vec::new();
             let mut pass = self.pass(&request.target);
+            // At the present provider: one model in trouble counts, whatever another said after it.
+            let mut outage = None;
             let (first, mut deltas) = loop {
                 let error = match &pass {
                     Ok(_) => {
@@ -93,6 +95,7 @@ impl Desk {
                     Err(wait) => ProviderError { retry_after: Some(*wait), ..ErrorKind::Skipped.into() },
                 };
                 note(&request.target, &error);
+                outage = outage.or(Some(error.kind).filter(|kind| kind.is_outage()));
                 match course.next(&error, &request, &self.catalogue) {
                     Next::Again(wait) => sleep(wait).await,
                     Next::Other(target) => {
@@ -100,11 +103,12 @@ impl Desk {
                         ignored.extend(self.turn_to(target, &mut request));
                         // What counts at a provider is the generation, whichever of its models were tried.
                         if is_elsewhere {
-                            settle(std::mem::replace(&mut pass, self.pass(&request.target)), Some(error.kind));
+                            let pass = std::mem::replace(&mut pass, self.pass(&request.target));
+                            settle(pass, outage.take().or(Some(error.kind)));
                         }
                     }
                     Next::Nobody(first) => {
-                        settle(pass, Some(error.kind));
+                        settle(pass, outage.or(Some(error.kind)));
                         Err(first)?;
                         return;
                     }

@@ -172,6 +172,17 @@ async fn a_generation_counts_once_at_a_provider_whichever_of_its_models_were_tri
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_one_who_stands_in_refuses_the_next_may_take() {
+    let scripts = [ErrorKind::ServerError, ErrorKind::InvalidRequest].map(|kind| vec![Step::Fail(kind)]);
+    let settings = [("PROVIDER_RETRIES", "0"), ("PROVIDER_BREAKER_FAILURES", "1")];
+    let (gateway, xai) = Gateway::with_two(settings, Scripted::in_turn(scripts), Scripted::new(hello()));
+    assert_eq!(ask(&gateway, false, true).await.expect(200).json()["metadata"]["provider"], "xai");
+    assert_eq!((gateway.provider.calls(), xai.calls()), (2, 1));
+    ask(&gateway, false, false).await.expect(503);
+    assert_eq!(gateway.provider.calls(), 2, "the model in trouble counted");
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_provider_is_judged_by_its_own_failure() {
     let settings = [("PROVIDER_BREAKER_FAILURES", "1"), ("PROVIDER_RETRIES", "0")];
     let refused = Scripted::failing(ErrorKind::Authentication);
