@@ -89,9 +89,7 @@ impl ErrorKind {
             | ErrorKind::Internal => false,
         }
     }
-}
 
-impl ErrorKind {
     /// How many times the same model may be asked again, of the `most` that are allowed (`providers.md` 9.2).
     pub fn retries(self, most: u32) -> u32 {
         match self {
