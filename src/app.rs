@@ -68,6 +68,16 @@ pub enum BadApp {
     Roots(#[from] BadRoots),
 }
 
+/// What the world outside gives to the service.
+pub struct Parts {
+    /// The providers that can be called, as the catalogue knows them.
+    pub configured: Vec<Configured>,
+    /// The same, as they are called.
+    pub providers: Providers,
+    /// The time of day.
+    pub clock: Clock,
+}
+
 /// What the layers and handlers share.
 struct Backends {
     shelf: Arc<Shelf>,
@@ -88,15 +98,16 @@ impl App {
     pub fn new(mut config: Config) -> Result<Self, BadApp> {
         let configured = configured(&config);
         let providers = std::mem::replace(&mut config.providers, crate::config::ProvidersConfig::none());
-        Self::with_providers(&config, configured, Providers::new(providers)?)
+        let parts = Parts { configured, providers: Providers::new(providers)?, clock: Clock::system() };
+        Self::from_parts(&config, parts)
     }
 
-    /// The same with these providers in place of the configured ones.
+    /// The same of these parts, in place of those that `config` names.
     ///
     /// # Errors
     /// [`BadApp`], when a part of it cannot be made.
-    pub fn with_providers(config: &Config, configured: Vec<Configured>, providers: Providers) -> Result<Self, BadApp> {
-        let clock = Clock::system();
+    pub fn from_parts(config: &Config, parts: Parts) -> Result<Self, BadApp> {
+        let Parts { configured, providers, clock } = parts;
         let stopping = CancellationToken::new();
         // As many calls may go on unattended as are ever attended to.
         let flights = Flights::new(config.server.max_in_flight, stopping.clone());

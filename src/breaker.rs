@@ -69,10 +69,21 @@ impl Breaker {
 }
 
 impl Pass {
+    /// An answer has begun: that is what a probe wants to know. The next failure opens the breaker again.
+    pub fn has_begun(&mut self) {
+        if std::mem::take(&mut self.is_probe) {
+            *self.breaker.state() = State::Closed { failures: self.breaker.threshold.saturating_sub(1) };
+        }
+    }
+
     /// It went well.
     pub fn succeeded(mut self) {
-        self.is_probe = false;
-        *self.breaker.state() = State::Closed { failures: 0 };
+        self.has_begun();
+        let mut state = self.breaker.state();
+        if let State::Closed { failures } = &mut *state {
+            *failures = 0;
+        }
+        // Otherwise it began before the pause did, and says less than the failures since.
     }
 
     /// It failed, at the time `now`.
@@ -137,13 +148,27 @@ mod tests {
     async fn who_leaves_changes_nothing_and_gives_the_probe_back() {
         let breaker = Breaker::new(1);
         drop(breaker.pass(Instant::now()));
-        let late = breaker.pass(Instant::now()).unwrap_or_else(|_| panic!("it is closed"));
+        let [late, later] = [(); 2].map(|()| breaker.pass(Instant::now()).unwrap_or_else(|_| panic!("it is closed")));
         fail(&breaker, 1);
         late.failed(Instant::now());
         assert_eq!(breaker.pass(Instant::now()).err(), Some(FIRST_PAUSE), "a late failure is no further one");
+        later.succeeded();
+        assert_eq!(breaker.pass(Instant::now()).err(), Some(FIRST_PAUSE), "nor does a late success end the pause");
         advance(FIRST_PAUSE).await;
         drop(breaker.pass(Instant::now()));
         assert!(breaker.pass(Instant::now()).is_ok(), "the probe was given back");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_knows_when_the_answer_begins_and_is_still_judged_by_its_end() {
+        let breaker = Breaker::new(3);
+        fail(&breaker, 3);
+        advance(FIRST_PAUSE).await;
+        let mut probe = breaker.pass(Instant::now()).unwrap_or_else(|_| panic!("the pause is over"));
+        probe.has_begun();
+        drop(breaker.pass(Instant::now()).unwrap_or_else(|_| panic!("it works")));
+        probe.failed(Instant::now());
+        assert_eq!(breaker.pass(Instant::now()).err(), Some(FIRST_PAUSE));
     }
 
     #[tokio::test(start_paused = true)]

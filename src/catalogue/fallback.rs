@@ -6,8 +6,9 @@ use super::{Catalogue, Model};
 
 impl Catalogue {
     /// Who may answer `request` in place of its target, best first: one more model of the same provider, then one of each
-    /// other provider that can be called, in the order of lists. Nobody stands in for the demo provider, nor it for others.
-    pub fn fallbacks(&self, request: &GenerateRequest) -> Vec<Target> {
+    /// other provider that can be called, in the order of lists. All of them read more at once than the target does, where
+    /// `must_read_more`. Nobody stands in for the demo provider, nor it for others.
+    pub fn fallbacks(&self, request: &GenerateRequest, must_read_more: bool) -> Vec<Target> {
         let GenerateRequest { target, .. } = request;
         if target.provider.as_str() == DEMO {
             return Vec::new();
@@ -16,24 +17,21 @@ impl Catalogue {
         let others = self.configured.iter().map(|configured| &configured.id).filter(|id| **id != target.provider);
         let callable = others.filter(|id| id.as_str() != DEMO);
         let providers = std::iter::once(&target.provider).chain(callable);
-        providers.filter_map(|provider| self.stand_in(provider.as_str(), asked, request)).map(Model::target).collect()
+        let is_able = |model: &Model| {
+            let is_large = !must_read_more || asked.is_some_and(|asked| model.reads_more(asked));
+            is_large && model.target() != *target && fits(model, request)
+        };
+        providers.filter_map(|provider| self.stand_in(provider.as_str(), asked, is_able)).map(Model::target).collect()
     }
 
-    /// Whether `target` reads more at once than `other`.
-    pub fn reads_more(&self, target: &Target, other: &Target) -> bool {
-        let window = |target: &Target| self.model(&target.provider, &target.model)?.context_window;
-        window(target).zip(window(other)).is_some_and(|(window, other)| window > other)
-    }
-
-    /// The model of `provider` that is most like `asked` in price: its successor if it has one.
+    /// The able model of `provider` that is most like `asked` in price: its successor if it has one.
     fn stand_in<'a>(
         &'a self,
         provider: &'a str,
         asked: Option<&Model>,
-        request: &GenerateRequest,
+        is_able: impl Fn(&Model) -> bool,
     ) -> Option<&'a Model> {
-        let on_offer = self.on_offer(provider);
-        let mut fitting = on_offer.filter(|model| model.target() != request.target && fits(model, request));
+        let mut fitting = self.on_offer(provider).filter(|model| is_able(model));
         let Some(asked) = asked else { return fitting.next() };
         let (_, price) = asked.per_1k;
         let distance = |model: &&Model| {
@@ -41,6 +39,13 @@ impl Catalogue {
             if is_successor { -1.0 } else { (model.per_1k.1 - price).abs() }
         };
         fitting.min_by(|a, b| distance(a).total_cmp(&distance(b)))
+    }
+}
+
+impl Model {
+    /// Whether it is known to read more at once than `other`.
+    fn reads_more(&self, other: &Self) -> bool {
+        self.context_window.zip(other.context_window).is_some_and(|(window, other)| window > other)
     }
 }
 

@@ -176,9 +176,11 @@ impl Catalogue {
         Ok(Self { models, names, configured, known, retired, clock, installed: RwLock::default() })
     }
 
+    /// As it is on 2026-11-24, whenever the tests run.
     #[cfg(test)]
     fn built_in(configured: Vec<Configured>) -> Self {
-        Self::new(configured, None, Retired::Replace, Clock::system()).unwrap()
+        let day = std::time::Duration::from_millis(date::epoch_ms("2026-11-24").unwrap());
+        Self::new(configured, None, Retired::Replace, Clock::at(std::time::UNIX_EPOCH + day)).unwrap()
     }
 
     /// Providers that can be called, in the order of lists.

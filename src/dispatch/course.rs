@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::{
     catalogue::Catalogue,
-    generate::{Elsewhere, GenerateError, GenerateRequest, Target},
+    generate::{Elsewhere, ErrorKind, GenerateError, GenerateRequest, Retry, Target},
     providers::ProviderError,
 };
 
@@ -62,23 +62,45 @@ impl Course {
         if is_over || !request.allow_failover {
             return Next::Nobody(first);
         }
-        let left = self.left.get_or_insert_with(|| catalogue.fallbacks(request).into());
-        match error.kind.elsewhere() {
-            Elsewhere::Nobody if is_first => return Next::Nobody(first),
-            // What one who stands in refuses, the next may take.
-            Elsewhere::AnyModel | Elsewhere::Nobody => {}
-            Elsewhere::LargerModel => left.retain(|other| catalogue.reads_more(other, target)),
-            Elsewhere::OtherProvider => left.retain(|other| other.provider != target.provider),
-        }
+        let is_given_up = error.kind == ErrorKind::Timeout && error.should_retry == Some(false);
         self.had = 0;
+        let elsewhere = error.kind.outlook().elsewhere;
+        if elsewhere == Elsewhere::LargerModel {
+            let mut larger: VecDeque<Target> = catalogue.fallbacks(request, true).into();
+            if let Some(left) = &self.left {
+                larger.retain(|other| left.iter().any(|unasked| unasked.provider == other.provider));
+            }
+            self.left = Some(larger);
+        }
+        let left = self.left(request, catalogue);
+        match elsewhere {
+            Elsewhere::Nobody if is_first => return Next::Nobody(first),
+            Elsewhere::OtherProvider => left.retain(|other| other.provider != target.provider),
+            // Who let us wait that long would do so with another model too.
+            _ if is_given_up => left.retain(|other| other.provider != target.provider),
+            // What one who stands in refuses, the next may take.
+            Elsewhere::AnyModel | Elsewhere::LargerModel | Elsewhere::Nobody => {}
+        }
         left.pop_front().map_or(Next::Nobody(first), Next::Other)
+    }
+
+    /// Whether another provider can be asked if the present one, which has said nothing so far, is given up.
+    pub(super) fn can_turn(&mut self, request: &GenerateRequest, catalogue: &Catalogue) -> bool {
+        let provider = &request.target.provider;
+        request.allow_failover && self.left(request, catalogue).iter().any(|other| other.provider != *provider)
+    }
+
+    fn left(&mut self, request: &GenerateRequest, catalogue: &Catalogue) -> &mut VecDeque<Target> {
+        self.left.get_or_insert_with(|| catalogue.fallbacks(request, false).into())
     }
 
     /// How long to wait before the same is tried again. `None`: it is not worth it, or there is no time.
     fn retry(&self, error: &ProviderError) -> Option<Duration> {
-        let most = match error.should_retry {
-            Some(true) => self.retries,
-            _ => error.kind.retries(self.retries),
+        let most = match error.kind.outlook().retry {
+            _ if error.should_retry == Some(true) => self.retries,
+            Retry::Often => self.retries,
+            Retry::Once => self.retries.min(1),
+            Retry::Never => 0,
         };
         if !error.is_retryable() || self.had >= most {
             return None;

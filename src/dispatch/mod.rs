@@ -2,10 +2,13 @@
 //! together.
 
 mod course;
+mod patience;
+mod verdict;
 
 use std::{
     collections::HashMap,
     future::{Ready, ready},
+    pin::pin,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -16,17 +19,19 @@ use tower::Service;
 use tracing::field::debug;
 
 use crate::{
-    breaker::{Breaker, Pass},
+    breaker::Breaker,
     catalogue::Catalogue,
     config::{AttemptsConfig, BoundsConfig},
     generate::{
-        Answer, Calling, Delivery, Draft, ErrorKind, Event, EventStream, GenerateError, GenerateRequest, Generation,
-        ProviderId, Receipt, Served, Target,
+        Answer, Calling, Draft, ErrorKind, Event, EventStream, GenerateError, GenerateRequest, Generation, ProviderId,
+        Receipt, Served, Target,
     },
     providers::{Delta, DeltaStream, Provider, ProviderError, Providers},
 };
 
 use course::{Course, Next};
+use patience::Patience;
+use verdict::Verdict;
 
 /// The innermost service: what a request costs money for.
 #[derive(Clone)]
@@ -73,47 +78,39 @@ impl Desk {
     /// All attempts, up to the first piece of an answer, and then that answer. Nothing is sent before the stream is polled,
     /// and dropping it cancels what was sent.
     fn answer(self: Arc<Self>, mut request: GenerateRequest) -> EventStream {
+        let mut patience = Patience::new(self.bounds, request.delivery);
         let events = async_stream::try_stream! {
-            let mut patience = Patience::new(self.bounds, request.delivery);
             let mut course = Course::new(self.retries, patience.deadline());
             let mut attempts = 0;
-            let mut ignored = Vec::new();
-            let mut pass = self.pass(&request.target);
-            // At the present provider: one model in trouble counts, whatever another said after it.
-            let mut outage = None;
+            let mut ignored = None;
+            let mut verdict = self.verdict(&request.target, patience.deadline());
             let (first, mut deltas) = loop {
-                let error = match &pass {
-                    Ok(_) => {
-                        attempts += 1;
-                        let Target { provider, model } = request.target.clone();
-                        yield Event::Calling(Calling { provider, model, attempt: attempts });
-                        match self.begin(&request, patience.limit()).await {
-                            Ok(begun) => break begun,
-                            Err(error) => error,
-                        }
+                let error = if let Some(wait) = verdict.skipped() {
+                    ProviderError { retry_after: Some(wait), ..ErrorKind::Skipped.into() }
+                } else {
+                    attempts += 1;
+                    let Target { provider, model } = request.target.clone();
+                    yield Event::Calling(Calling { provider, model, attempt: attempts });
+                    match self.begin(&request, &patience, &mut course).await {
+                        Ok(begun) => break begun,
+                        Err(error) => error,
                     }
-                    Err(wait) => ProviderError { retry_after: Some(*wait), ..ErrorKind::Skipped.into() },
                 };
+                verdict.failed(error.kind);
                 note(&request.target, &error);
-                outage = outage.or(Some(error.kind).filter(|kind| kind.is_outage()));
                 match course.next(&error, &request, &self.catalogue) {
                     Next::Again(wait) => sleep(wait).await,
                     Next::Other(target) => {
-                        let is_elsewhere = target.provider != request.target.provider;
-                        ignored.extend(self.turn_to(target, &mut request));
-                        // What counts at a provider is the generation, whichever of its models were tried.
-                        if is_elsewhere {
-                            let pass = std::mem::replace(&mut pass, self.pass(&request.target));
-                            settle(pass, outage.take().or(Some(error.kind)));
+                        if target.provider != request.target.provider {
+                            verdict = self.verdict(&target, patience.deadline());
                         }
+                        let params = self.catalogue.params(&target);
+                        ignored = Some(request.turn_to(target, &params));
                     }
-                    Next::Nobody(first) => {
-                        settle(pass, outage.or(Some(error.kind)));
-                        Err(first)?;
-                        return;
-                    }
+                    Next::Nobody(first) => Err(first)?,
                 }
             };
+            verdict.has_begun();
 
             let mut draft = Draft::new(self.bounds.answer_bytes, request.estimated_tokens());
             let GenerateRequest { target, tools, .. } = request;
@@ -140,11 +137,15 @@ impl Desk {
                     },
                     Err(error) => break Err(error),
                 };
-                patience.had_text = true;
+                patience.had_text();
                 yield event;
             };
-            settle(pass, finish.as_ref().err().map(|error: &ProviderError| error.kind));
-            let finish = finish.inspect_err(|error| note(&target, error)).map_err(|error| told(error, &target))?;
+            let finish = finish.map_err(|error: ProviderError| {
+                verdict.failed(error.kind);
+                note(&target, &error);
+                told(error, &target)
+            })?;
+            verdict.succeeded();
             let mock = self.providers.get(&target.provider).is_some_and(|provider| provider.is_mock());
             let served = Served { provider: target.provider, model: target.model, attempts, mock, ignored };
             yield Event::Finish { completion: Arc::new(draft.finish(finish, served)), stored: false };
@@ -152,41 +153,36 @@ impl Desk {
         events.boxed()
     }
 
-    /// Leave to ask the provider of `target`, or how long it is skipped.
-    fn pass(&self, target: &Target) -> Result<Option<Pass>, std::time::Duration> {
-        self.breakers.get(&target.provider).map(|breaker| breaker.pass(Instant::now())).transpose()
+    /// Where the generation stands with the provider of `target`, which must have said something by `overdue`.
+    fn verdict(&self, target: &Target, overdue: Instant) -> Verdict {
+        Verdict::new(self.breakers.get(&target.provider), overdue)
     }
 
-    /// Asks once, and waits until `limit` for the first piece of the answer: with it there is no other attempt.
-    async fn begin(&self, request: &GenerateRequest, limit: Instant) -> Result<(Delta, DeltaStream), ProviderError> {
+    /// Asks once, and waits for the first piece of the answer: with it there is no other attempt.
+    async fn begin(
+        &self,
+        request: &GenerateRequest,
+        patience: &Patience,
+        course: &mut Course,
+    ) -> Result<(Delta, DeltaStream), ProviderError> {
         // The catalogue lets only configured providers through, so this is our own mistake.
         let provider: &Arc<dyn Provider> = self.providers.get(&request.target.provider).ok_or(ErrorKind::Internal)?;
         let params = self.catalogue.params(&request.target);
-        let beginning = async {
+        let mut beginning = pin!(async {
             let mut deltas = provider.open(request, &params).await?;
             let first = deltas.next().await.unwrap_or_else(|| Err(ErrorKind::StreamInterrupted.into()))?;
             Ok((first, deltas))
-        };
-        timeout_at(limit, beginning).await.unwrap_or_else(|_| Err(ErrorKind::Timeout.into()))
-    }
-
-    /// Makes `request` one to `target`, and says which of its settings that does not take.
-    fn turn_to(&self, target: Target, request: &mut GenerateRequest) -> Vec<&'static str> {
-        let wanted = std::mem::take(&mut request.sampling);
-        let (sampling, ignored) = self.catalogue.params(&target).fit(wanted);
-        (request.sampling, request.target) = (sampling, target);
-        ignored
-    }
-}
-
-/// Tells the breaker how a generation went. `None`: well.
-fn settle(pass: Result<Option<Pass>, std::time::Duration>, failed: Option<ErrorKind>) {
-    let Ok(Some(pass)) = pass else { return };
-    match failed {
-        Some(kind) if kind.is_outage() => pass.failed(Instant::now()),
-        // What is wrong with a request, a key or a rate says nothing of the provider's health; an answer does.
-        Some(_) => drop(pass),
-        None => pass.succeeded(),
+        });
+        if let Some(turn) = patience.should_turn() {
+            match timeout_at(turn, &mut beginning).await {
+                Ok(begun) => return begun,
+                Err(_) if course.can_turn(request, &self.catalogue) => {
+                    return Err(ProviderError { should_retry: Some(false), ..ErrorKind::Timeout.into() });
+                }
+                Err(_) => {}
+            }
+        }
+        timeout_at(patience.limit(), beginning).await.unwrap_or_else(|_| Err(ErrorKind::Timeout.into()))
     }
 }
 
@@ -202,43 +198,4 @@ fn note(target: &Target, error: &ProviderError) {
 fn told(error: ProviderError, target: &Target) -> GenerateError {
     let ProviderError { kind, retry_after, param, .. } = error;
     GenerateError { kind, target: Some(target.clone()), retry_after, param }
-}
-
-/// How long the next step may take.
-struct Patience {
-    bounds: BoundsConfig,
-    delivery: Delivery,
-    begun: Instant,
-    had_text: bool,
-}
-
-impl Patience {
-    fn new(bounds: BoundsConfig, delivery: Delivery) -> Self {
-        Self { bounds, delivery, begun: Instant::now(), had_text: false }
-    }
-
-    /// When no other attempt may begin any more.
-    fn deadline(&self) -> Instant {
-        self.begun + self.bounds.answer
-    }
-
-    /// The next piece of an answer that has begun.
-    async fn next(&self, deltas: &mut DeltaStream) -> Result<Delta, ProviderError> {
-        match timeout_at(self.limit(), deltas.next()).await {
-            Ok(Some(delta)) => delta,
-            Ok(None) => Err(ProviderError::from(ErrorKind::StreamInterrupted).after(self.had_text)),
-            Err(_) => Err(ProviderError::from(ErrorKind::Timeout).after(self.had_text)),
-        }
-    }
-
-    /// Once there is text, silence and length count. Before it a stream has its limit; a body that comes in one piece
-    /// shows no progress, so all that holds is the longest that any answer may take: those who wait have less patience.
-    fn limit(&self) -> Instant {
-        let BoundsConfig { answer, idle, stream, answer_bytes: _ } = self.bounds;
-        match self.delivery {
-            _ if self.had_text => (Instant::now() + idle).min(self.begun + stream),
-            Delivery::Stream => self.begun + answer,
-            Delivery::Whole => self.begun + stream.max(answer),
-        }
-    }
 }

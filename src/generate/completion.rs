@@ -35,8 +35,8 @@ pub struct Served {
     pub attempts: u32,
     /// Whether the demo provider made it up.
     pub mock: bool,
-    /// Settings that this model refuses and the one asked for does not.
-    pub ignored: Vec<&'static str>,
+    /// Where this model stands in for the one asked for: the client's settings that it refuses.
+    pub ignored: Option<Vec<&'static str>>,
 }
 
 impl Completion {

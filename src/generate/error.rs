@@ -64,92 +64,51 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// Whether the same request may succeed at the same provider in a moment.
-    pub fn is_transient(self) -> bool {
-        match self {
-            ErrorKind::RateLimited
-            | ErrorKind::Overloaded
-            | ErrorKind::ServerError
-            | ErrorKind::Timeout
-            | ErrorKind::Connection
-            | ErrorKind::BadResponse => true,
+    /// What can be done about it, and what it says of the provider (`providers.md` 9.2).
+    pub fn outlook(self) -> Outlook {
+        let (retry, elsewhere, is_outage) = match self {
+            ErrorKind::Overloaded | ErrorKind::ServerError => (Retry::Often, Elsewhere::AnyModel, true),
+            ErrorKind::RateLimited => (Retry::Often, Elsewhere::AnyModel, false),
+            ErrorKind::Timeout | ErrorKind::BadResponse => (Retry::Once, Elsewhere::AnyModel, true),
+            ErrorKind::Connection => (Retry::Often, Elsewhere::OtherProvider, true),
+            ErrorKind::ModelNotFound => (Retry::Never, Elsewhere::AnyModel, false),
+            ErrorKind::ContextLengthExceeded => (Retry::Never, Elsewhere::LargerModel, false),
+            ErrorKind::Authentication | ErrorKind::Permission | ErrorKind::QuotaExhausted | ErrorKind::Skipped => {
+                (Retry::Never, Elsewhere::OtherProvider, false)
+            }
+            ErrorKind::StreamInterrupted => (Retry::Never, Elsewhere::Nobody, true),
             ErrorKind::InvalidRequest
-            | ErrorKind::ContextLengthExceeded
             | ErrorKind::ContentFilter
             | ErrorKind::PayloadTooLarge
-            | ErrorKind::ModelNotFound
-            | ErrorKind::Authentication
-            | ErrorKind::Permission
-            | ErrorKind::QuotaExhausted
-            | ErrorKind::Skipped
-            | ErrorKind::StreamInterrupted
             | ErrorKind::EmptyAnswer
             | ErrorKind::AnswerTooLong
             | ErrorKind::Stopping
-            | ErrorKind::Internal => false,
-        }
+            | ErrorKind::Internal => (Retry::Never, Elsewhere::Nobody, false),
+        };
+        Outlook { retry, elsewhere, is_outage }
     }
+}
 
-    /// How many times the same model may be asked again, of the `most` that are allowed (`providers.md` 9.2).
-    pub fn retries(self, most: u32) -> u32 {
-        match self {
-            ErrorKind::Timeout | ErrorKind::BadResponse => most.min(1),
-            kind if kind.is_transient() => most,
-            _ => 0,
-        }
-    }
-
+/// What a failure means for what comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outlook {
+    /// Whether the same request may succeed at the same model in a moment.
+    pub retry: Retry,
     /// Who else may do better.
-    pub fn elsewhere(self) -> Elsewhere {
-        match self {
-            ErrorKind::ModelNotFound
-            | ErrorKind::RateLimited
-            | ErrorKind::Overloaded
-            | ErrorKind::ServerError
-            | ErrorKind::Timeout
-            | ErrorKind::BadResponse => Elsewhere::AnyModel,
-            ErrorKind::ContextLengthExceeded => Elsewhere::LargerModel,
-            ErrorKind::Authentication
-            | ErrorKind::Permission
-            | ErrorKind::QuotaExhausted
-            | ErrorKind::Skipped
-            | ErrorKind::Connection => Elsewhere::OtherProvider,
-            ErrorKind::InvalidRequest
-            | ErrorKind::ContentFilter
-            | ErrorKind::PayloadTooLarge
-            | ErrorKind::StreamInterrupted
-            | ErrorKind::EmptyAnswer
-            | ErrorKind::AnswerTooLong
-            | ErrorKind::Stopping
-            | ErrorKind::Internal => Elsewhere::Nobody,
-        }
-    }
+    pub elsewhere: Elsewhere,
+    /// Whether the provider is in trouble, rather than the request, the key, or the rate.
+    pub is_outage: bool,
+}
 
-    /// Whether it says that the provider is in trouble, rather than the request, the key, or the rate.
-    pub fn is_outage(self) -> bool {
-        match self {
-            ErrorKind::Overloaded
-            | ErrorKind::ServerError
-            | ErrorKind::Timeout
-            | ErrorKind::Connection
-            | ErrorKind::BadResponse
-            | ErrorKind::StreamInterrupted => true,
-            ErrorKind::InvalidRequest
-            | ErrorKind::ContextLengthExceeded
-            | ErrorKind::ContentFilter
-            | ErrorKind::PayloadTooLarge
-            | ErrorKind::ModelNotFound
-            | ErrorKind::Authentication
-            | ErrorKind::Permission
-            | ErrorKind::QuotaExhausted
-            | ErrorKind::RateLimited
-            | ErrorKind::Skipped
-            | ErrorKind::EmptyAnswer
-            | ErrorKind::AnswerTooLong
-            | ErrorKind::Stopping
-            | ErrorKind::Internal => false,
-        }
-    }
+/// How many further attempts at the same model are worth it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// None.
+    Never,
+    /// One.
+    Once,
+    /// As many as are allowed.
+    Often,
 }
 
 /// Who may do better where one failed.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 
 pub use completion::{Completion, Draft, Served, TooLong};
-pub use error::{Elsewhere, ErrorKind, GenerateError};
+pub use error::{Elsewhere, ErrorKind, GenerateError, Outlook, Retry};
 pub use event::{Calling, Event, EventStream, Finish, FinishReason, ToolCall, Usage};
 pub use fingerprint::Fingerprint;
 pub use params::{Api, Effort, Params, ReasoningControl, TakesSampling, TakesTools};

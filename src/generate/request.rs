@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, sync::Arc};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::{Effort, Fingerprint, ToolCall};
+use super::{Effort, Fingerprint, Params, ToolCall};
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -60,8 +60,10 @@ pub struct GenerateRequest {
     pub target: Target,
     /// The conversation, oldest first; never empty.
     pub messages: Vec<Message>,
-    /// How the answer is drawn.
+    /// How the answer is drawn: what the target takes of `wanted`.
     pub sampling: Sampling,
+    /// How the client wants it drawn, for who may answer instead.
+    pub wanted: Sampling,
     /// What it must look like.
     pub format: Format,
     /// What the model may call.
@@ -211,6 +213,13 @@ pub struct Question {
 }
 
 impl GenerateRequest {
+    /// Makes it one to `target`, a model that takes `params`, and says which of the client's settings that does not take.
+    pub fn turn_to(&mut self, target: Target, params: &Params) -> Vec<&'static str> {
+        let (sampling, ignored) = params.fit(self.wanted.clone());
+        (self.sampling, self.target) = (sampling, target);
+        ignored
+    }
+
     /// A rough count of the tokens that the question holds: a quarter of its bytes, rounded up.
     ///
     /// Good for an estimate where a provider reports no usage, and for nothing else.

@@ -27,7 +27,7 @@ pub(super) struct Answered<'a> {
     pub(super) cost: MicroDollars,
     /// As sent, or `manual`.
     pub(super) routing_mode: &'static str,
-    /// Fields that were left out because the model refuses them.
+    /// Settings that the model asked first refuses.
     pub(super) ignored: &'a [&'static str],
     /// The request's id.
     pub(super) request_id: &'a str,
@@ -82,9 +82,9 @@ impl Answered<'_> {
         member(&mut json, ",\"reasoningTokens\":", &reasoning_tokens);
         member(&mut json, "},\"finishReason\":", reason.as_str());
         member(&mut json, ",\"attempts\":", if cached { &0 } else { &served.attempts });
-        if !(self.ignored.is_empty() && served.ignored.is_empty()) {
-            let ignored: Vec<_> = self.ignored.iter().chain(&served.ignored).collect();
-            member(&mut json, ",\"ignored\":", &ignored);
+        let ignored = served.ignored.as_deref().unwrap_or(self.ignored);
+        if !ignored.is_empty() {
+            member(&mut json, ",\"ignored\":", ignored);
         }
         member(&mut json, ",\"requestId\":", self.request_id);
 

@@ -118,8 +118,8 @@ fn resolve(api: &Api, ask: Ask, headers: &HeaderMap) -> Result<(Asked, GenerateR
     })?;
     let wanted = Sampling { temperature: ask.temperature, max_tokens: ask.max_tokens, ..Sampling::default() };
     let (sampling, ignored) = match resolved.model {
-        Some(model) => model.params.fit(wanted),
-        None => (wanted, Vec::new()),
+        Some(model) => model.params.fit(wanted.clone()),
+        None => (wanted.clone(), Vec::new()),
     };
     let instructions = match api.prompt_style {
         PromptStyle::Code => Some(Message::System(Cow::Borrowed(CODE_INSTRUCTIONS))),
@@ -134,6 +134,7 @@ fn resolve(api: &Api, ask: Ask, headers: &HeaderMap) -> Result<(Asked, GenerateR
         target: resolved.target.clone(),
         messages: instructions.into_iter().chain([question]).collect(),
         sampling,
+        wanted,
         format: Format::Text,
         tools: Tools::default(),
         delivery,

@@ -91,48 +91,40 @@ fn events<E: Send>(
     events.chain(stream::once(last).filter_map(std::future::ready))
 }
 
-/// What has come since the last blank line.
+/// JSON that stands on lines of its own, where a stream of events has none.
 #[derive(Default)]
 struct Rest {
-    bytes: Vec<u8>,
-    /// Whether it is longer than any error, so that nothing of it is kept.
-    is_long: bool,
+    /// From its first line on. Empty: there is none so far.
+    json: Vec<u8>,
+    /// Whether the next byte continues a line.
+    is_within_line: bool,
 }
 
 impl Rest {
     fn add(&mut self, chunk: &[u8]) {
-        const MAX_REST_BYTES: usize = 64 << 10;
-        if let Some(at) = behind_blank_line(chunk) {
-            self.bytes.clear();
-            self.is_long = false;
-            self.bytes.extend(chunk.get(at..).unwrap_or_default());
-            return;
+        /// More than any error; what is longer is not read.
+        const MAX_BYTES: usize = 64 << 10;
+        for line in chunk.split_inclusive(|byte| *byte == b'\n') {
+            if !std::mem::replace(&mut self.is_within_line, !line.ends_with(b"\n")) {
+                match line.first() {
+                    Some(b'{' | b'[') if self.json.is_empty() => self.json.extend(line),
+                    // A field of an event, or a comment: it goes on.
+                    Some(b'd' | b'e' | b'i' | b'r' | b':') => self.json.clear(),
+                    _ if self.json.is_empty() => {}
+                    _ => self.json.extend(line),
+                }
+            } else if !self.json.is_empty() {
+                self.json.extend(line);
+            }
         }
-        self.bytes.extend(chunk);
-        if let Some(at) = behind_blank_line(&self.bytes) {
-            self.bytes.drain(..at);
-            self.is_long = false;
-        }
-        self.is_long |= self.bytes.len() > MAX_REST_BYTES;
-        if self.is_long {
-            // What is left is enough to see the next blank line.
-            self.bytes.drain(..self.bytes.len().saturating_sub(3));
-        }
+        self.json.truncate(MAX_BYTES);
     }
 
-    /// The rest, if it looks like JSON.
+    /// The JSON, if there is some.
     fn json(&mut self) -> Option<Bytes> {
-        let bytes = std::mem::take(&mut self.bytes);
-        let is_json = bytes.trim_ascii().starts_with(b"{") || bytes.trim_ascii().starts_with(b"[");
-        (is_json && !self.is_long).then(|| Bytes::from(bytes))
+        let json = std::mem::take(&mut self.json);
+        (!json.is_empty()).then(|| Bytes::from(json))
     }
-}
-
-/// The place behind the last blank line, if there is one.
-fn behind_blank_line(bytes: &[u8]) -> Option<usize> {
-    let ends: [&[u8]; 2] = [b"\n\n", b"\n\r\n"];
-    let last = |end: &[u8]| bytes.windows(end.len()).rposition(|window| window == end).map(|at| at + end.len());
-    ends.into_iter().filter_map(last).max()
 }
 
 #[cfg(test)]
@@ -159,15 +151,15 @@ mod tests {
 
     #[tokio::test]
     async fn bare_json_behind_the_last_event_is_a_frame() {
-        let body = b"data: one\r\n\r\n{\n  \"error\": 1\n}\n";
-        for size in 1..body.len() {
-            let frames = split(body, size).await;
-            assert_eq!(
-                frames,
-                ["one", "{\n  \"error\": 1\n}\n"].map(|data| Ok(Bytes::from(data))),
-                "in pieces of {size}"
-            );
+        for json in ["{\n  \"error\": 1\n}\n", "{\r\n\"error\": 1}\r\n\r\n", "[{}]"] {
+            let body = format!("data: one\r\n\r\n{json}");
+            for size in 1..body.len() {
+                let frames = split(body.as_bytes(), size).await;
+                assert_eq!(frames, ["one", json].map(|data| Ok(Bytes::from(data.to_owned()))), "in pieces of {size}");
+            }
         }
+        let goes_on = split(b"data: one\n\n{\n}\n\ndata: two\n\n", usize::MAX).await;
+        assert_eq!(goes_on, ["one", "two"].map(|data| Ok(Bytes::from(data))));
     }
 
     #[tokio::test]

@@ -26,7 +26,7 @@ use futures_util::stream::BoxStream;
 
 use crate::{
     config::{EndpointConfig, ProvidersConfig, Wire},
-    generate::{ErrorKind, Finish, GenerateRequest, ModelId, Params, ProviderId, ToolCall},
+    generate::{ErrorKind, Finish, GenerateRequest, ModelId, Params, ProviderId, Retry, ToolCall},
 };
 
 pub use anthropic::Anthropic;
@@ -112,7 +112,7 @@ impl ProviderError {
 
     /// Whether the same request may succeed in a moment.
     pub fn is_retryable(&self) -> bool {
-        !self.began && self.should_retry.unwrap_or_else(|| self.kind.is_transient())
+        !self.began && self.should_retry.unwrap_or_else(|| self.kind.outlook().retry != Retry::Never)
     }
 }
 

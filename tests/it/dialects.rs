@@ -121,6 +121,7 @@ fn request(delivery: Delivery) -> GenerateRequest {
         target: Target { provider: "openai".into(), model: "gpt-4o".into() },
         messages: vec![Message::User(vec![Part::Text("Hi".into())])],
         sampling: Sampling::default(),
+        wanted: Sampling::default(),
         format: Format::Text,
         tools: Tools::default(),
         delivery,

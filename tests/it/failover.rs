@@ -162,6 +162,83 @@ async fn a_breaker_opens_is_skipped_half_opens_and_closes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_hangs_is_left_in_time_for_another_to_answer() {
+    let (gateway, xai) = Gateway::with_two([], Scripted::new([Step::Hang]), Scripted::new(hello()));
+    let begun = Instant::now();
+    let answer = ask(&gateway, true, true).await.last();
+    assert_eq!((&answer["type"], &answer["metadata"]["provider"]), (&json!("COMPLETE"), &json!("xai")));
+    // Two thirds of the 55 seconds.
+    assert_eq!((begun.elapsed().as_secs(), gateway.provider.calls(), xai.calls()), (36, 1, 1));
+    assert_eq!(gateway.provider.ended(), 1);
+
+    let (gateway, xai) = Gateway::with_two([], Scripted::new([Step::Hang]), Scripted::new([Step::Hang]));
+    let begun = Instant::now();
+    assert_eq!(ask(&gateway, true, true).await.last()["type"], "ERROR");
+    assert_eq!((begun.elapsed().as_secs(), gateway.provider.calls(), xai.calls()), (55, 1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_text_that_is_late_is_waited_for_when_nobody_else_can_be_asked() {
+    let late = || [vec![Step::Pause(Duration::from_secs(50))], hello()].concat();
+    let gateway = Gateway::with([], Scripted::new(late()));
+    assert_eq!(ask(&gateway, true, true).await.last()["type"], "COMPLETE");
+    let (gateway, _) = Gateway::with_two([], Scripted::new(late()), Scripted::new(hello()));
+    assert_eq!(ask(&gateway, true, false).await.last()["type"], "COMPLETE");
+    // A body in one piece shows no progress: it may be the answer, and long.
+    assert_eq!(ask(&gateway, false, true).await.expect(200).json()["metadata"]["provider"], "openai");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_says_nothing_until_everyone_has_left_counts_at_the_breaker() {
+    for on_abandon in ["finish", "cancel"] {
+        let settings = [("PROVIDER_BREAKER_FAILURES", "1"), ("ON_ABANDON", on_abandon)];
+        let gateway = Gateway::with(settings, Scripted::new([Step::Hang]));
+        ask(&gateway, false, false).await.expect(504);
+        sleep(Duration::from_millis(10)).await;
+        assert_eq!(gateway.provider.ended(), 1, "{on_abandon}");
+        ask(&gateway, false, false).await.expect(503);
+        assert_eq!(gateway.provider.calls(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_lets_others_through_as_soon_as_its_answer_begins() {
+    let long = [vec![Step::Text("Hello, "), Step::Pause(Duration::from_secs(20))], hello()].concat();
+    let scripts = [vec![Step::Fail(ErrorKind::ServerError)], long, hello()];
+    let settings = [("PROVIDER_BREAKER_FAILURES", "1"), ("PROVIDER_RETRIES", "0"), ("COALESCE", "off")];
+    let gateway = Gateway::with(settings, Scripted::in_turn(scripts));
+    ask(&gateway, false, false).await.expect(502);
+    advance(Duration::from_secs(5)).await;
+    let (probe, other) = tokio::join!(ask(&gateway, true, false), async {
+        sleep(Duration::from_secs(1)).await;
+        ask(&gateway, false, false).await
+    });
+    other.expect(200);
+    assert_eq!(probe.last()["type"], "COMPLETE");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conversation_too_long_for_its_model_goes_to_one_that_reads_more() {
+    let too_long = Scripted::in_turn([vec![Step::Fail(ErrorKind::ContextLengthExceeded)], hello()]);
+    let gateway = Gateway::with([], too_long);
+    // The models nearest in price read no more than this one.
+    let reply = gateway.post(json!({"prompt": "x", "model": "gpt-5.2"})).await;
+    assert_eq!(reply.expect(200).json()["metadata"]["attempts"], 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stands_in_gets_the_settings_that_the_first_one_refused() {
+    let refused = Scripted::failing(ErrorKind::Authentication);
+    let (gateway, xai) = Gateway::with_two([], refused, Scripted::new(hello()));
+    let question = json!({"prompt": "x", "model": "gpt-5.5", "temperature": 0.5});
+    let metadata = gateway.post(question.clone()).await.expect(200).json()["metadata"].clone();
+    assert_eq!((xai.temperature().await, &metadata["ignored"]), (Some(0.5), &json!(null)), "{metadata}");
+    let gateway = Gateway::with([], Scripted::hello());
+    let metadata = gateway.post(question).await.expect(200).json()["metadata"].clone();
+    assert_eq!((gateway.provider.temperature().await, &metadata["ignored"]), (None, &json!(["temperature"])));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_generation_counts_once_at_a_provider_whichever_of_its_models_were_tried() {
     let settings = [("PROVIDER_BREAKER_FAILURES", "2"), ("PROVIDER_RETRIES", "0")];
     let gateway = Gateway::with(settings, Scripted::failing(ErrorKind::ServerError));

@@ -117,6 +117,7 @@ impl Meaning {
                 parallel: self.parallel,
             },
             delivery: if other { Delivery::Stream } else { Delivery::Whole },
+            wanted: Sampling::default(),
             allow_failover: other,
         }
     }

@@ -26,6 +26,7 @@ fn plain(messages: Vec<Message>) -> GenerateRequest {
         target: Target { provider: "p".into(), model: "m".into() },
         messages,
         sampling: Sampling::default(),
+        wanted: Sampling::default(),
         format: Format::Text,
         tools: Tools::default(),
         delivery: Delivery::Whole,

@@ -89,7 +89,7 @@ pub(super) fn decode(bytes: &Bytes, target: &Target) -> Option<Entry> {
         reason: head.reason,
         refusal: None,
         usage: head.usage,
-        served: Served { provider, model, attempts: 1, mock: head.mock, ignored: Vec::new() },
+        served: Served { provider, model, attempts: 1, mock: head.mock, ignored: None },
     };
     Some(Entry { completion: Arc::new(completion), stored_ms: head.at, fresh_ms: head.fresh })
 }
@@ -120,7 +120,7 @@ mod tests {
                 model: "gpt-4o".into(),
                 attempts: 1,
                 mock: false,
-                ignored: Vec::new(),
+                ignored: None,
             },
         }
     }

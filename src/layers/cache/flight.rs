@@ -233,17 +233,18 @@ impl FlightLayer {
             flight.log.open(Opening::Stored(found));
             return flight.log.close(Ok(None));
         }
-        // A body that comes in one piece shows no progress: when nobody waits, it has as long as an answer may take.
-        let patience = match request.delivery {
-            Delivery::Whole => Some(Instant::now() + self.config.patience),
-            Delivery::Stream => None,
-        };
+        let delivery = request.delivery;
         let mut events = match inner.oneshot(request).await {
             Ok(Generation { receipt: _, answer }) => answer.into_events(),
             Err(error) => {
                 flight.leave_list();
                 return flight.log.close(Err(error));
             }
+        };
+        // A body that comes in one piece shows no progress: when nobody waits, it has as long as an answer may take.
+        let patience = match delivery {
+            Delivery::Whole => Some(Instant::now() + self.config.patience),
+            Delivery::Stream => None,
         };
         let log = Arc::clone(&flight.log);
         log.open(Opening::Live);

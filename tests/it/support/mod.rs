@@ -3,7 +3,12 @@
 mod scripted;
 mod sockets;
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use axum::{
     body::Body,
@@ -13,8 +18,9 @@ use axum::{
 use futures_util::StreamExt as _;
 use http_body_util::BodyExt as _;
 use llm_gateway::{
-    app::App,
+    app::{App, Parts},
     catalogue::Configured,
+    clock::Clock,
     config::{Config, ProvidersConfig, Sources},
     providers::Providers,
 };
@@ -23,6 +29,9 @@ use tower::ServiceExt as _;
 
 pub(crate) use scripted::{Scripted, Step};
 pub(crate) use sockets::{Binary, Vendor};
+
+/// 2026-11-24 in UTC, since 1970: on that day, the built-in models that the tests name are served.
+pub(crate) const TODAY: Duration = Duration::from_secs(1_795_478_400);
 
 /// A gateway whose provider `openai` is scripted.
 pub(crate) struct Gateway {
@@ -66,7 +75,7 @@ impl Gateway {
                 lists_itself: false,
             });
         }
-        App::with_providers(&config, configured, providers).unwrap()
+        App::from_parts(&config, Parts { configured, providers, clock: Clock::at(UNIX_EPOCH + TODAY) }).unwrap()
     }
 
     /// As configured by `settings` alone, the demo provider included.

@@ -36,6 +36,7 @@ pub(crate) struct Scripted {
     calls: AtomicUsize,
     ended: Arc<AtomicUsize>,
     questions: Mutex<Vec<String>>,
+    temperature: Mutex<Option<f64>>,
 }
 
 impl Scripted {
@@ -44,8 +45,8 @@ impl Scripted {
     }
 
     pub(crate) fn in_turn(scripts: impl Into<Vec<Vec<Step>>>) -> Self {
-        let (calls, ended, questions) = Default::default();
-        Self { scripts: scripts.into(), calls, ended, questions }
+        let (calls, ended, questions, temperature) = Default::default();
+        Self { scripts: scripts.into(), calls, ended, questions, temperature }
     }
 
     /// Fails at every call.
@@ -77,6 +78,11 @@ impl Scripted {
     pub(crate) async fn questions(&self) -> Vec<String> {
         self.questions.lock().await.clone()
     }
+
+    /// What was asked for last.
+    pub(crate) async fn temperature(&self) -> Option<f64> {
+        *self.temperature.lock().await
+    }
 }
 
 struct CountsEnd(Arc<AtomicUsize>);
@@ -93,6 +99,7 @@ impl Provider for Scripted {
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
         let said: Vec<String> = request.messages.iter().map(message).collect();
         self.questions.lock().await.push(said.join("\n"));
+        *self.temperature.lock().await = request.sampling.temperature;
         let ends = CountsEnd(Arc::clone(&self.ended));
         let steps = self.scripts[call.min(self.scripts.len() - 1)].clone();
         let usage = Some(Usage { input_tokens: 1_000, output_tokens: 500, ..Usage::default() });
