@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post_service},
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -19,12 +19,13 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::{
     caller::Callers,
     catalogue::{BadCatalogue, Catalogue, Configured, Retired},
+    client::{BadRoots, client},
     clock::Clock,
     config::{Config, RetiredModels, Wire},
-    dispatch::Dispatch,
+    dispatch::{Breakers, Dispatch, breakers},
     error::ApiError,
     generate::DEMO,
-    http::{self, Api, GenerateService, cors::CorsLayer, edge::EdgeLayer},
+    http::{self, Api, GenerateService, StoreHealth, cors::CorsLayer, edge::EdgeLayer},
     layers::{
         cache::{CacheCounts, FlightLayer, Flights, LookupLayer, Shelf},
         load_shed::LoadShedLayer,
@@ -32,13 +33,15 @@ use crate::{
         rate_limit::RateLimitLayer,
     },
     ledger::Ledger,
-    providers::{BadRoots, Providers},
-    stores::{CounterStore, memory::MemoryCache, memory::MemoryCounters},
+    providers::Providers,
+    stores::{Room, Shared, Stores, redis::BadAddress},
 };
 
 /// How often a provider is asked which models it has, and how long it may take to say so.
 const LIST_INTERVAL: Duration = Duration::from_mins(1);
 const LIST_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often counts are added to the store's.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The whole service, ready to be served.
 pub struct App {
@@ -50,6 +53,8 @@ pub struct App {
     pub tasks: TaskTracker,
     /// The calls under way.
     pub flights: Arc<Flights>,
+    /// What other instances share too. `None`: nothing.
+    pub store: Option<Shared>,
     /// What has to be done while the service serves.
     pub chores: Chores,
 }
@@ -66,6 +71,9 @@ pub enum BadApp {
     /// The file of certificates is broken.
     #[error(transparent)]
     Roots(#[from] BadRoots),
+    /// The store's address is none.
+    #[error(transparent)]
+    Store(#[from] BadAddress),
 }
 
 /// What the world outside gives to the service.
@@ -74,6 +82,8 @@ pub struct Parts {
     pub configured: Vec<Configured>,
     /// The same, as they are called.
     pub providers: Providers,
+    /// Where things are kept.
+    pub stores: Stores,
     /// The time of day.
     pub clock: Clock,
 }
@@ -81,9 +91,10 @@ pub struct Parts {
 /// What the layers and handlers share.
 struct Backends {
     shelf: Arc<Shelf>,
-    counters: Arc<dyn CounterStore>,
+    stores: Stores,
     catalogue: Arc<Catalogue>,
     providers: Providers,
+    breakers: Arc<Breakers>,
     flights: Arc<Flights>,
     ledger: Arc<Ledger>,
     counts: Arc<CacheCounts>,
@@ -98,7 +109,10 @@ impl App {
     pub fn new(mut config: Config) -> Result<Self, BadApp> {
         let configured = configured(&config);
         let providers = std::mem::replace(&mut config.providers, crate::config::ProvidersConfig::none());
-        let parts = Parts { configured, providers: Providers::new(providers)?, clock: Clock::system() };
+        let (clock, pem) = (Clock::system(), config.extra_ca_pem.as_deref());
+        let client = client(pem)?;
+        let stores = Stores::new(&config.store, room(&config), clock, &client, pem)?;
+        let parts = Parts { configured, providers: Providers::new(providers, &client), stores, clock };
         Self::from_parts(&config, parts)
     }
 
@@ -107,7 +121,7 @@ impl App {
     /// # Errors
     /// [`BadApp`], when a part of it cannot be made.
     pub fn from_parts(config: &Config, parts: Parts) -> Result<Self, BadApp> {
-        let Parts { configured, providers, clock } = parts;
+        let Parts { configured, providers, stores, clock } = parts;
         let stopping = CancellationToken::new();
         // As many calls may go on unattended as are ever attended to.
         let flights = Flights::new(config.server.max_in_flight, stopping.clone());
@@ -116,24 +130,34 @@ impl App {
             RetiredModels::Send => Retired::Send,
             RetiredModels::Refuse => Retired::Refuse,
         };
-        let cache = Arc::new(MemoryCache::new(config.cache.memory_bytes));
+        let store_timeout = config.store.timeout;
         let backends = Backends {
-            shelf: Arc::new(Shelf::new(cache, config.cache, clock)),
-            counters: Arc::new(MemoryCounters::new(config.rate_limit.window)),
+            shelf: Arc::new(Shelf::new(Arc::clone(&stores.cache), config.cache, store_timeout, clock)),
+            counts: Arc::new(CacheCounts::new(Arc::clone(&stores.totals))),
+            stores,
             catalogue: Arc::new(Catalogue::new(configured, config.models.file.as_deref(), retired, clock)?),
+            breakers: Arc::new(breakers(&providers, config.attempts.breaker_failures)),
             providers,
             flights: Arc::new(flights),
             ledger: Arc::new(Ledger::new(clock, config.budget)),
-            counts: Arc::default(),
             clock,
         };
-        let chores = Chores { providers: backends.providers.clone(), catalogue: Arc::clone(&backends.catalogue) };
+        let chores = Chores {
+            providers: backends.providers.clone(),
+            catalogue: Arc::clone(&backends.catalogue),
+            counts: Arc::clone(&backends.counts),
+            store_timeout,
+        };
         let api = Arc::new(Api {
             generate: generation_stack(config, &backends),
             catalogue: Arc::clone(&backends.catalogue),
             ledger: Arc::clone(&backends.ledger),
             counts: Arc::clone(&backends.counts),
+            breakers: Arc::clone(&backends.breakers),
+            store_health: StoreHealth::new(backends.stores.shared.clone()),
+            started: Instant::now(),
             clock,
+            store_timeout,
             bounds: config.bounds,
             body_limit_bytes: config.server.body_limit_bytes,
             prompt_style: config.prompt_style,
@@ -142,25 +166,47 @@ impl App {
         });
         let service = http_stack(config, routes(config, &backends, api));
         let tasks = backends.flights.tasks().clone();
-        Ok(Self { service, stopping, tasks, flights: backends.flights, chores })
+        Ok(Self { service, stopping, tasks, flights: backends.flights, store: backends.stores.shared, chores })
     }
 }
 
+/// How much the stores may hold in this process.
+pub fn room(config: &Config) -> Room {
+    Room { cache_bytes: config.cache.memory_bytes, longest_window: config.rate_limit.window }
+}
+
 /// What has to be done while the service serves.
+#[derive(Clone)]
 pub struct Chores {
     providers: Providers,
     catalogue: Arc<Catalogue>,
+    counts: Arc<CacheCounts>,
+    store_timeout: Duration,
 }
 
 impl Chores {
-    /// Asks the providers that list their models themselves, now and every minute. Never ends of itself.
+    /// Asks the providers that list their models themselves, now and every minute, and adds up what was counted. Never ends of
+    /// itself.
     pub async fn run(self) {
-        let Self { providers, catalogue } = self;
+        tokio::join!(self.list_models(), async {
+            loop {
+                sleep(FLUSH_INTERVAL).await;
+                self.counts.flush(self.store_timeout).await;
+            }
+        });
+    }
+
+    /// What is left to do when the last answer is given.
+    pub async fn finish(self) {
+        self.counts.flush(self.store_timeout).await;
+    }
+
+    async fn list_models(&self) {
         loop {
-            for (id, provider) in providers.iter() {
+            for (id, provider) in self.providers.iter() {
                 // Who cannot be asked keeps what it said last.
                 if let Ok(Some(models)) = timeout(LIST_TIMEOUT, provider.installed()).await {
-                    catalogue.set_installed(id.clone(), models);
+                    self.catalogue.set_installed(id.clone(), models);
                 }
             }
             sleep(LIST_INTERVAL).await;
@@ -187,7 +233,8 @@ fn configured(config: &Config) -> Vec<Configured> {
 
 /// What a generation passes through. The outermost layer comes first.
 fn generation_stack(config: &Config, backends: &Backends) -> GenerateService {
-    let Backends { shelf, catalogue, providers, flights, ledger, counts, clock: _, counters: _ } = backends;
+    let Backends { shelf, catalogue, providers, breakers, flights, ledger, counts, clock: _, stores: _ } = backends;
+    let (retries, breakers) = (config.attempts.retries, Arc::clone(breakers));
     let stack = ServiceBuilder::new()
         // Per caller: freshness is the caller's wish, and a hit must touch nothing below.
         .layer(LookupLayer::new(Arc::clone(shelf), Arc::clone(counts)))
@@ -195,7 +242,7 @@ fn generation_stack(config: &Config, backends: &Backends) -> GenerateService {
         .layer(FlightLayer::new(Arc::clone(flights), Arc::clone(shelf), config.flight))
         // Per call: inside the flight, so that a call nobody waits for any more is paid for all the same.
         .layer(MeterLayer::new(Arc::clone(catalogue), Arc::clone(ledger)))
-        .service(Dispatch::new(providers.clone(), Arc::clone(catalogue), config.bounds, config.attempts));
+        .service(Dispatch::new(providers.clone(), Arc::clone(catalogue), config.bounds, retries, breakers));
     BoxCloneSyncService::new(stack)
 }
 
@@ -207,11 +254,11 @@ fn routes(config: &Config, backends: &Backends, api: Arc<Api>) -> Router {
         .layer(room.clone())
         // Refuses while the body is still unread.
         .layer(RateLimitLayer::new(
-            Arc::clone(&backends.counters),
+            Arc::clone(&backends.stores.counters),
             Callers::new(config.client_ip.clone()),
             config.rate_limit,
             backends.clock,
-            config.cache.store_timeout,
+            config.store.timeout,
             ("generate", "/llm/generate"),
         ))
         .service(http::generate::generate.with_state(Arc::clone(&api)));
@@ -223,6 +270,7 @@ fn routes(config: &Config, backends: &Backends, api: Arc<Api>) -> Router {
         .route("/llm/generate", post_service(generation))
         // Not shed: while the process serves, it says so.
         .route("/health", get(http::health))
+        .route("/health/ready", get(http::ready))
         .fallback(http::not_found)
         .method_not_allowed_fallback(http::method_not_allowed)
         .with_state(api)

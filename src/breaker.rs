@@ -7,10 +7,6 @@ use std::{
 
 use tokio::time::Instant;
 
-/// How long the first pause is; each one that follows without a success is twice as long (`interface.md`).
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How long to wait while someone else finds out whether the pause can end.
 const PROBE_WAIT: Duration = Duration::from_secs(1);
 
@@ -19,7 +15,17 @@ const PROBE_WAIT: Duration = Duration::from_secs(1);
 pub struct Breaker {
     /// How many there may be. 0: any number.
     threshold: u32,
+    pauses: Pauses,
     state: Arc<Mutex<State>>,
+}
+
+/// How long a breaker stays open.
+#[derive(Clone, Copy, Debug)]
+pub struct Pauses {
+    /// The first time; each time that follows without a success it is twice as long.
+    pub first: Duration,
+    /// At most.
+    pub longest: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -39,9 +45,9 @@ pub struct Pass {
 }
 
 impl Breaker {
-    /// A closed breaker that opens at `threshold` failures in a row. 0: never.
-    pub fn new(threshold: u32) -> Self {
-        Self { threshold, state: Arc::new(Mutex::new(State::Closed { failures: 0 })) }
+    /// A closed breaker that opens at `threshold` failures in a row, for as long as `pauses` says. 0: never.
+    pub fn new(threshold: u32, pauses: Pauses) -> Self {
+        Self { threshold, pauses, state: Arc::new(Mutex::new(State::Closed { failures: 0 })) }
     }
 
     /// Leave to try, at the time `now`.
@@ -62,6 +68,15 @@ impl Breaker {
         Ok(Pass { breaker: self.clone(), is_probe })
     }
 
+    /// Whether it would refuse, at the time `now`.
+    pub fn is_open(&self, now: Instant) -> bool {
+        match *self.state() {
+            State::Closed { .. } => false,
+            State::Open { until, .. } => now < until,
+            State::HalfOpen { .. } => true,
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Every statement leaves the state whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -76,28 +91,42 @@ impl Pass {
         }
     }
 
-    /// It went well.
-    pub fn succeeded(mut self) {
+    /// It went well. Says whether the breaker had been open until then.
+    pub fn succeeded(mut self) -> bool {
+        let is_probe = self.is_probe;
         self.has_begun();
         let mut state = self.breaker.state();
         if let State::Closed { failures } = &mut *state {
             *failures = 0;
         }
         // Otherwise it began before the pause did, and says less than the failures since.
+        is_probe
     }
 
-    /// It failed, at the time `now`.
-    pub fn failed(mut self, now: Instant) {
+    /// It failed, at the time `now`. Says whether the breaker was closed until then, and now is open.
+    pub fn failed(mut self, now: Instant) -> bool {
         let opened = |pause| State::Open { until: now + pause, pause };
+        let Pauses { first, longest } = self.breaker.pauses;
         let is_probe = std::mem::take(&mut self.is_probe);
         let mut state = self.breaker.state();
+        let was_closed = matches!(*state, State::Closed { .. });
         *state = match *state {
-            State::HalfOpen { pause } if is_probe => opened((pause * 2).min(LONGEST_PAUSE)),
-            State::Closed { failures } if failures + 1 == self.breaker.threshold => opened(FIRST_PAUSE),
+            State::HalfOpen { pause } if is_probe => opened((pause * 2).min(longest)),
+            State::Closed { failures } if failures + 1 == self.breaker.threshold => opened(first),
             State::Closed { failures } => State::Closed { failures: failures.saturating_add(1) },
             // It began before the pause did.
             other => other,
         };
+        was_closed && matches!(*state, State::Open { .. })
+    }
+
+    /// It failed so that the next `pause` is lost, at the time `now`. Says whether the breaker was closed until then.
+    pub fn failed_for(mut self, pause: Duration, now: Instant) -> bool {
+        self.is_probe = false;
+        let mut state = self.breaker.state();
+        let was_closed = matches!(*state, State::Closed { .. });
+        *state = State::Open { until: now + pause, pause: self.breaker.pauses.first };
+        was_closed
     }
 }
 
@@ -117,6 +146,13 @@ mod tests {
 
     use super::*;
 
+    const FIRST_PAUSE: Duration = Duration::from_secs(5);
+    const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+    fn breaker(threshold: u32) -> Breaker {
+        Breaker::new(threshold, Pauses { first: FIRST_PAUSE, longest: LONGEST_PAUSE })
+    }
+
     fn fail(breaker: &Breaker, times: u32) {
         for _ in 0..times {
             breaker.pass(Instant::now()).unwrap_or_else(|_| panic!("it is closed")).failed(Instant::now());
@@ -125,7 +161,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_opens_half_opens_and_closes() {
-        let breaker = Breaker::new(3);
+        let breaker = breaker(3);
         fail(&breaker, 2);
         breaker.pass(Instant::now()).unwrap_or_else(|_| panic!("two are not three")).succeeded();
         fail(&breaker, 3);
@@ -146,7 +182,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_leaves_changes_nothing_and_gives_the_probe_back() {
-        let breaker = Breaker::new(1);
+        let breaker = breaker(1);
         drop(breaker.pass(Instant::now()));
         let [late, later] = [(); 2].map(|()| breaker.pass(Instant::now()).unwrap_or_else(|_| panic!("it is closed")));
         fail(&breaker, 1);
@@ -161,7 +197,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_probe_knows_when_the_answer_begins_and_is_still_judged_by_its_end() {
-        let breaker = Breaker::new(3);
+        let breaker = breaker(3);
         fail(&breaker, 3);
         advance(FIRST_PAUSE).await;
         let mut probe = breaker.pass(Instant::now()).unwrap_or_else(|_| panic!("the pause is over"));
@@ -173,7 +209,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn zero_never_opens() {
-        let breaker = Breaker::new(0);
+        let breaker = breaker(0);
         fail(&breaker, 1_000);
         assert!(breaker.pass(Instant::now()).is_ok());
     }

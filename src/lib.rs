@@ -46,17 +46,18 @@
 //! | 0 | `clock` | nothing |
 //! | 0 | `generate` | nothing |
 //! | 1 | `log` | `config` |
-//! | 1 | `stores` | nothing |
 //! | 1 | `breaker` | nothing |
+//! | 1 | `client` | nothing |
 //! | 1 | `catalogue` | `clock`, `generate` |
-//! | 1 | `providers` | `generate`, `config` |
-//! | 2 | `error` | `generate`, `stores` |
-//! | 2 | `caller` | `config` |
+//! | 1 | `error` | `generate` |
+//! | 1 | `caller` | `config` |
+//! | 2 | `providers` | `client`, `config`, `generate` |
+//! | 2 | `stores` | `breaker`, `client`, `clock`, `config` |
 //! | 2 | `ledger` | `catalogue`, `clock`, `config`, `generate` |
 //! | 3 | `dispatch` | `breaker`, `catalogue`, `config`, `generate`, `providers` |
 //! | 3 | `layers` | `caller`, `catalogue`, `clock`, `config`, `error`, `generate`, `ledger`, `stores` |
-//! | 4 | `http` | `catalogue`, `clock`, `config`, `error`, `generate`, `layers`, `ledger` |
-//! | 5 | `app` | `caller`, `catalogue`, `clock`, `config`, `dispatch`, `error`, `generate`, `http`, `layers`, `ledger`, `providers`, `stores` |
+//! | 4 | `http` | `breaker`, `catalogue`, `clock`, `config`, `error`, `generate`, `layers`, `ledger`, `stores` |
+//! | 5 | `app` | `breaker`, `caller`, `catalogue`, `client`, `clock`, `config`, `dispatch`, `error`, `generate`, `http`, `layers`, `ledger`, `providers`, `stores` |
 //! | 6 | `serve` | `app`, `http` |
 //!
 //! Layers never know one another, nor dispatch, nor providers.
@@ -74,7 +75,7 @@
 //! - Everything held is bounded: the cache by bytes, the limiter by clients, an answer by its length, a body by its own,
 //!   calls that go on for nobody by their number.
 //! - No secret is printable; prompts reach no log.
-//! - `/health` waits on nothing.
+//! - `/health` waits on nothing, and no request waits for a store longer than `STORE_TIMEOUT_MS` in all.
 
 pub mod app;
 pub mod serve;
@@ -88,6 +89,7 @@ pub mod providers;
 pub mod breaker;
 pub mod caller;
 pub mod catalogue;
+pub mod client;
 pub mod error;
 pub mod ledger;
 pub mod stores;

@@ -7,15 +7,19 @@ use llm_gateway::{
     config::{Config, Problem, Sources},
     log,
     serve::{Patience, serve},
+    stores::{Shared, StoreError},
 };
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 /// `EX_CONFIG` of `sysexits.h`.
 const EXIT_CONFIG: u8 = 78;
+
+/// How long the start waits for the store.
+const STORE_CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long `llm-gateway health` waits.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
@@ -77,6 +81,12 @@ async fn run(config: Config) -> ExitCode {
             return ExitCode::from(EXIT_CONFIG);
         }
     };
+    if let Some(store) = &app.store
+        && let Err(problem) = check(store).await
+    {
+        complain(&problem);
+        return ExitCode::from(EXIT_CONFIG);
+    }
     if demo {
         tracing::warn!("the demo provider is on: its answers are made up, and marked with `metadata.mock`");
     }
@@ -88,6 +98,21 @@ async fn run(config: Config) -> ExitCode {
     serve(listener, app, patience, stop).await;
     tracing::info!("stopped");
     ExitCode::SUCCESS
+}
+
+/// Looks whether the store takes what it is given. One that cannot be reached may come later.
+///
+/// # Errors
+/// What the operator must set right.
+async fn check(store: &Shared) -> Result<(), String> {
+    match store.check(Instant::now() + STORE_CHECK_TIMEOUT).await {
+        Err(error @ StoreError::Access(_)) => Err(format!("Failed to connect to {}: {error}", store.name)),
+        Err(error) => {
+            tracing::warn!(%error, store = store.name, "the store does not work yet: the service starts without it");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
 }
 
 /// Resolves at the first SIGTERM or SIGINT.
@@ -109,7 +134,7 @@ async fn health(config: &Config) -> ExitCode {
         host => host.to_string(),
     };
     let url = format!("http://{host}:{}/health", config.server.port);
-    let Ok(client) = llm_gateway::providers::client(None) else { return failed("the client cannot be built") };
+    let Ok(client) = llm_gateway::client::client(None) else { return failed("the client cannot be built") };
     let Ok(address) = url.parse() else { return failed(&format!("{url} is no address")) };
     match timeout(HEALTH_TIMEOUT, client.get(address)).await {
         Ok(Ok(response)) if response.status().is_success() => said("ok"),

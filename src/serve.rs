@@ -56,8 +56,8 @@ pub struct Patience {
 /// Serves `app` on `listener` until `stop` resolves; then nothing new is accepted, what is in flight may finish within
 /// the grace, and the rest is ended.
 pub async fn serve(listener: TcpListener, app: App, patience: Patience, stop: impl Future<Output = ()>) {
-    let App { service, stopping, tasks, flights: _, chores } = app;
-    let chores = AbortOnDropHandle::new(tokio::spawn(chores.run()));
+    let App { service, stopping, tasks, flights: _, store: _, chores } = app;
+    let running = AbortOnDropHandle::new(tokio::spawn(chores.clone().run()));
     let draining = CancellationToken::new();
     let host = Host { service, tasks: tasks.clone(), stopping: stopping.clone(), draining: draining.clone(), patience };
     let graceful = GracefulShutdown::new();
@@ -76,7 +76,7 @@ pub async fn serve(listener: TcpListener, app: App, patience: Patience, stop: im
         };
         connections.spawn(host.clone().connection(stream, peer, &graceful));
     }
-    drop((listener, chores));
+    drop((listener, running));
     draining.cancel();
     tracing::info!(connections = connections.len(), grace = ?patience.grace, "stopping");
     connections.close();
@@ -93,6 +93,7 @@ pub async fn serve(listener: TcpListener, app: App, patience: Patience, stop: im
             tracing::warn!(connections = connections.len(), "connections are cut");
         }
     }
+    chores.finish().await;
 }
 
 async fn accept_failed(error: &io::Error) {

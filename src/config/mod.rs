@@ -3,6 +3,7 @@
 mod providers;
 mod read;
 mod sources;
+mod store;
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -18,6 +19,8 @@ use tracing_subscriber::filter::Targets;
 use providers::read_providers;
 use read::Reader;
 pub use sources::{Problem, Sources};
+use store::read_store;
+pub use store::{Backend, StoreConfig};
 
 /// Everything that can be set, each with its default (`.env.example` explains them).
 pub struct Config {
@@ -27,6 +30,8 @@ pub struct Config {
     pub frontend_origins: Vec<String>,
     /// What is logged, and how.
     pub log: LogConfig,
+    /// What instances share, and how.
+    pub store: StoreConfig,
     /// The response cache.
     pub cache: CacheConfig,
     /// One call for many.
@@ -37,6 +42,8 @@ pub struct Config {
     pub client_ip: ClientIpConfig,
     /// Who answers.
     pub providers: ProvidersConfig,
+    /// `EXTRA_CA_FILE`: PEM text of root certificates to trust besides the built-in ones, for stores and providers.
+    pub extra_ca_pem: Option<String>,
     /// The catalogue of models.
     pub models: ModelsConfig,
     /// What is done when a provider fails.
@@ -93,8 +100,6 @@ pub struct CacheConfig {
     pub ttl: Duration,
     /// `CACHE_MEMORY_MB` in bytes.
     pub memory_bytes: u64,
-    /// `STORE_TIMEOUT_MS`: the longest that store calls together may delay a request.
-    pub store_timeout: Duration,
 }
 
 /// One call for many.
@@ -149,14 +154,12 @@ pub struct ProvidersConfig {
     pub endpoints: Vec<EndpointConfig>,
     /// `DEMO_PROVIDER`: whether the demo provider answers.
     pub demo: bool,
-    /// `EXTRA_CA_FILE`: PEM text of root certificates to trust besides the built-in ones.
-    pub extra_ca_pem: Option<String>,
 }
 
 impl ProvidersConfig {
     /// Nobody.
     pub fn none() -> Self {
-        Self { endpoints: Vec::new(), demo: false, extra_ca_pem: None }
+        Self { endpoints: Vec::new(), demo: false }
     }
 }
 
@@ -265,12 +268,7 @@ const PRIVATE_NETWORKS: [&str; 8] = [
 ];
 
 /// Promised settings that nothing reads yet (`interface.md`): the start says so instead of keeping quiet.
-const NOT_USED_YET: [&str; 16] = [
-    "STORE",
-    "REDIS_URL",
-    "UPSTASH_REDIS_REST_URL",
-    "UPSTASH_REDIS_REST_TOKEN",
-    "INSTANCES",
+const NOT_USED_YET: [&str; 11] = [
     "CACHE_TTL_BY_PROMPT",
     "CACHE_STALE_SECONDS",
     "CACHE_REVALIDATE_SECONDS",
@@ -314,11 +312,11 @@ impl Config {
                     read.one_of("LOG_FORMAT", default, &[("json", LogFormat::Json), ("pretty", LogFormat::Pretty)])
                 },
             },
+            store: read_store(&mut read),
             cache: CacheConfig {
                 enabled: read.boolean("CACHE_ENABLED", true),
                 ttl: read.seconds("CACHE_TTL_SECONDS", 3_600, 1..=31_536_000),
                 memory_bytes: read.number("CACHE_MEMORY_MB", 64, 1..=1_048_576_u64) * 1024 * 1024,
-                store_timeout: Duration::from_millis(read.number("STORE_TIMEOUT_MS", 500, 1..=60_000)),
             },
             flight: FlightConfig {
                 // One process: `shared` has nobody to share with.
@@ -350,6 +348,7 @@ impl Config {
                 trusted_proxies: read.networks("TRUSTED_PROXIES", &PRIVATE_NETWORKS),
             },
             providers: read_providers(&mut read, production),
+            extra_ca_pem: read.file("EXTRA_CA_FILE"),
             models: ModelsConfig {
                 file: read.file("MODELS_FILE"),
                 retired: read.one_of(

@@ -113,5 +113,5 @@ pub(super) fn read_providers(read: &mut Reader, production: bool) -> ProvidersCo
     }
     let wanted = read.one_of("DEMO_PROVIDER", None, &[("auto", None), ("on", Some(true)), ("off", Some(false))]);
     let demo = wanted.unwrap_or(endpoints.is_empty() && !production);
-    ProvidersConfig { endpoints, demo, extra_ca_pem: read.file("EXTRA_CA_FILE") }
+    ProvidersConfig { endpoints, demo }
 }

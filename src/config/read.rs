@@ -35,12 +35,20 @@ fn is_origin(url: &Url) -> bool {
 }
 
 /// An address to which a path can be added, without a name and password that nobody would send.
-fn is_plain_address(url: &Url) -> bool {
+pub(super) fn is_plain_address(url: &Url) -> bool {
     url.has_host()
         && url.query().is_none()
         && url.fragment().is_none()
         && url.username().is_empty()
         && url.password().is_none()
+}
+
+/// Whether it is this machine.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| {
+        let host = host.trim_matches(['[', ']']);
+        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    })
 }
 
 /// Reads settings and remembers what was wrong.
@@ -59,7 +67,7 @@ impl Reader {
         if self.sources.problems.is_empty() { Ok(self.warnings) } else { Err(self.sources.problems) }
     }
 
-    fn problem(&mut self, name: &str, wrong: impl Display, accepted: impl Display) {
+    pub(super) fn problem(&mut self, name: &str, wrong: impl Display, accepted: impl Display) {
         self.sources.problems.push(Problem(format!("{name} {wrong}; accepted: {accepted}")));
     }
 
@@ -196,11 +204,7 @@ impl Reader {
             self.problem(name, "is not an address to call", "https://…, or http://…");
             return None;
         };
-        let is_loopback = url.host_str().is_some_and(|host| {
-            let host = host.trim_matches(['[', ']']);
-            host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-        });
-        if url.scheme() == "http" && !is_loopback {
+        if url.scheme() == "http" && !is_loopback(&url) {
             self.warnings.push(format!("{name} is not https: prompts, answers and keys travel in the clear"));
         }
         Some(url.as_str().trim_end_matches('/').to_owned())
@@ -211,6 +215,11 @@ impl Reader {
         let names = self.sources.values.keys().filter_map(|name| name.strip_prefix(prefix));
         let stems = names.filter_map(|name| suffixes.iter().find_map(|suffix| name.strip_suffix(suffix)));
         stems.map(str::to_owned).collect()
+    }
+
+    /// Complains in these words.
+    pub(super) fn complain(&mut self, problem: String) {
+        self.sources.problems.push(Problem(problem));
     }
 
     /// Complains that `name` is not set although others make no sense without it.
@@ -340,9 +349,9 @@ mod tests {
                 "{told:?}"
             );
         }
-        let config = Config::read([("STORE", "redis"), ("HOST", "localhost")].into());
+        let config = Config::read([("SENTRY_DSN", "x"), ("HOST", "localhost")].into());
         let config = config.unwrap_or_else(|_| panic!("both are known"));
-        assert_eq!((config.unused, config.server.host), (vec!["STORE"], IpAddr::V4(Ipv4Addr::LOCALHOST)));
+        assert_eq!((config.unused, config.server.host), (vec!["SENTRY_DSN"], IpAddr::V4(Ipv4Addr::LOCALHOST)));
     }
 
     #[test]

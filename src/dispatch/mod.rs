@@ -11,6 +11,7 @@ use std::{
     pin::pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures_util::StreamExt as _;
@@ -19,9 +20,9 @@ use tower::Service;
 use tracing::field::debug;
 
 use crate::{
-    breaker::Breaker,
+    breaker::{Breaker, Pauses},
     catalogue::Catalogue,
-    config::{AttemptsConfig, BoundsConfig},
+    config::BoundsConfig,
     generate::{
         Answer, Calling, Draft, ErrorKind, Event, EventStream, GenerateError, GenerateRequest, Generation, ProviderId,
         Receipt, Served, Target,
@@ -33,6 +34,9 @@ use course::{Course, Next};
 use patience::Patience;
 use verdict::Verdict;
 
+/// How long a provider that keeps failing is skipped (`interface.md`).
+const PAUSES: Pauses = Pauses { first: Duration::from_secs(5), longest: Duration::from_secs(60) };
+
 /// The innermost service: what a request costs money for.
 #[derive(Clone)]
 pub struct Dispatch(Arc<Desk>);
@@ -42,19 +46,27 @@ struct Desk {
     catalogue: Arc<Catalogue>,
     bounds: BoundsConfig,
     retries: u32,
-    breakers: HashMap<ProviderId, Breaker>,
+    breakers: Arc<Breakers>,
+}
+
+/// Who is skipped for a while.
+pub type Breakers = HashMap<ProviderId, Breaker>;
+
+/// For each of `providers` a breaker that opens at `failures` in a row. 0: never.
+pub fn breakers(providers: &Providers, failures: u32) -> Breakers {
+    providers.ids().map(|id| (id.clone(), Breaker::new(failures, PAUSES))).collect()
 }
 
 impl Dispatch {
-    /// Asks `providers`, each answer within `bounds`, and goes on as `attempts` says where one fails.
+    /// Asks `providers`, each answer within `bounds`, `retries` times more where that may help. Who fails too often by
+    /// `breakers` is skipped.
     pub fn new(
         providers: Providers,
         catalogue: Arc<Catalogue>,
         bounds: BoundsConfig,
-        attempts: AttemptsConfig,
+        retries: u32,
+        breakers: Arc<Breakers>,
     ) -> Self {
-        let AttemptsConfig { retries, breaker_failures } = attempts;
-        let breakers = providers.ids().map(|id| (id.clone(), Breaker::new(breaker_failures))).collect();
         Self(Arc::new(Desk { providers, catalogue, bounds, retries, breakers }))
     }
 }

@@ -15,8 +15,17 @@ impl Fingerprint {
     ///
     /// Everything is taken apart completely, so that a new field does not compile until someone decides whether it counts.
     pub fn of(request: &GenerateRequest) -> Self {
-        let GenerateRequest { target, messages, sampling, format, tools, delivery: _, wanted: _, allow_failover: _ } =
-            request;
+        let GenerateRequest {
+            target,
+            messages,
+            sampling,
+            format,
+            tools,
+            delivery: _,
+            wanted: _,
+            allow_failover: _,
+            lookup_time: _,
+        } = request;
         let mut hash = Hash::new();
         let Target { provider, model } = target;
         hash.text(provider.as_str());

@@ -1,6 +1,6 @@
 //! A question, parsed and resolved: what every layer and provider reads.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -72,6 +72,8 @@ pub struct GenerateRequest {
     pub delivery: Delivery,
     /// Whether another model or provider may answer instead.
     pub allow_failover: bool,
+    /// How long looking for a stored answer may still take.
+    pub lookup_time: Duration,
 }
 
 /// A provider and one of its models.

@@ -29,7 +29,7 @@ enum Number {
 
 /// Hits, misses, their rate, and what hits and joined calls would have cost.
 pub async fn cache_stats(State(api): State<Arc<Api>>) -> Json<CacheStats> {
-    let (hits, misses) = (api.counts.hits(), api.counts.misses());
+    let (hits, misses) = api.counts.read(api.store_timeout).await;
     let cents = (api.ledger.saved().0 + 5_000) / 10_000;
     let estimated_savings = format!("${}.{:02}", cents / 100, cents % 100);
     Json(CacheStats { hits, misses, hit_rate: per_cent(hits, hits + misses), estimated_savings })

@@ -62,7 +62,9 @@ pub async fn generate(State(api): State<Arc<Api>>, request: Request) -> Result<R
     let ask = Ask::read(&body)?;
     // What was read need not be held while it is answered.
     drop(body);
-    let (asked, request) = resolve(&api, ask, &head.headers)?;
+    let (asked, mut request) = resolve(&api, ask, &head.headers)?;
+    // Counting was the first store call of this request, and all of them share the time that there is.
+    request.lookup_time = api.store_timeout.saturating_sub(limiter_took.unwrap_or_default());
     let delivery = request.delivery;
     let generation = api.generate.clone().oneshot(request).await?;
     if let Some(looked_up) = looked_up(&generation.receipt) {
@@ -139,6 +141,7 @@ fn resolve(api: &Api, ask: Ask, headers: &HeaderMap) -> Result<(Asked, GenerateR
         tools: Tools::default(),
         delivery,
         allow_failover: ask.allow_failover,
+        lookup_time: api.store_timeout,
     };
     let model = resolved.replaced.unwrap_or_else(|| resolved.target.model.clone());
     let asked = Asked { opening, model, target: resolved.target, routed: resolved.routed, routing_mode, ignored };

@@ -1,8 +1,112 @@
-//! `GET /health`: whether the process serves. It waits on nothing.
+//! Whether the process serves, and whether what it needs is there.
 
-use axum::{http::header, response::IntoResponse};
+use std::{sync::Arc, time::Duration};
 
-/// 200 and `{"status":"ok"}`, exactly.
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use tokio::{sync::Mutex, time::Instant};
+
+use crate::{
+    generate::ProviderId,
+    stores::{Shared, StoreError},
+};
+
+use super::Api;
+
+/// How long what was found out about the store is taken for true: to ask costs a command.
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// 200 and `{"status":"ok"}`, exactly. It waits on nothing.
 pub async fn health() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], r#"{"status":"ok"}"#)
+}
+
+/// How the store is, asked at most every ten seconds.
+pub struct StoreHealth {
+    /// `None`: there is none outside of this process.
+    store: Option<Shared>,
+    last: Mutex<Option<(Instant, Result<Duration, StoreError>)>>,
+}
+
+impl StoreHealth {
+    /// Of `store`, which nobody has asked so far.
+    pub fn new(store: Option<Shared>) -> Self {
+        Self { store, last: Mutex::default() }
+    }
+
+    /// How long the store took to keep something, or why it did not, within `patience`. `None`: there is none to ask.
+    async fn check(&self, patience: Duration) -> Option<(&'static str, Result<Duration, StoreError>)> {
+        let store = self.store.as_ref()?;
+        let mut last = self.last.lock().await;
+        let begun = Instant::now();
+        let outcome = match &*last {
+            Some((at, outcome)) if begun < *at + CHECK_INTERVAL => outcome.clone(),
+            _ => {
+                let checked = tokio::time::timeout(patience, store.check(begun + patience)).await;
+                let outcome = checked.unwrap_or(Err(StoreError::Timeout)).map(|()| begun.elapsed());
+                last.insert((begun, outcome)).1.clone()
+            }
+        };
+        Some((store.name, outcome))
+    }
+}
+
+/// What a monitor wants to know. The second to the fifth are the original's.
+#[derive(Serialize)]
+struct Ready {
+    status: &'static str,
+    /// Whether everything is there.
+    healthy: bool,
+    /// Whether the configured store answers; `true` without one.
+    redis: bool,
+    /// Whether a tenth of the memory is free.
+    memory: bool,
+    /// Seconds.
+    uptime: f64,
+    store: Value,
+    providers: Map<String, Value>,
+    version: &'static str,
+}
+
+/// How the store and each provider are. 503 when the store does not answer, memory runs out or every provider is skipped:
+/// generations go on without a store, but a monitor should say so.
+pub async fn ready(State(api): State<Arc<Api>>) -> impl IntoResponse {
+    let checked = api.store_health.check(api.store_timeout).await;
+    let redis = checked.as_ref().is_none_or(|(_, outcome)| outcome.is_ok());
+    let store = match checked {
+        None => json!({"kind": "memory", "ok": true}),
+        Some((name, Ok(took))) => json!({"kind": name, "ok": true, "latencyMs": took.as_millis()}),
+        Some((name, Err(error))) => json!({"kind": name, "ok": false, "error": error.to_string()}),
+    };
+    let skipped = |id: &ProviderId| api.breakers.get(id).is_some_and(|breaker| breaker.is_open(Instant::now()));
+    let configured = api.catalogue.configured().iter().map(|configured| &configured.id);
+    let providers: Map<_, _> = configured.map(|id| (id.to_string(), json!({"ok": !skipped(id)}))).collect();
+    let can_ask = providers.values().any(|provider| provider["ok"] == true);
+    let memory = has_memory();
+    let healthy = redis && memory && can_ask;
+    let ready = Ready {
+        status: if healthy { "ok" } else { "degraded" },
+        healthy,
+        redis,
+        memory,
+        uptime: api.started.elapsed().as_secs_f64(),
+        store,
+        providers,
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, [(header::CACHE_CONTROL, "no-store")], Json(ready))
+}
+
+/// Whether the container has a tenth of its memory left. Where there is no bound, there is enough.
+fn has_memory() -> bool {
+    let bytes = |file: &str| std::fs::read_to_string(format!("/sys/fs/cgroup/{file}")).ok()?.trim().parse::<u64>().ok();
+    let (used, bound) = (bytes("memory.current"), bytes("memory.max"));
+    used.zip(bound).is_none_or(|(used, bound)| used / 9 < bound / 10)
 }

@@ -15,22 +15,24 @@ mod models;
 mod narrate;
 mod not_found;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::util::BoxCloneSyncService;
 
 use crate::{
+    breaker::Breaker,
     catalogue::Catalogue,
     clock::Clock,
     config::{BoundsConfig, PromptStyle, RateLimitConfig},
-    generate::{GenerateError, GenerateRequest, Generation},
+    generate::{GenerateError, GenerateRequest, Generation, ProviderId},
     layers::cache::CacheCounts,
     ledger::Ledger,
 };
 
 pub use cache::cache_stats;
-pub use health::health;
+pub use health::{StoreHealth, health, ready};
 pub use models::{models, providers};
 pub use not_found::{method_not_allowed, not_found};
 
@@ -43,12 +45,20 @@ pub struct Api {
     pub generate: GenerateService,
     /// Which models there are.
     pub catalogue: Arc<Catalogue>,
+    /// Which providers are skipped.
+    pub breakers: Arc<HashMap<ProviderId, Breaker>>,
+    /// How the store is.
+    pub store_health: StoreHealth,
+    /// When the service was put together.
+    pub started: Instant,
     /// What was spent and saved.
     pub ledger: Arc<Ledger>,
     /// What the cache was good for.
     pub counts: Arc<CacheCounts>,
     /// The time of day.
     pub clock: Clock,
+    /// How long store calls together may delay a request.
+    pub store_timeout: Duration,
     /// How long answers may take.
     pub bounds: BoundsConfig,
     /// The longest body in bytes.

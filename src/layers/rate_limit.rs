@@ -5,6 +5,7 @@
 use std::{
     convert::Infallible,
     net::SocketAddr,
+    num::NonZeroU32,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -70,7 +71,7 @@ impl RateLimitLayer {
         (scope, path): (&'static str, &'static str),
     ) -> Self {
         let quota = config.max.map(|max| Quota { max, window: config.window });
-        let max = config.max.map_or(0, std::num::NonZeroU32::get);
+        let max = config.max.map_or(0, NonZeroU32::get);
         let policy = HeaderValue::try_from(format!("\"{scope}\";q={max};w={}", config.window.as_secs()));
         let policy = policy.unwrap_or_else(|_| unreachable!("a scope is a plain word"));
         let limit = HeaderValue::from(max);
@@ -125,7 +126,7 @@ impl Limiter {
         let peer = peer.unwrap_or_else(|| [0, 0, 0, 0].into());
         let caller = self.callers.caller(request.headers(), peer);
         let key = format!("ratelimit:{}:{caller}", self.scope);
-        let admission = match self.counters.admit(&key, quota, begun + self.store_timeout).await {
+        let admission = match self.counters.admit(&key, quota, NonZeroU32::MIN, begun + self.store_timeout).await {
             Ok(admission) => admission,
             Err(error) => {
                 // A service that answers without counting is better than one that does not answer.
@@ -137,7 +138,7 @@ impl Limiter {
             request.extensions_mut().insert(LimiterTook(begun.elapsed()));
             inner.oneshot(request).await?
         } else {
-            self.refuse(caller, quota, &admission)
+            self.refuse(caller, &admission)
         };
         self.set_headers(response.headers_mut(), &admission);
         Ok(response)
@@ -145,7 +146,7 @@ impl Limiter {
 
     fn set_headers(&self, headers: &mut HeaderMap, admission: &Admission) {
         let grows_in_ms = u64::try_from(admission.grows_in.as_millis()).unwrap_or(u64::MAX);
-        headers.insert(LIMIT, self.limit.clone());
+        headers.insert(LIMIT, if admission.local { admission.limit.into() } else { self.limit.clone() });
         headers.insert(REMAINING, HeaderValue::from(admission.remaining));
         headers.insert(RESET, HeaderValue::from(self.clock.epoch_ms().saturating_add(grows_in_ms)));
         headers.insert(RATE_LIMIT_POLICY, self.policy.clone());
@@ -165,8 +166,8 @@ impl Limiter {
         HeaderValue::try_from(value).unwrap_or_else(|_| unreachable!("a scope is a plain word"))
     }
 
-    fn refuse(&self, caller: Caller, quota: Quota, admission: &Admission) -> Response {
-        let max = quota.max.get();
+    fn refuse(&self, caller: Caller, admission: &Admission) -> Response {
+        let max = admission.limit;
         tracing::warn!("Rate limit exceeded: {} on {} ({}/{max})", caller.address, self.path, u64::from(max) + 1);
         let error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "Rate limit exceeded")
             .message("Too many LLM requests, please wait before trying again.")

@@ -1,7 +1,6 @@
 //! Who answers: one trait, one HTTP exchange, one file for each wire format.
 
 mod anthropic;
-mod client;
 mod counts;
 mod data_url;
 mod demo;
@@ -25,12 +24,12 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
 use crate::{
+    client::HttpClient,
     config::{EndpointConfig, ProvidersConfig, Wire},
     generate::{ErrorKind, Finish, GenerateRequest, ModelId, Params, ProviderId, Retry, ToolCall},
 };
 
 pub use anthropic::Anthropic;
-pub use client::{BadRoots, HttpClient, TimedConnector, client};
 pub use demo::{DEMO_SCRIPTS, Demo};
 pub use frames::Framing;
 pub use gemini::Gemini;
@@ -121,12 +120,8 @@ impl ProviderError {
 pub struct Providers(Arc<HashMap<ProviderId, Arc<dyn Provider>>>);
 
 impl Providers {
-    /// The providers of the configuration.
-    ///
-    /// # Errors
-    /// [`BadRoots`] when `EXTRA_CA_FILE` is no list of certificates.
-    pub fn new(config: ProvidersConfig) -> Result<Self, BadRoots> {
-        let client = client(config.extra_ca_pem.as_deref())?;
+    /// The providers of the configuration, asked by `client`.
+    pub fn new(config: ProvidersConfig, client: &HttpClient) -> Self {
         let mut providers = Self::default();
         if config.demo {
             providers.add(ProviderId::from(crate::generate::DEMO), Arc::new(Demo::new()));
@@ -143,7 +138,7 @@ impl Providers {
             };
             providers.add(name.as_str().into(), provider);
         }
-        Ok(providers)
+        providers
     }
 
     /// Adds a provider, in place of one of the same name.

@@ -3,9 +3,12 @@
 use async_trait::async_trait;
 use secrecy::SecretString;
 
-use crate::generate::{Effort, GenerateRequest, ModelId, Params, TakesTools};
+use crate::{
+    client::HttpClient,
+    generate::{Effort, GenerateRequest, ModelId, Params, TakesTools},
+};
 
-use super::{DeltaStream, HttpClient, OpenAiChat, OpenAiResponses, Provider, ProviderError, Upstream};
+use super::{DeltaStream, OpenAiChat, OpenAiResponses, Provider, ProviderError, Upstream};
 
 /// One vendor with two wire formats.
 pub struct OpenAi {

@@ -19,11 +19,13 @@ use hyper_util::client::legacy::Error;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::timeout;
 
-use crate::generate::{ErrorKind, GenerateRequest, ModelId, Params};
+use crate::{
+    client::HttpClient,
+    generate::{ErrorKind, GenerateRequest, ModelId, Params},
+};
 
 use super::{
     Delta, DeltaStream, Provider, ProviderError,
-    client::HttpClient,
     frames::{FrameError, Framing, frames},
 };
 

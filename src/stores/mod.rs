@@ -1,9 +1,18 @@
 //! Where bytes are kept: traits that say what a store promises, and the stores that keep it.
 //!
 //! Stores know keys, bytes and time, and nothing of models or messages. Every method takes `by`: the moment at which its
-//! caller stops waiting, one for all the store calls of a request.
+//! caller stops waiting. What can go wrong with a store that is away is the wrappers' affair: [`Guard`] bounds the waiting
+//! and leaves it alone for a while, [`Near`] keeps copies in this process, [`Degrade`] goes on counting here.
 
+pub mod limit;
 pub mod memory;
+pub mod redis;
+
+mod connect;
+mod degrade;
+mod error;
+mod guard;
+mod near;
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -11,7 +20,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-/// Keeps answers for a while.
+pub use connect::{Room, Shared, Stores};
+pub use degrade::Degrade;
+pub use error::StoreError;
+pub use guard::Guard;
+pub use near::Near;
+
+/// Keeps answers for a while. Keys begin with `llm:cache:`; values are UTF-8 text, the only thing that every store keeps.
 #[async_trait]
 pub trait CacheStore: Send + Sync {
     /// The value last put under `key`. `None`: there is none, or its time is over.
@@ -20,7 +35,11 @@ pub trait CacheStore: Send + Sync {
     /// When the store cannot say.
     async fn get(&self, key: &str, by: Instant) -> Result<Option<Bytes>, StoreError>;
 
-    /// Keeps `value` under `key` for `ttl`, in place of what was there.
+    /// The same, as far as this process knows without asking anybody.
+    fn peek(&self, key: &str) -> Option<Bytes>;
+
+    /// Keeps `value` under `key` for `ttl`, rounded up to seconds, in place of what was there. What this process keeps itself
+    /// is there once this was first polled.
     ///
     /// # Errors
     /// When the store cannot keep it; what was there may or may not still be.
@@ -35,19 +54,36 @@ pub trait CacheStore: Send + Sync {
     /// Forgets everything, and says how much that was.
     ///
     /// # Errors
-    /// When the store cannot say.
+    /// When the store cannot say; a part may be forgotten.
     async fn clear(&self, by: Instant) -> Result<u64, StoreError>;
 }
 
 /// Counts what callers do.
 #[async_trait]
 pub trait CounterStore: Send + Sync {
-    /// Admits one more under `key`, or does not. Atomic: of many at once no more pass than `quota` allows in any window.
-    /// Those that do not pass are not counted.
+    /// Admits `cost` under `key`, or does not. Atomic: of many at once no more pass than `quota` allows in any window, as
+    /// exactly as [`limit`] says. Those that do not pass are not counted. `cost` is at most the quota.
+    ///
+    /// # Errors
+    /// When the store cannot say; it may have been counted.
+    async fn admit(&self, key: &str, quota: Quota, cost: NonZeroU32, by: Instant) -> Result<Admission, StoreError>;
+}
+
+/// Adds up what never decreases.
+#[async_trait]
+pub trait TotalStore: Send + Sync {
+    /// Adds to totals by their keys, each on its own.
+    ///
+    /// # Errors
+    /// When the store cannot say that all were added. None was, if [`StoreError::is_undone`]; otherwise any may have been, and
+    /// who adds them again may count twice.
+    async fn add(&self, amounts: &[(&str, u64)], by: Instant) -> Result<(), StoreError>;
+
+    /// The totals under `keys`, in their order. What was never added to is 0.
     ///
     /// # Errors
     /// When the store cannot say.
-    async fn admit(&self, key: &str, quota: Quota, by: Instant) -> Result<Admission, StoreError>;
+    async fn read(&self, keys: &[&str], by: Instant) -> Result<Vec<u64>, StoreError>;
 }
 
 /// How many are admitted in any window.
@@ -64,6 +100,8 @@ pub struct Quota {
 pub struct Admission {
     /// Whether it may pass.
     pub admitted: bool,
+    /// How many may pass in any window: the quota's, or this process's share of it while it decides alone.
+    pub limit: u32,
     /// How many more may pass now.
     pub remaining: u32,
     /// When `remaining` next grows.
@@ -72,15 +110,4 @@ pub struct Admission {
     pub retry_in: Duration,
     /// Whether this process decided alone because the shared store was away.
     pub local: bool,
-}
-
-/// A store that gave no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// It did not answer in time.
-    #[error("the store did not answer in time")]
-    Timeout,
-    /// It failed.
-    #[error("the store failed: {0}")]
-    Failed(String),
 }

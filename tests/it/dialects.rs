@@ -6,13 +6,14 @@ use axum::http::HeaderMap;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use llm_gateway::{
+    client::client,
     generate::{
         Delivery, ErrorKind, FinishReason, Format, GenerateRequest, Message, Params, Part, Sampling, Target, ToolCall,
         Tools,
     },
     providers::{
         Anthropic, Delta, Dialect as _, Framing, Gemini, Ollama, OpenAiChat, OpenAiResponses, Provider, ProviderError,
-        Upstream, client, deltas,
+        Upstream, deltas,
     },
 };
 use serde::Deserialize;
@@ -126,6 +127,7 @@ fn request(delivery: Delivery) -> GenerateRequest {
         tools: Tools::default(),
         delivery,
         allow_failover: true,
+        lookup_time: std::time::Duration::ZERO,
     }
 }
 

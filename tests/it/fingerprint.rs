@@ -119,6 +119,7 @@ impl Meaning {
             delivery: if other { Delivery::Stream } else { Delivery::Whole },
             wanted: Sampling::default(),
             allow_failover: other,
+            lookup_time: std::time::Duration::ZERO,
         }
     }
 }

@@ -31,6 +31,7 @@ fn plain(messages: Vec<Message>) -> GenerateRequest {
         tools: Tools::default(),
         delivery: Delivery::Whole,
         allow_failover: true,
+        lookup_time: std::time::Duration::ZERO,
     }
 }
 

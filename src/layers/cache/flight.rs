@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture};
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, poll};
 use tokio::{
     sync::Semaphore,
     time::{Instant, sleep_until},
@@ -227,7 +227,7 @@ impl FlightLayer {
         let target = request.target.clone();
         // A flight that ended between the caller's look-up and this one's beginning has left its answer there.
         if self.config.coalesce
-            && let Some(found) = self.shelf.find(&key, &target).await
+            && let Some(found) = self.shelf.peek(&key, &target)
         {
             flight.leave_list();
             flight.log.open(Opening::Stored(found));
@@ -264,8 +264,16 @@ impl FlightLayer {
             };
             match event {
                 Some(Ok(Event::Finish { completion, stored: _ })) => {
-                    let stored = self.shelf.keep(&key, &target, &completion).await;
-                    break Ok(Some(Event::Finish { completion, stored }));
+                    let mut keeping = pin!(self.shelf.keep(&key, &target, &completion));
+                    // What this process keeps is there at once, and a shared store gets it behind the answer.
+                    let kept = poll!(&mut keeping);
+                    flight.leave_list();
+                    let stored = !matches!(kept, Poll::Ready(false));
+                    log.close(Ok(Some(Event::Finish { completion: Arc::clone(&completion), stored })));
+                    if kept.is_pending() {
+                        keeping.await;
+                    }
+                    return;
                 }
                 Some(Ok(event)) => log.push(event),
                 Some(Err(error)) => break Err(error),

@@ -3,10 +3,7 @@
 //! Wraps the typed request, outermost: freshness is the caller's wish, and a hit must touch nothing below.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -19,6 +16,7 @@ use crate::generate::{
 };
 
 use super::{
+    counts::CacheCounts,
     entry,
     shelf::{Found, Shelf},
 };
@@ -28,25 +26,6 @@ use super::{
 pub struct LookupLayer {
     shelf: Arc<Shelf>,
     counts: Arc<CacheCounts>,
-}
-
-/// How often the cache had an answer, and how often not.
-#[derive(Debug, Default)]
-pub struct CacheCounts {
-    hits: AtomicU64,
-    misses: AtomicU64,
-}
-
-impl CacheCounts {
-    /// Look-ups that found an answer.
-    pub fn hits(&self) -> u64 {
-        self.hits.load(Ordering::Relaxed)
-    }
-
-    /// Look-ups that found none, whatever came of them.
-    pub fn misses(&self) -> u64 {
-        self.misses.load(Ordering::Relaxed)
-    }
 }
 
 impl LookupLayer {
@@ -98,8 +77,10 @@ impl LookupLayer {
         let fingerprint = Fingerprint::of(&request);
         let key = entry::key(&request.target, &fingerprint);
         let cache = if self.shelf.is_open() {
-            if let Some(Found { completion, age, ttl }) = self.shelf.find(&key, &request.target).await {
-                self.counts.hits.fetch_add(1, Ordering::Relaxed);
+            if let Some(Found { completion, age, ttl }) =
+                self.shelf.find(&key, &request.target, begun + request.lookup_time).await
+            {
+                self.counts.hit();
                 let (cache, lookup) = (CacheResult::Hit { age, ttl }, begun.elapsed());
                 let receipt = Receipt { cache, key: Some(key), joined: None, lookup };
                 return Ok(Generation { receipt, answer: Answer::Whole(completion) });
@@ -112,10 +93,10 @@ impl LookupLayer {
         let answering = inner.oneshot(Question { fingerprint, key: Arc::clone(&key), request }).await;
         // Another request may have brought the answer between the two look-ups.
         match &answering {
-            Ok(generation) if generation.receipt.is_hit() => self.counts.hits.fetch_add(1, Ordering::Relaxed),
-            _ if cache == CacheResult::Miss => self.counts.misses.fetch_add(1, Ordering::Relaxed),
-            _ => 0,
-        };
+            Ok(generation) if generation.receipt.is_hit() => self.counts.hit(),
+            _ if cache == CacheResult::Miss => self.counts.miss(),
+            _ => {}
+        }
         let Generation { receipt, answer } = answering?;
         let cache = if receipt.is_hit() { receipt.cache } else { cache };
         Ok(Generation { receipt: Receipt { cache, key: Some(key), lookup, ..receipt }, answer })

@@ -4,10 +4,12 @@ mod lookup;
 
 mod flight;
 
+mod counts;
 mod entry;
 mod fanout;
 mod shelf;
 
+pub use counts::CacheCounts;
 pub use flight::{FlightLayer, FlightService, Flights};
-pub use lookup::{CacheCounts, Lookup, LookupLayer};
+pub use lookup::{Lookup, LookupLayer};
 pub use shelf::Shelf;

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::{
@@ -17,6 +18,8 @@ use super::entry;
 pub struct Shelf {
     store: Arc<dyn CacheStore>,
     config: CacheConfig,
+    /// How long the store may take to keep an answer, with nobody waiting for it.
+    keep_timeout: Duration,
     clock: Clock,
 }
 
@@ -31,9 +34,9 @@ pub(super) struct Found {
 }
 
 impl Shelf {
-    /// Keeps answers in `store`, as long as `config` says by `clock`.
-    pub fn new(store: Arc<dyn CacheStore>, config: CacheConfig, clock: Clock) -> Self {
-        Self { store, config, clock }
+    /// Keeps answers in `store`, which may take `keep_timeout` for it, as long as `config` says by `clock`.
+    pub fn new(store: Arc<dyn CacheStore>, config: CacheConfig, keep_timeout: Duration, clock: Clock) -> Self {
+        Self { store, config, keep_timeout, clock }
     }
 
     /// Whether there is a cache at all.
@@ -41,17 +44,26 @@ impl Shelf {
         self.config.enabled
     }
 
-    /// The fresh answer under `key`, which is one to `target`. A store that fails has none.
-    pub(super) async fn find(&self, key: &str, target: &Target) -> Option<Found> {
+    /// The fresh answer under `key`, which is one to `target`. A store that fails, or does not say `by` then, has none.
+    pub(super) async fn find(&self, key: &str, target: &Target, by: Instant) -> Option<Found> {
         if !self.config.enabled {
             return None;
         }
-        let found = self.store.get(key, Instant::now() + self.config.store_timeout).await;
-        let bytes = found.unwrap_or_else(|error| {
-            tracing::warn!(%error, "the cache could not be read");
+        let found = self.store.get(key, by).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "the cache could not be read");
             None
-        })?;
-        let entry = entry::decode(&bytes, target)?;
+        });
+        self.read(&found?, target)
+    }
+
+    /// The same, as far as this process knows.
+    pub(super) fn peek(&self, key: &str, target: &Target) -> Option<Found> {
+        let found = self.config.enabled.then(|| self.store.peek(key)).flatten();
+        self.read(&found?, target)
+    }
+
+    fn read(&self, bytes: &Bytes, target: &Target) -> Option<Found> {
+        let entry = entry::decode(bytes, target)?;
         let (age, ttl) = entry.freshness(self.clock.epoch_ms())?;
         Some(Found { completion: entry.completion, age, ttl })
     }
@@ -64,12 +76,12 @@ impl Shelf {
         if !(self.config.enabled && is_own && completion.is_storable()) {
             return false;
         }
-        let CacheConfig { enabled: _, ttl, memory_bytes: _, store_timeout } = self.config;
+        let CacheConfig { enabled: _, ttl, memory_bytes: _ } = self.config;
         let value = entry::encode(completion, self.clock.epoch_ms(), ttl);
-        match self.store.put(key, value, ttl, Instant::now() + store_timeout).await {
+        match self.store.put(key, value, ttl, Instant::now() + self.keep_timeout).await {
             Ok(()) => true,
             Err(error) => {
-                tracing::warn!(%error, "the answer could not be kept");
+                tracing::debug!(%error, "the answer could not be kept");
                 false
             }
         }

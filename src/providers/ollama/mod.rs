@@ -12,11 +12,12 @@ use hyper::{
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::generate::{GenerateRequest, ModelId, Params};
-
-use super::{
-    Delta, DeltaStream, Dialect, HttpClient, Provider, ProviderError, Upstream, WireRequest, openai_chat::Fault,
+use crate::{
+    client::HttpClient,
+    generate::{GenerateRequest, ModelId, Params},
 };
+
+use super::{Delta, DeltaStream, Dialect, Provider, ProviderError, Upstream, WireRequest, openai_chat::Fault};
 
 use reply::ChatLines;
 

@@ -39,12 +39,23 @@ impl MemoryCache {
             .build();
         Self { entries }
     }
+
+    /// Keeps `value` under `key` for `ttl`, unless something is there.
+    pub fn put_if_absent(&self, key: &str, value: Bytes, ttl: Duration) {
+        if self.peek(key).is_none() {
+            self.entries.insert(key.into(), Kept { value, ttl, until: Instant::now() + ttl });
+        }
+    }
 }
 
 #[async_trait]
 impl CacheStore for MemoryCache {
     async fn get(&self, key: &str, _by: Instant) -> Result<Option<Bytes>, StoreError> {
-        Ok(self.entries.get(key).filter(|kept| Instant::now() < kept.until).map(|kept| kept.value))
+        Ok(self.peek(key))
+    }
+
+    fn peek(&self, key: &str) -> Option<Bytes> {
+        self.entries.get(key).filter(|kept| Instant::now() < kept.until).map(|kept| kept.value)
     }
 
     async fn put(&self, key: &str, value: Bytes, ttl: Duration, _by: Instant) -> Result<(), StoreError> {

@@ -2,6 +2,8 @@
 
 mod cache;
 mod counters;
+mod totals;
 
 pub use cache::MemoryCache;
 pub use counters::MemoryCounters;
+pub use totals::MemoryTotals;

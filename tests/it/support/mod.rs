@@ -18,11 +18,12 @@ use axum::{
 use futures_util::StreamExt as _;
 use http_body_util::BodyExt as _;
 use llm_gateway::{
-    app::{App, Parts},
+    app::{App, Parts, room},
     catalogue::Configured,
     clock::Clock,
     config::{Config, ProvidersConfig, Sources},
     providers::Providers,
+    stores::Stores,
 };
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -75,7 +76,16 @@ impl Gateway {
                 lists_itself: false,
             });
         }
-        App::from_parts(&config, Parts { configured, providers, clock: Clock::at(UNIX_EPOCH + TODAY) }).unwrap()
+        App::from_parts(
+            &config,
+            Parts {
+                configured,
+                providers,
+                stores: Stores::memory(room(&config)),
+                clock: Clock::at(UNIX_EPOCH + TODAY),
+            },
+        )
+        .unwrap()
     }
 
     /// As configured by `settings` alone, the demo provider included.

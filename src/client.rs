@@ -1,4 +1,4 @@
-//! The connections to all vendors.
+//! Sends requests over HTTP: to vendors, and to a store that speaks it.
 
 use std::{
     io,
@@ -20,17 +20,17 @@ use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use tokio::time::timeout;
 use tower::{BoxError, Service};
 
-/// How long a connection to a vendor may take to open, its name looked up and TLS agreed on (what the official clients use).
+/// How long a connection may take to open, its name looked up and TLS agreed on (what the vendors' own clients use).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a silent connection is asked whether it is still there, and how long it may take to say so.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Shorter than the keep-alive of every vendor, so that no request meets a connection that is just being closed.
-const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
-/// How many connections to one vendor are kept for the next calls.
+/// Shorter than every server's own, so that no request meets a connection that is just being closed (`upstash-rest.md` 9).
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How many connections to one server are kept for the next calls.
 const MAX_IDLE_CONNECTIONS: usize = 512;
 
-/// Sends requests to vendors.
+/// Sends requests.
 pub type HttpClient = Client<TimedConnector, Full<Bytes>>;
 
 /// Opens connections, each within five seconds, its name looked up and TLS agreed on.
@@ -57,7 +57,7 @@ impl Service<Uri> for TimedConnector {
 #[error("EXTRA_CA_FILE holds no certificates in PEM form that can be trusted")]
 pub struct BadRoots;
 
-/// The one client for all vendors: pooled, HTTP/1.1 and 2, roots compiled in. It follows no redirects, which could carry a
+/// A client: pooled, HTTP/1.1 and 2, roots compiled in. It follows no redirects, which could carry a
 /// key elsewhere, and no proxy of the environment.
 ///
 /// hyper's own: a call by reqwest parses its address three times, and passes layers for what is not used here.

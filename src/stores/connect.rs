@@ -1,0 +1,117 @@
+//! The stores of a configuration, with everything around them that an outage asks for.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use crate::{
+    client::HttpClient,
+    clock::Clock,
+    config::{Backend, StoreConfig},
+};
+
+use super::{
+    CacheStore, CounterStore, Degrade, Guard, Near, StoreError, TotalStore,
+    memory::{MemoryCache, MemoryCounters, MemoryTotals},
+    redis::{BadAddress, Redis, Resp, Rest, Transport},
+};
+
+/// What the layers keep things in.
+#[derive(Clone)]
+pub struct Stores {
+    /// Answers.
+    pub cache: Arc<dyn CacheStore>,
+    /// Limits.
+    pub counters: Arc<dyn CounterStore>,
+    /// Totals.
+    pub totals: Arc<dyn TotalStore>,
+    /// What other instances share too. `None`: nothing.
+    pub shared: Option<Shared>,
+}
+
+/// A store outside of this process.
+#[derive(Clone)]
+pub struct Shared {
+    /// As people call it.
+    pub name: &'static str,
+    backend: Arc<dyn Checked>,
+}
+
+impl Shared {
+    /// Writes something, to see whether that is possible.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub async fn check(&self, by: Instant) -> Result<(), StoreError> {
+        self.backend.check(by).await
+    }
+}
+
+#[async_trait]
+trait Checked: Send + Sync {
+    async fn check(&self, by: Instant) -> Result<(), StoreError>;
+}
+
+#[async_trait]
+impl<T: Transport> Checked for Guard<Redis<T>> {
+    async fn check(&self, by: Instant) -> Result<(), StoreError> {
+        // Whoever wants to know wants to know it now, whatever was a moment ago.
+        self.inner().check(by).await
+    }
+}
+
+/// How much may be held here, and for how long.
+#[derive(Clone, Copy)]
+pub struct Room {
+    /// Answers, in bytes.
+    pub cache_bytes: u64,
+    /// The longest window of any limit.
+    pub longest_window: Duration,
+}
+
+impl Stores {
+    /// In this process alone.
+    pub fn memory(room: Room) -> Self {
+        Self {
+            cache: Arc::new(MemoryCache::new(room.cache_bytes)),
+            counters: Arc::new(MemoryCounters::new(room.longest_window)),
+            totals: Arc::new(MemoryTotals::default()),
+            shared: None,
+        }
+    }
+
+    /// What `config` names, reached by `client` or trusting `extra_ca_pem`. Connects to nobody yet.
+    ///
+    /// # Errors
+    /// [`BadAddress`], when an address or a token cannot be one.
+    pub fn new(
+        config: &StoreConfig,
+        room: Room,
+        clock: Clock,
+        client: &HttpClient,
+        extra_ca_pem: Option<&str>,
+    ) -> Result<Self, BadAddress> {
+        match &config.backend {
+            Backend::Memory => Ok(Self::memory(room)),
+            Backend::Redis(addresses) => {
+                let redis = Redis::new(Resp::new(addresses, extra_ca_pem)?, clock);
+                Ok(Self::around("Redis", redis, config, room))
+            }
+            Backend::Upstash { url, token } => {
+                let rest = Rest::new(client.clone(), url, token).map_err(|_| BadAddress)?;
+                Ok(Self::around("Upstash", Redis::new(rest, clock), config, room))
+            }
+        }
+    }
+
+    fn around<T: Transport + 'static>(name: &'static str, redis: Redis<T>, config: &StoreConfig, room: Room) -> Self {
+        let guarded = Arc::new(Guard::new(redis));
+        Self {
+            cache: Arc::new(Near::new(Arc::clone(&guarded) as _, room.cache_bytes)),
+            counters: Arc::new(Degrade::new(Arc::clone(&guarded) as _, config.instances, room.longest_window)),
+            totals: Arc::clone(&guarded) as _,
+            shared: Some(Shared { name, backend: guarded }),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! A store that gave no answer, and what may be done about it.
+
+/// Why a store gave no answer (`upstash-rest.md` 8 and 13). Holds no key, no value, and nothing that the server said besides
+/// the code that it leads with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// It was not asked: it has failed too often just now.
+    #[error("it is not asked for a while")]
+    Skipped,
+    /// The time was over. What was asked may have been done.
+    #[error("no answer in time")]
+    Timeout,
+    /// It was not reached. Nothing was done.
+    #[error("not reached: {0}")]
+    Unreached(&'static str),
+    /// It refused for the moment. Nothing was done.
+    #[error("not ready: {0}")]
+    NotReady(String),
+    /// No whole answer, or none that makes sense. What was asked may have been done.
+    #[error("no answer that makes sense: {0}")]
+    Broken(String),
+    /// It does not take the password or the token, or that does not allow the command.
+    #[error("access refused: {0}")]
+    Access(String),
+    /// The account's commands are used up.
+    #[error("the store's quota is used up")]
+    Quota,
+    /// It is full, and takes no writes and no scripts.
+    #[error("the store is full")]
+    Full,
+    /// What was sent is too large for it.
+    #[error("too large for the store")]
+    TooLarge,
+    /// It does not know the script yet.
+    #[error("the script is not known")]
+    NoScript,
+    /// The key holds something else.
+    #[error("the key holds something else")]
+    WrongType,
+    /// It refused the command.
+    #[error("refused: {0}")]
+    Refused(String),
+}
+
+impl StoreError {
+    /// Whether what was asked has certainly not been done, so that it may be asked again whatever it is.
+    pub fn is_undone(&self) -> bool {
+        matches!(self, Self::Skipped | Self::Unreached(_) | Self::NotReady(_) | Self::NoScript)
+    }
+
+    /// Whether the store as a whole is in trouble, rather than this one command.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Timeout
+            | Self::Unreached(_)
+            | Self::NotReady(_)
+            | Self::Broken(_)
+            | Self::Access(_)
+            | Self::Quota => true,
+            Self::Skipped | Self::Full | Self::TooLarge | Self::NoScript | Self::WrongType | Self::Refused(_) => false,
+        }
+    }
+
+    /// What a server's own error means, by what `upstash-rest.md` 4 promises of its text.
+    pub(super) fn of_server(text: &str) -> Self {
+        let code = text.split([' ', ':']).next().unwrap_or_default();
+        let code = || code.chars().filter(char::is_ascii_uppercase).take(20).collect::<String>();
+        let has = |part: &str| text.contains(part);
+        match text {
+            _ if has("max requests limit exceeded") || has("max daily request limit exceeded") => Self::Quota,
+            _ if has("max request size exceeded") || has("max single record size") || has("max key size exceeded") => {
+                Self::TooLarge
+            }
+            _ if has("DB capacity quota exceeded") => Self::Full,
+            _ if text.starts_with("OOM") || text.starts_with("MISCONF") => Self::Full,
+            _ if text.starts_with("NOSCRIPT") => Self::NoScript,
+            _ if text.starts_with("WRONGTYPE") => Self::WrongType,
+            _ if ["WRONGPASS", "NOAUTH", "NOPERM"].iter().any(|code| text.starts_with(code)) => Self::Access(code()),
+            _ if ["READONLY", "LOADING", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "MOVED", "ASK", "BUSY"]
+                .iter()
+                .any(|code| text.starts_with(code)) =>
+            {
+                Self::NotReady(code())
+            }
+            _ => Self::Refused(code()),
+        }
+    }
+}

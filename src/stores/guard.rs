@@ -1,0 +1,126 @@
+//! A store that may be away: asked only so long, and left alone for a while when it keeps failing.
+
+use std::{
+    future::Future,
+    num::NonZeroU32,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::time::{Instant, timeout_at};
+
+use crate::breaker::{Breaker, Pauses};
+
+use super::{Admission, CacheStore, CounterStore, Quota, StoreError, TotalStore};
+
+/// How many failures in a row there may be, and how long it is left alone then: so short that a store which is back is used
+/// again within 5 s (`upstash-rest.md` 8).
+const THRESHOLD: u32 = 5;
+const PAUSES: Pauses = Pauses { first: Duration::from_secs(1), longest: Duration::from_secs(4) };
+/// How long it is left alone when the account's commands are used up.
+const QUOTA_PAUSE: Duration = Duration::from_secs(30);
+/// How often trouble may be said in the log.
+const LOG_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Asks `S` no longer than its callers wait, and not at all while it is in trouble.
+pub struct Guard<S> {
+    inner: S,
+    breaker: Breaker,
+    /// When the log was told last.
+    told: Mutex<Option<Instant>>,
+}
+
+impl<S> Guard<S> {
+    /// Around `inner`, which is trusted so far.
+    pub fn new(inner: S) -> Self {
+        Self { inner, breaker: Breaker::new(THRESHOLD, PAUSES), told: Mutex::default() }
+    }
+
+    /// What is inside, for whoever asks it for its own sake.
+    pub fn inner(&self) -> &S {
+        &self.inner
+    }
+
+    async fn ask<T>(&self, by: Instant, asking: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        // Who has no time left learns nothing, and this says nothing of the store.
+        if Instant::now() >= by {
+            return Err(StoreError::Skipped);
+        }
+        let pass = self.breaker.pass(Instant::now()).map_err(|_| StoreError::Skipped)?;
+        let answer = timeout_at(by, asking).await.unwrap_or(Err(StoreError::Timeout));
+        let now = Instant::now();
+        let Err(error) = &answer else {
+            if pass.succeeded() {
+                tracing::info!("the store is back");
+            }
+            return answer;
+        };
+        let has_opened = match error {
+            StoreError::Quota => pass.failed_for(QUOTA_PAUSE, now),
+            error if error.is_outage() => pass.failed(now),
+            _ => {
+                pass.succeeded();
+                false
+            }
+        };
+        if error != &StoreError::NoScript && self.may_tell(now) {
+            tracing::warn!(%error, left_alone = has_opened, "the store fails");
+        }
+        answer
+    }
+
+    fn may_tell(&self, now: Instant) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_long_ago = told.is_none_or(|told| now >= told + LOG_INTERVAL);
+        if is_long_ago {
+            *told = Some(now);
+        }
+        is_long_ago
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: CacheStore> CacheStore for Guard<S> {
+    async fn get(&self, key: &str, by: Instant) -> Result<Option<Bytes>, StoreError> {
+        self.ask(by, self.inner.get(key, by)).await
+    }
+
+    fn peek(&self, key: &str) -> Option<Bytes> {
+        self.inner.peek(key)
+    }
+
+    async fn put(&self, key: &str, value: Bytes, ttl: Duration, by: Instant) -> Result<(), StoreError> {
+        self.ask(by, self.inner.put(key, value, ttl, by)).await
+    }
+
+    async fn delete(&self, key: &str, by: Instant) -> Result<bool, StoreError> {
+        self.ask(by, self.inner.delete(key, by)).await
+    }
+
+    async fn clear(&self, by: Instant) -> Result<u64, StoreError> {
+        self.ask(by, self.inner.clear(by)).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: CounterStore> CounterStore for Guard<S> {
+    async fn admit(&self, key: &str, quota: Quota, cost: NonZeroU32, by: Instant) -> Result<Admission, StoreError> {
+        self.ask(by, self.inner.admit(key, quota, cost, by)).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: TotalStore> TotalStore for Guard<S> {
+    async fn add(&self, amounts: &[(&str, u64)], by: Instant) -> Result<(), StoreError> {
+        self.ask(by, self.inner.add(amounts, by)).await
+    }
+
+    async fn read(&self, keys: &[&str], by: Instant) -> Result<Vec<u64>, StoreError> {
+        self.ask(by, self.inner.read(keys, by)).await
+    }
+}

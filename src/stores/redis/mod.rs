@@ -1,0 +1,204 @@
+//! Redis: every promise of the traits as commands, once, whatever carries them.
+
+mod resp;
+mod rest;
+mod script;
+mod transport;
+
+use std::{num::NonZeroU32, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use redis::{Cmd, FromRedisValue, Value, cmd};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::clock::Clock;
+
+use super::{Admission, CacheStore, CounterStore, Quota, StoreError, TotalStore, limit::EXACT_MAX};
+
+pub use resp::{BadAddress, Resp};
+pub use rest::Rest;
+use script::Script;
+pub use transport::{Node, Transport};
+
+/// The keys that [`CacheStore::clear`] forgets.
+const CACHE_KEYS: &str = "llm:cache:*";
+/// How many keys are looked through, and how many forgotten, in one command.
+const SCAN_COUNT: usize = 1_000;
+/// Commands in one round trip: no server states a limit, and a bound is kind.
+const BATCH: usize = 100;
+/// What [`Redis::check`] writes, and for how long.
+const CHECK_KEY: &str = "llm:check";
+const CHECK_SECONDS: u64 = 10;
+
+/// Further attempts, and the wait before the first of them; it doubles (`upstash-rest.md` 8).
+const RETRIES: u32 = 2;
+const FIRST_WAIT: Duration = Duration::from_millis(25);
+
+/// A Redis behind `T`.
+pub struct Redis<T> {
+    transport: T,
+    clock: Clock,
+    log: Script,
+    window: Script,
+}
+
+/// Whether a command may be sent again although it may have been done.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Repeat {
+    /// It does no harm.
+    Harmless,
+    /// It would count twice.
+    Never,
+}
+
+impl<T: Transport> Redis<T> {
+    /// A Redis behind `transport`, whose limits follow `clock`.
+    pub fn new(transport: T, clock: Clock) -> Self {
+        let script = |body| Script::new(body, transport.dialect());
+        let (log, window) = (script(include_str!("log.lua")), script(include_str!("window.lua")));
+        Self { transport, clock, log, window }
+    }
+
+    /// Writes something, to see whether that is possible.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub async fn check(&self, by: Instant) -> Result<(), StoreError> {
+        self.run(cmd("SET").arg(CHECK_KEY).arg("1").arg("EX").arg(CHECK_SECONDS), Repeat::Harmless, by).await.map(drop)
+    }
+
+    /// The limiter's decision at the time `now`, in milliseconds of the caller's own clock.
+    ///
+    /// # Errors
+    /// As [`CounterStore::admit`].
+    pub async fn admit_at(
+        &self,
+        key: &str,
+        quota: Quota,
+        cost: NonZeroU32,
+        now: u64,
+        by: Instant,
+    ) -> Result<Admission, StoreError> {
+        let script = if quota.max.get() <= EXACT_MAX { &self.log } else { &self.window };
+        let args = [u64::from(quota.max.get()), quota.window_ms(), u64::from(cost.get()), now];
+        let answer = match self.run(&script.by_hash(key, &args), Repeat::Never, by).await {
+            Err(StoreError::NoScript) => self.run(&script.by_body(key, &args), Repeat::Never, by).await?,
+            answer => answer?,
+        };
+        let [admitted, remaining, grows_in, retry_in]: [u64; 4] = read(answer)?;
+        let admitted = admitted == 1;
+        Ok(Admission {
+            admitted,
+            limit: quota.max.get(),
+            remaining: u32::try_from(remaining).unwrap_or(u32::MAX),
+            grows_in: Duration::from_millis(grows_in),
+            retry_in: Duration::from_millis(retry_in),
+            local: false,
+        })
+    }
+
+    /// Sends one command, and again where that may help and do no harm.
+    async fn run(&self, command: &Cmd, repeat: Repeat, by: Instant) -> Result<Value, StoreError> {
+        let mut attempt = 0;
+        loop {
+            let answer = timeout_at(by, self.transport.send(command)).await.unwrap_or(Err(StoreError::Timeout));
+            let Err(error) = &answer else { return answer };
+            let is_worth_it = match error {
+                StoreError::Unreached(_) | StoreError::NotReady(_) => true,
+                StoreError::Broken(_) => repeat == Repeat::Harmless,
+                _ => false,
+            };
+            let wait = (FIRST_WAIT * 2_u32.pow(attempt)).mul_f64(fastrand::f64());
+            if !is_worth_it || attempt == RETRIES || Instant::now() + wait >= by {
+                return answer;
+            }
+            attempt += 1;
+            sleep(wait).await;
+        }
+    }
+
+    /// Sends commands that have nothing to do with one another, in one round trip, once.
+    async fn run_all(&self, commands: &[Cmd], by: Instant) -> Result<Vec<Value>, StoreError> {
+        let answers = timeout_at(by, self.transport.send_all(commands)).await.unwrap_or(Err(StoreError::Timeout))?;
+        answers.into_iter().collect()
+    }
+}
+
+/// What a reply holds, where it has the shape that its command promises.
+fn read<V: FromRedisValue>(value: Value) -> Result<V, StoreError> {
+    // The error's own text quotes the value.
+    V::from_redis_value(value).map_err(|_| StoreError::Broken("an answer of another shape".to_owned()))
+}
+
+#[async_trait]
+impl<T: Transport> CacheStore for Redis<T> {
+    async fn get(&self, key: &str, by: Instant) -> Result<Option<Bytes>, StoreError> {
+        match self.run(cmd("GET").arg(key), Repeat::Harmless, by).await? {
+            Value::Nil => Ok(None),
+            Value::BulkString(value) => Ok(Some(value.into())),
+            other => read::<Vec<u8>>(other).map(|value| Some(value.into())),
+        }
+    }
+
+    fn peek(&self, _: &str) -> Option<Bytes> {
+        None
+    }
+
+    async fn put(&self, key: &str, value: Bytes, ttl: Duration, by: Instant) -> Result<(), StoreError> {
+        let seconds = ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
+        let mut command = Cmd::with_capacity(5, key.len() + value.len() + 32);
+        command.arg("SET").arg(key).arg(&*value).arg("EX").arg(seconds.max(1));
+        self.run(&command, Repeat::Harmless, by).await.map(drop)
+    }
+
+    async fn delete(&self, key: &str, by: Instant) -> Result<bool, StoreError> {
+        let count: u64 = read(self.run(cmd("UNLINK").arg(key), Repeat::Harmless, by).await?)?;
+        Ok(count > 0)
+    }
+
+    async fn clear(&self, by: Instant) -> Result<u64, StoreError> {
+        let mut count = 0;
+        for node in timeout_at(by, self.transport.nodes()).await.unwrap_or(Err(StoreError::Timeout))? {
+            let mut cursor = "0".to_owned();
+            loop {
+                let mut scan = cmd("SCAN");
+                scan.arg(&cursor).arg("MATCH").arg(CACHE_KEYS).arg("COUNT").arg(SCAN_COUNT);
+                let page = timeout_at(by, self.transport.send_to(&node, &scan)).await;
+                let (next, keys): (String, Vec<String>) = read(page.unwrap_or(Err(StoreError::Timeout))?)?;
+                for keys in keys.chunks(BATCH) {
+                    let commands: Vec<Cmd> = keys.iter().map(|key| cmd("UNLINK").arg(key).to_owned()).collect();
+                    for unlinked in self.run_all(&commands, by).await? {
+                        count += read::<u64>(unlinked)?;
+                    }
+                }
+                if next == "0" {
+                    break;
+                }
+                cursor = next;
+            }
+        }
+        Ok(count)
+    }
+}
+
+#[async_trait]
+impl<T: Transport> CounterStore for Redis<T> {
+    async fn admit(&self, key: &str, quota: Quota, cost: NonZeroU32, by: Instant) -> Result<Admission, StoreError> {
+        self.admit_at(key, quota, cost, self.clock.epoch_ms(), by).await
+    }
+}
+
+#[async_trait]
+impl<T: Transport> TotalStore for Redis<T> {
+    async fn add(&self, amounts: &[(&str, u64)], by: Instant) -> Result<(), StoreError> {
+        let commands: Vec<Cmd> = amounts.iter().map(|(key, n)| cmd("INCRBY").arg(key).arg(n).to_owned()).collect();
+        self.run_all(&commands, by).await.map(drop)
+    }
+
+    async fn read(&self, keys: &[&str], by: Instant) -> Result<Vec<u64>, StoreError> {
+        let commands: Vec<Cmd> = keys.iter().map(|key| cmd("GET").arg(key).to_owned()).collect();
+        let totals = self.run_all(&commands, by).await?.into_iter();
+        totals.map(|total| read::<Option<u64>>(total).map(Option::unwrap_or_default)).collect()
+    }
+}

@@ -1,0 +1,207 @@
+//! Redis in its own protocol: one connection for everyone, or one to each node of a cluster; made when it is first needed, and
+//! again when it breaks.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use futures_util::future::join_all;
+use redis::{
+    Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo as _, ProtocolVersion, RedisError, ServerErrorKind,
+    TlsCertificates, Value,
+    aio::{ConnectionLike as _, ConnectionManager, ConnectionManagerConfig},
+    cluster::ClusterClient,
+    cluster_async::ClusterConnection,
+    cluster_routing::{RoutingInfo, SingleNodeRoutingInfo},
+    cmd,
+    io::tcp::TcpSettings,
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Mutex;
+
+use crate::stores::StoreError;
+
+use super::{
+    Transport,
+    transport::{Dialect, Node},
+};
+
+/// How long a connection may take to open.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the other side may leave what was sent unacknowledged before the connection counts as broken.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
+/// Callers have their own patience; this is only for whom nobody waits any more.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// `REDIS_URL` is not what it should be. Says nothing of it, since it may hold a password.
+#[derive(Debug, thiserror::Error)]
+#[error("REDIS_URL or EXTRA_CA_FILE cannot be used to reach Redis")]
+pub struct BadAddress;
+
+/// Redis or a cluster of it.
+pub struct Resp {
+    server: Server,
+    dialect: Dialect,
+}
+
+enum Server {
+    Single(ConnectionManager),
+    Cluster(Box<Cluster>),
+}
+
+struct Cluster {
+    client: ClusterClient,
+    /// `None`: not connected so far.
+    connection: Mutex<Option<ClusterConnection>>,
+}
+
+impl Resp {
+    /// The server at the one address, or the cluster of which some are given. Connects to nobody yet.
+    ///
+    /// # Errors
+    /// [`BadAddress`], also when `extra_ca_pem` holds no certificates.
+    pub fn new(addresses: &[SecretString], extra_ca_pem: Option<&str>) -> Result<Self, BadAddress> {
+        let is_upstash = |address: &SecretString| address.expose_secret().contains(".upstash.io");
+        let dialect = if addresses.iter().any(is_upstash) { Dialect::Upstash } else { Dialect::Redis };
+        let nodes: Vec<ConnectionInfo> = addresses.iter().map(connection_info).collect::<Result<_, _>>()?;
+        let certificates = TlsCertificates { client_tls: None, root_cert: extra_ca_pem.map(with_built_in) };
+        let server = match <[ConnectionInfo; 1]>::try_from(nodes) {
+            Ok([node]) => {
+                let is_tls = matches!(node.addr(), redis::ConnectionAddr::TcpTls { .. });
+                let client = if is_tls { Client::build_with_tls(node, certificates) } else { Client::open(node) };
+                let config = ConnectionManagerConfig::new()
+                    .set_connection_timeout(Some(CONNECT_TIMEOUT))
+                    .set_response_timeout(Some(RESPONSE_TIMEOUT))
+                    .set_number_of_retries(0);
+                let manager = client.and_then(|client| ConnectionManager::new_lazy_with_config(client, config));
+                Server::Single(manager.map_err(|_| BadAddress)?)
+            }
+            Err(nodes) => {
+                let client = ClusterClient::builder(nodes)
+                    .connection_timeout(CONNECT_TIMEOUT)
+                    .response_timeout(RESPONSE_TIMEOUT)
+                    .tcp_settings(tcp_settings())
+                    // It would repeat what may have been done; who sends knows better.
+                    .retries(0)
+                    .certs(certificates)
+                    .build()
+                    .map_err(|_| BadAddress)?;
+                Server::Cluster(Box::new(Cluster { client, connection: Mutex::default() }))
+            }
+        };
+        Ok(Self { server, dialect })
+    }
+
+    async fn send_routed(&self, command: &Cmd, node: &Node) -> Result<Value, StoreError> {
+        match &self.server {
+            Server::Single(manager) => manager.clone().req_packed_command(command).await,
+            Server::Cluster(cluster) => {
+                let mut cluster = cluster.connected().await?;
+                match node {
+                    Node::Only => cluster.req_packed_command(command).await,
+                    Node::At(host, port) => {
+                        let (host, port) = (host.clone(), *port);
+                        let place = RoutingInfo::SingleNode(SingleNodeRoutingInfo::ByAddress { host, port });
+                        cluster.route_command(command.clone(), place).await
+                    }
+                }
+            }
+        }
+        .map_err(|error| store_error(&error))
+    }
+}
+
+fn connection_info(address: &SecretString) -> Result<ConnectionInfo, BadAddress> {
+    let info = address.expose_secret().into_connection_info().map_err(|_| BadAddress)?;
+    // RESP2, so that answers have the shapes that they have over REST.
+    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP2).set_skip_set_lib_name();
+    Ok(info.set_redis_settings(settings).set_tcp_settings(tcp_settings()))
+}
+
+fn tcp_settings() -> TcpSettings {
+    TcpSettings::default().set_nodelay(true).set_user_timeout(UNACKNOWLEDGED)
+}
+
+/// The extra certificates and the built-in ones: the client takes either its own or what it is given.
+fn with_built_in(extra_pem: &str) -> Vec<u8> {
+    let mut pem = format!("{extra_pem}\n");
+    for certificate in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
+        pem.push_str("-----BEGIN CERTIFICATE-----\n");
+        pem.push_str(&STANDARD.encode(certificate));
+        pem.push_str("\n-----END CERTIFICATE-----\n");
+    }
+    pem.into_bytes()
+}
+
+impl Cluster {
+    /// The connection, made if there is none. It finds its own way back to nodes that it lost.
+    async fn connected(&self) -> Result<ClusterConnection, StoreError> {
+        let mut connection = self.connection.lock().await;
+        if let Some(connected) = &*connection {
+            return Ok(connected.clone());
+        }
+        let connected = self.client.get_async_connection().await.map_err(|error| match store_error(&error) {
+            refused @ StoreError::Access(_) => refused,
+            _ => StoreError::Unreached("no node of the cluster"),
+        })?;
+        Ok(connection.insert(connected).clone())
+    }
+}
+
+/// What is known of a failure, and nothing of what was sent.
+fn store_error(error: &RedisError) -> StoreError {
+    match error.kind() {
+        ErrorKind::AuthenticationFailed => StoreError::Access("WRONGPASS".to_owned()),
+        ErrorKind::Server(ServerErrorKind::NoPerm) => StoreError::Access("NOPERM".to_owned()),
+        ErrorKind::Server(ServerErrorKind::ResponseError) => StoreError::of_server(error.detail().unwrap_or_default()),
+        ErrorKind::Server(_) | ErrorKind::Extension => StoreError::of_server(error.code().unwrap_or_default()),
+        ErrorKind::ClusterConnectionNotFound => StoreError::Unreached("no node of the cluster"),
+        ErrorKind::Io if error.is_connection_refusal() => StoreError::Unreached("connection refused"),
+        ErrorKind::Io => StoreError::Broken("the connection broke".to_owned()),
+        ErrorKind::Parse => StoreError::Broken("not the protocol of Redis".to_owned()),
+        kind => StoreError::Broken(format!("{kind:?}")),
+    }
+}
+
+#[async_trait]
+impl Transport for Resp {
+    async fn send(&self, command: &Cmd) -> Result<Value, StoreError> {
+        self.send_routed(command, &Node::Only).await
+    }
+
+    async fn send_all(&self, commands: &[Cmd]) -> Result<Vec<Result<Value, StoreError>>, StoreError> {
+        // The connection is shared: what is sent at once travels together.
+        Ok(join_all(commands.iter().map(|command| self.send(command))).await)
+    }
+
+    async fn nodes(&self) -> Result<Vec<Node>, StoreError> {
+        if matches!(self.server, Server::Single(_)) {
+            return Ok(vec![Node::Only]);
+        }
+        let slots = self.send(cmd("CLUSTER").arg("SLOTS")).await?;
+        let Value::Array(ranges) = slots else { return Err(StoreError::Broken("no slots".to_owned())) };
+        let mut nodes: Vec<(String, u16)> = Vec::new();
+        for range in ranges {
+            // First and last slot, then the master; replicas follow.
+            let Value::Array(range) = range else { continue };
+            let Some(Value::Array(master)) = range.into_iter().nth(2) else { continue };
+            let mut master = master.into_iter();
+            let (Some(Value::BulkString(host)), Some(Value::Int(port))) = (master.next(), master.next()) else {
+                continue;
+            };
+            let (host, port) = (String::from_utf8_lossy(&host).into_owned(), u16::try_from(port).unwrap_or_default());
+            if !nodes.contains(&(host.clone(), port)) {
+                nodes.push((host, port));
+            }
+        }
+        Ok(nodes.into_iter().map(|(host, port)| Node::At(host, port)).collect())
+    }
+
+    async fn send_to(&self, node: &Node, command: &Cmd) -> Result<Value, StoreError> {
+        self.send_routed(command, node).await
+    }
+
+    fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+}

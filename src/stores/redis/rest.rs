@@ -1,0 +1,170 @@
+//! Redis over HTTPS, as Upstash speaks it (`upstash-rest.md` 2 to 9).
+
+use async_trait::async_trait;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{
+    Request, StatusCode, Uri,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue},
+};
+use redis::{Arg, Cmd, Value};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value as Json;
+use tokio::sync::Semaphore;
+
+use crate::{client::HttpClient, stores::StoreError};
+
+use super::{
+    Transport,
+    transport::{Dialect, Node},
+};
+
+const ENCODING: HeaderName = HeaderName::from_static("upstash-encoding");
+
+/// Commands beyond the account's rate wait at the server: a bound keeps them from piling up there.
+const MAX_REQUESTS: usize = 64;
+/// The longest answer.
+const MAX_ANSWER_BYTES: usize = 16 << 20;
+
+/// Upstash.
+pub struct Rest {
+    client: HttpClient,
+    command: Uri,
+    pipeline: Uri,
+    authorization: HeaderValue,
+    room: Semaphore,
+}
+
+impl Rest {
+    /// The database at `url`, which takes `token`.
+    ///
+    /// # Errors
+    /// When the one is no address or the other no token; says nothing of either.
+    pub fn new(client: HttpClient, url: &str, token: &SecretString) -> Result<Self, StoreError> {
+        let uri = |path: &str| format!("{url}{path}").parse().map_err(|_| StoreError::Unreached("no address"));
+        let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()))
+            .map_err(|_| StoreError::Access("no token".to_owned()))?;
+        authorization.set_sensitive(true);
+        let (command, pipeline, room) = (uri("/")?, uri("/pipeline")?, Semaphore::new(MAX_REQUESTS));
+        Ok(Self { client, command, pipeline, authorization, room })
+    }
+
+    /// One exchange: `body` to `uri`, and what came back with 200.
+    async fn post(&self, uri: &Uri, body: Vec<u8>) -> Result<Bytes, StoreError> {
+        // Never closed.
+        let _room = self.room.acquire().await.map_err(|_| StoreError::Unreached("closed"))?;
+        let mut request =
+            Request::post(uri.clone()).body(Full::from(body)).map_err(|_| StoreError::Unreached("no request"))?;
+        let headers = request.headers_mut();
+        headers.insert(AUTHORIZATION, self.authorization.clone());
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ENCODING, HeaderValue::from_static("base64"));
+        let response = self.client.request(request).await.map_err(|error| {
+            if error.is_connect() {
+                StoreError::Unreached("no connection")
+            } else {
+                StoreError::Broken("the connection broke".to_owned())
+            }
+        })?;
+        let status = response.status();
+        // Read to its end, or the connection could not be used again.
+        let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
+        let body = body.map_err(|_| StoreError::Broken("the answer broke off".to_owned()))?.to_bytes();
+        match status {
+            StatusCode::OK => Ok(body),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Err(StoreError::Access(format!("status {}", status.as_u16())))
+            }
+            StatusCode::BAD_REQUEST | StatusCode::METHOD_NOT_ALLOWED | StatusCode::PAYLOAD_TOO_LARGE => {
+                let json = serde_json::from_slice::<Json>(&body);
+                let text = json.as_ref().ok().and_then(|json| json.get("error")?.as_str());
+                Err(text.map_or_else(|| broken(status), StoreError::of_server))
+            }
+            _ => Err(broken(status)),
+        }
+    }
+}
+
+fn broken(status: StatusCode) -> StoreError {
+    StoreError::Broken(format!("status {}", status.as_u16()))
+}
+
+/// Writes a command as an array of strings. JSON carries text and nothing else.
+fn write(command: &Cmd, body: &mut Vec<u8>) -> Result<(), StoreError> {
+    body.push(b'[');
+    for (at, arg) in command.args_iter().enumerate() {
+        let Arg::Simple(arg) = arg else { return Err(StoreError::Refused("a cursor".to_owned())) };
+        let text = std::str::from_utf8(arg).map_err(|_| StoreError::Refused("bytes that are no text".to_owned()))?;
+        if at > 0 {
+            body.push(b',');
+        }
+        serde_json::to_writer(&mut *body, text).map_err(|_| StoreError::Refused("no text".to_owned()))?;
+    }
+    body.push(b']');
+    Ok(())
+}
+
+/// What one command brought: `{"result":…}` or `{"error":…}`.
+fn outcome(answer: Json) -> Result<Value, StoreError> {
+    let Json::Object(mut answer) = answer else { return Err(no_sense()) };
+    if let Some(Json::String(error)) = answer.get("error") {
+        return Err(StoreError::of_server(error));
+    }
+    answer.remove("result").ok_or_else(no_sense).and_then(value)
+}
+
+/// A result in the encoding that was asked for: every string is base64, except the bare `OK`.
+fn value(result: Json) -> Result<Value, StoreError> {
+    Ok(match result {
+        Json::Null => Value::Nil,
+        Json::Number(number) => Value::Int(number.as_i64().ok_or_else(no_sense)?),
+        Json::String(text) if text == "OK" => Value::Okay,
+        Json::String(text) => Value::BulkString(STANDARD.decode(text).map_err(|_| no_sense())?),
+        Json::Array(values) => Value::Array(values.into_iter().map(value).collect::<Result<_, _>>()?),
+        Json::Bool(_) | Json::Object(_) => return Err(no_sense()),
+    })
+}
+
+fn no_sense() -> StoreError {
+    StoreError::Broken("not an answer of Upstash".to_owned())
+}
+
+#[async_trait]
+impl Transport for Rest {
+    async fn send(&self, command: &Cmd) -> Result<Value, StoreError> {
+        let mut body = Vec::with_capacity(command.args_iter().len() * 48);
+        write(command, &mut body)?;
+        let answer = self.post(&self.command, body).await?;
+        outcome(serde_json::from_slice(&answer).map_err(|_| no_sense())?)
+    }
+
+    async fn send_all(&self, commands: &[Cmd]) -> Result<Vec<Result<Value, StoreError>>, StoreError> {
+        let mut body = vec![b'['];
+        for (at, command) in commands.iter().enumerate() {
+            if at > 0 {
+                body.push(b',');
+            }
+            write(command, &mut body)?;
+        }
+        body.push(b']');
+        let answer = self.post(&self.pipeline, body).await?;
+        let answers: Vec<Json> = serde_json::from_slice(&answer).map_err(|_| no_sense())?;
+        if answers.len() != commands.len() {
+            return Err(no_sense());
+        }
+        Ok(answers.into_iter().map(outcome).collect())
+    }
+
+    async fn nodes(&self) -> Result<Vec<Node>, StoreError> {
+        Ok(vec![Node::Only])
+    }
+
+    async fn send_to(&self, _: &Node, command: &Cmd) -> Result<Value, StoreError> {
+        self.send(command).await
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Upstash
+    }
+}

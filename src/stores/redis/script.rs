@@ -1,0 +1,38 @@
+//! A script of one key, known by its hash.
+
+use redis::{Cmd, cmd};
+
+use super::transport::Dialect;
+
+/// A script as it is sent.
+pub(super) struct Script {
+    body: String,
+    hash: String,
+}
+
+impl Script {
+    pub(super) fn new(body: &str, dialect: Dialect) -> Self {
+        let body = match dialect {
+            Dialect::Redis => body.to_owned(),
+            Dialect::Upstash => format!("#!lua flags=allow-key-locking\n{body}"),
+        };
+        let hash = redis::Script::new(&body).get_hash().to_owned();
+        Self { body, hash }
+    }
+
+    /// Runs it if the server knows it.
+    pub(super) fn by_hash(&self, key: &str, args: &[u64]) -> Cmd {
+        Self::command("EVALSHA", &self.hash, key, args)
+    }
+
+    /// Runs it, and the server knows it from then on.
+    pub(super) fn by_body(&self, key: &str, args: &[u64]) -> Cmd {
+        Self::command("EVAL", &self.body, key, args)
+    }
+
+    fn command(name: &str, script: &str, key: &str, args: &[u64]) -> Cmd {
+        let mut command = cmd(name);
+        command.arg(script).arg(1).arg(key).arg(args);
+        command
+    }
+}
