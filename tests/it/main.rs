@@ -18,8 +18,10 @@ mod stream;
 
 mod cache;
 mod flight;
+mod limiter;
 mod rate_limit;
 mod requests;
+mod stores;
 
 mod dialects;
 mod fingerprint;
@@ -30,3 +32,5 @@ mod serve;
 mod failover;
 mod files;
 mod map;
+
+mod upstash_fixture;

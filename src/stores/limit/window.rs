@@ -64,3 +64,37 @@ impl Window {
         length - elapsed + (length * over).div_ceil(self.count.max(1))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_agrees_with_the_published_vectors() {
+        // `upstash-rest.md` 14.5: time, cost, admitted, remaining, wait.
+        let steps = [
+            (0, 1, true, 9, 0),
+            (0, 1, true, 8, 0),
+            (1_000, 8, true, 0, 0),
+            (1_000, 1, false, 0, 65_000),
+            (30_000, 1, false, 0, 36_000),
+            (60_000, 1, false, 0, 6_000),
+            (66_000, 1, true, 0, 0),
+            (66_000, 1, false, 0, 6_000),
+            (72_000, 1, true, 0, 0),
+            (90_000, 3, true, 0, 0),
+            (90_000, 2, false, 0, 12_000),
+            (119_999, 1, true, 3, 0),
+            (120_000, 1, true, 3, 0),
+            (240_000, 10, true, 0, 0),
+            (240_000, 1, false, 0, 66_000),
+        ];
+        let (mut window, ten) = (Window::default(), NonZeroU32::new(10).unwrap());
+        let quota = Quota { max: ten, window: ms(60_000) };
+        for (now, cost, admitted, remaining, wait) in steps {
+            let admission = window.admit(quota, NonZeroU32::new(cost).unwrap(), now);
+            let got = (admission.admitted, admission.remaining, admission.retry_in);
+            assert_eq!(got, (admitted, remaining, ms(wait)), "{cost} at {now} ms");
+        }
+    }
+}

@@ -137,6 +137,8 @@ impl<T: Transport> CacheStore for Redis<T> {
         match self.run(cmd("GET").arg(key), Repeat::Harmless, by).await? {
             Value::Nil => Ok(None),
             Value::BulkString(value) => Ok(Some(value.into())),
+            // So a text `OK` comes back from Upstash.
+            Value::Okay => Ok(Some(Bytes::from_static(b"OK"))),
             other => read::<Vec<u8>>(other).map(|value| Some(value.into())),
         }
     }

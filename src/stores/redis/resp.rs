@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures_util::future::join_all;
 use redis::{
-    Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo as _, ProtocolVersion, RedisError, ServerErrorKind,
-    TlsCertificates, Value,
+    Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo as _, ProtocolVersion, RedisError,
+    ServerErrorKind, TlsCertificates, Value,
     aio::{ConnectionLike as _, ConnectionManager, ConnectionManagerConfig},
     cluster::ClusterClient,
     cluster_async::ClusterConnection,
@@ -67,8 +67,8 @@ impl Resp {
         let certificates = TlsCertificates { client_tls: None, root_cert: extra_ca_pem.map(with_built_in) };
         let server = match <[ConnectionInfo; 1]>::try_from(nodes) {
             Ok([node]) => {
-                let is_tls = matches!(node.addr(), redis::ConnectionAddr::TcpTls { .. });
-                let client = if is_tls { Client::build_with_tls(node, certificates) } else { Client::open(node) };
+                let client =
+                    if is_tls(&node) { Client::build_with_tls(node, certificates) } else { Client::open(node) };
                 let config = ConnectionManagerConfig::new()
                     .set_connection_timeout(Some(CONNECT_TIMEOUT))
                     .set_response_timeout(Some(RESPONSE_TIMEOUT))
@@ -77,15 +77,15 @@ impl Resp {
                 Server::Single(manager.map_err(|_| BadAddress)?)
             }
             Err(nodes) => {
+                let is_tls = nodes.iter().any(is_tls);
                 let client = ClusterClient::builder(nodes)
                     .connection_timeout(CONNECT_TIMEOUT)
                     .response_timeout(RESPONSE_TIMEOUT)
                     .tcp_settings(tcp_settings())
                     // It would repeat what may have been done; who sends knows better.
-                    .retries(0)
-                    .certs(certificates)
-                    .build()
-                    .map_err(|_| BadAddress)?;
+                    .retries(0);
+                let client = if is_tls { client.certs(certificates) } else { client };
+                let client = client.build().map_err(|_| BadAddress)?;
                 Server::Cluster(Box::new(Cluster { client, connection: Mutex::default() }))
             }
         };
@@ -107,6 +107,8 @@ impl Resp {
                 }
             }
         }
+        // What the server refuses comes as a value.
+        .and_then(Value::extract_error)
         .map_err(|error| store_error(&error))
     }
 }
@@ -116,6 +118,10 @@ fn connection_info(address: &SecretString) -> Result<ConnectionInfo, BadAddress>
     // RESP2, so that answers have the shapes that they have over REST.
     let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP2).set_skip_set_lib_name();
     Ok(info.set_redis_settings(settings).set_tcp_settings(tcp_settings()))
+}
+
+fn is_tls(node: &ConnectionInfo) -> bool {
+    matches!(node.addr(), ConnectionAddr::TcpTls { .. })
 }
 
 fn tcp_settings() -> TcpSettings {

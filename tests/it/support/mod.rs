@@ -1,7 +1,9 @@
 //! A gateway in process, and someone behind it who does as told.
 
+mod redis_server;
 mod scripted;
 mod sockets;
+mod upstash;
 
 use std::{
     collections::HashMap,
@@ -28,8 +30,10 @@ use llm_gateway::{
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+pub(crate) use redis_server::{RedisCluster, RedisServer};
 pub(crate) use scripted::{Scripted, Step};
 pub(crate) use sockets::{Binary, Vendor};
+pub(crate) use upstash::{Fault, Upstash};
 
 /// 2026-11-24 in UTC, since 1970: on that day, the built-in models that the tests name are served.
 pub(crate) const TODAY: Duration = Duration::from_secs(1_795_478_400);

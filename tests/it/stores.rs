@@ -1,0 +1,208 @@
+//! What every store promises, held against each of them: this process, Redis alone, behind TLS and as a cluster, Upstash, and
+//! everything that stands around them.
+
+use std::{
+    num::NonZeroU32,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use llm_gateway::{
+    client::client,
+    clock::Clock,
+    stores::{
+        CacheStore, CounterStore, Degrade, Guard, Near, Quota, StoreError, TotalStore,
+        memory::{MemoryCache, MemoryCounters, MemoryTotals},
+        redis::{Redis, Resp, Rest, Transport},
+    },
+};
+use secrecy::SecretString;
+use tokio::time::{Instant, sleep};
+
+use crate::support::{RedisCluster, RedisServer, Upstash};
+
+/// A store under its name, with what keeps it alive.
+struct Subject {
+    name: &'static str,
+    cache: Arc<dyn CacheStore>,
+    counters: Arc<dyn CounterStore>,
+    totals: Arc<dyn TotalStore>,
+    _alive: Box<dyn std::any::Any>,
+}
+
+impl Subject {
+    fn of<T: Transport + 'static>(name: &'static str, transport: T, alive: impl std::any::Any) -> Self {
+        let store = Arc::new(Redis::new(transport, clock()));
+        let (cache, counters, totals) = (Arc::clone(&store) as _, Arc::clone(&store) as _, store);
+        Self { name, cache, counters, totals, _alive: Box::new(alive) }
+    }
+
+    fn around<T: Transport + 'static>(name: &'static str, transport: T, alive: impl std::any::Any) -> Self {
+        let store = Arc::new(Guard::new(Redis::new(transport, clock())));
+        Self {
+            name,
+            cache: Arc::new(Near::new(Arc::clone(&store) as _, 1 << 20)),
+            counters: Arc::new(Degrade::new(Arc::clone(&store) as _, NonZeroU32::MIN, Duration::from_secs(60))),
+            totals: store,
+            _alive: Box::new(alive),
+        }
+    }
+}
+
+fn clock() -> Clock {
+    Clock::at(SystemTime::now())
+}
+
+pub(crate) fn resp(urls: &str, ca_pem: Option<&str>) -> Resp {
+    let addresses: Vec<_> = urls.split(',').map(SecretString::from).collect();
+    Resp::new(&addresses, ca_pem).unwrap()
+}
+
+pub(crate) fn rest(upstash: &Upstash) -> Rest {
+    Rest::new(client(None).unwrap(), &upstash.url(), &upstash.token().into()).unwrap()
+}
+
+async fn subjects() -> Vec<Subject> {
+    let memory = Subject {
+        name: "memory",
+        cache: Arc::new(MemoryCache::new(1 << 20)),
+        counters: Arc::new(MemoryCounters::new(Duration::from_secs(60))),
+        totals: Arc::new(MemoryTotals::default()),
+        _alive: Box::new(()),
+    };
+    let (redis, tls, cluster) = (RedisServer::start().await, RedisServer::tls().await, RedisCluster::start().await);
+    let (behind, guarded, near) = (RedisServer::start().await, RedisServer::start().await, RedisServer::start().await);
+    let (upstash, upstash_near) = (Upstash::start(&behind).await, Upstash::start(&near).await);
+    vec![
+        memory,
+        Subject::of("Redis", resp(&redis.url(), None), redis),
+        Subject::of("Redis behind TLS", resp(&tls.url(), Some(tls.ca_pem())), tls),
+        Subject::of("a cluster", resp(&cluster.urls(), None), cluster),
+        Subject::of("Upstash", rest(&upstash), (upstash, behind)),
+        Subject::around("Redis with everything around it", resp(&guarded.url(), None), guarded),
+        Subject::around("Upstash with everything around it", rest(&upstash_near), (upstash_near, near)),
+    ]
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(20)
+}
+
+#[tokio::test]
+async fn a_cache_gives_back_what_it_was_given_and_forgets() {
+    for Subject { name, cache, _alive, .. } in subjects().await {
+        let hour = Duration::from_secs(3600);
+        assert_eq!(cache.get("llm:cache:nothing", soon()).await, Ok(None), "{name}");
+        let texts = ["", "OK", "42", "\u{0}\r\n\"\\", "naïve café ✅ 𝄞", &"{\"a\":[1,2]}".repeat(20_000)];
+        for (at, text) in texts.into_iter().enumerate() {
+            let (key, value) = (format!("llm:cache:openai:m:{at}"), Bytes::from(text.to_owned()));
+            cache.put(&key, value.clone(), hour, soon()).await.unwrap();
+            assert_eq!(cache.get(&key, soon()).await, Ok(Some(value)), "{name}: text {at}");
+        }
+        let key = "llm:cache:openai:m:0";
+        cache.put(key, "another".into(), hour, soon()).await.unwrap();
+        assert_eq!(cache.get(key, soon()).await, Ok(Some("another".into())), "{name}");
+        assert_eq!(cache.delete(key, soon()).await, Ok(true), "{name}");
+        assert_eq!(cache.delete(key, soon()).await, Ok(false), "{name}");
+        assert_eq!((cache.get(key, soon()).await, cache.peek(key)), (Ok(None), None), "{name}");
+
+        for at in 0..2_500 {
+            cache.put(&format!("llm:cache:many:{at}"), "x".into(), hour, soon()).await.unwrap();
+        }
+        assert_eq!(cache.clear(soon()).await, Ok(2_505), "{name}");
+        assert_eq!(cache.get("llm:cache:openai:m:1", soon()).await, Ok(None), "{name}");
+
+        cache.put("llm:cache:short", "x".into(), Duration::from_millis(900), soon()).await.unwrap();
+        sleep(Duration::from_millis(1_200)).await;
+        assert_eq!(cache.get("llm:cache:short", soon()).await, Ok(None), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_counter_admits_exactly_its_quota_of_many_at_once_and_says_when() {
+    for Subject { name, counters, _alive, .. } in subjects().await {
+        for max in [20, 600] {
+            let quota = Quota { max: NonZeroU32::new(max).unwrap(), window: Duration::from_secs(60) };
+            let key = format!("ratelimit:generate:1.2.3.{max}");
+            let asking = (0..max + 80).map(|_| counters.admit(&key, quota, NonZeroU32::MIN, soon()));
+            let (mut left, mut refused) = (Vec::new(), 0);
+            for admission in join_all(asking).await {
+                let admission = admission.unwrap();
+                // A caller's clock may have been read before another's that came first.
+                assert!(
+                    admission.grows_in < quota.window + Duration::from_secs(1) && !admission.local,
+                    "{name}: {admission:?}"
+                );
+                if admission.admitted {
+                    left.push(admission.remaining);
+                } else {
+                    refused += 1;
+                    assert!(!admission.retry_in.is_zero(), "{name}: {admission:?}");
+                }
+            }
+            left.sort_unstable();
+            assert_eq!((left, refused), ((0..max).collect(), 80), "{name}");
+        }
+        let quota = Quota { max: NonZeroU32::MIN, window: Duration::from_millis(300) };
+        let ask = || counters.admit("ratelimit:generate:short", quota, NonZeroU32::MIN, soon());
+        assert!(ask().await.unwrap().admitted, "{name}");
+        let refused = ask().await.unwrap();
+        assert!(!refused.admitted, "{name}");
+        sleep(refused.retry_in).await;
+        assert!(ask().await.unwrap().admitted, "{name}: when it said");
+    }
+}
+
+#[tokio::test]
+async fn totals_are_sums() {
+    for Subject { name, totals, _alive, .. } in subjects().await {
+        let keys = ["llm:stats:cache:hits", "llm:stats:cache:misses", "llm:stats:never"];
+        assert_eq!(totals.read(&keys, soon()).await, Ok(vec![0, 0, 0]), "{name}");
+        totals.add(&[(keys[0], 3), (keys[1], 4)], soon()).await.unwrap();
+        totals.add(&[(keys[0], 5)], soon()).await.unwrap();
+        assert_eq!(totals.read(&keys, soon()).await, Ok(vec![8, 4, 0]), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_script_that_the_server_forgot_is_sent_again_and_counts_once() {
+    let (redis, behind) = (RedisServer::start().await, RedisServer::start().await);
+    let upstash = Upstash::start(&behind).await;
+    let quota = Quota { max: NonZeroU32::new(3).unwrap(), window: Duration::from_secs(60) };
+    let native = Redis::new(resp(&redis.url(), None), clock());
+    let over_rest = Redis::new(rest(&upstash), clock());
+    for (store, server) in [(&native as &dyn CounterStore, &redis), (&over_rest, &behind)] {
+        for remaining in [2, 1, 0] {
+            let admission = store.admit("ratelimit:x:y", quota, NonZeroU32::MIN, soon()).await.unwrap();
+            assert_eq!((admission.admitted, admission.remaining), (true, remaining));
+            let mut connection = server.connection().await;
+            redis::cmd("SCRIPT").arg("FLUSH").exec_async(&mut connection).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_nowhere_is_unreached_and_one_that_refuses_says_so() {
+    let redis = RedisServer::start_with(&["--requirepass", "right"]).await;
+    let wrong = redis.url().replace("redis://", "redis://:wrong@");
+    let error = Redis::new(resp(&wrong, None), clock()).check(soon()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Access(_)), "{error:?}");
+    let right = redis.url().replace("redis://", "redis://:right@");
+    Redis::new(resp(&right, None), clock()).check(soon()).await.unwrap();
+
+    let behind = RedisServer::start().await;
+    let upstash = Upstash::start(&behind).await;
+    for token in ["wrong", upstash.read_only_token()] {
+        let rest = Rest::new(client(None).unwrap(), &upstash.url(), &token.into()).unwrap();
+        let error = Redis::new(rest, clock()).check(soon()).await.unwrap_err();
+        assert!(matches!(error, StoreError::Access(_)), "{error:?}");
+    }
+    for transport in
+        [&resp("redis://127.0.0.1:9", None) as &dyn Transport, &resp("redis://127.0.0.1:9,redis://127.0.0.1:10", None)]
+    {
+        let error = transport.send(&redis::cmd("PING")).await.unwrap_err();
+        assert!(matches!(error, StoreError::Unreached(_)), "{error:?}");
+    }
+}
