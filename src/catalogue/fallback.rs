@@ -1,6 +1,6 @@
 //! Who may answer in place of a model that fails.
 
-use crate::generate::{DEMO, Format, GenerateRequest, Message, Part, Target};
+use crate::generate::{Conditions, DEMO, Format, GenerateRequest, Message, Part, Target};
 
 use super::{Catalogue, Model};
 
@@ -19,9 +19,16 @@ impl Catalogue {
         let providers = std::iter::once(&target.provider).chain(callable);
         let is_able = |model: &Model| {
             let is_large = !must_read_more || asked.is_some_and(|asked| model.reads_more(asked));
-            is_large && model.target() != *target && fits(model, request)
+            is_large && model.target() != *target && fits(model, request) && self.meets(model, request)
         };
         providers.filter_map(|provider| self.stand_in(provider.as_str(), asked, is_able)).map(Model::target).collect()
+    }
+
+    /// Whether `model` meets the client's conditions. Of one of which only the name is known, nobody can say so.
+    fn meets(&self, model: &Model, request: &GenerateRequest) -> bool {
+        let Conditions { capabilities, max_cost } = &request.conditions;
+        let cost = || model.estimated_cost(self.price_of(model), request.estimated_tokens());
+        model.can(capabilities) && max_cost.is_none_or(|max| cost() <= max)
     }
 
     /// The able model of `provider` that is most like `asked` in price: its successor if it has one.
@@ -57,11 +64,10 @@ fn fits(model: &Model, request: &GenerateRequest) -> bool {
         Message::System(_) | Message::Assistant { .. } | Message::Tool { .. } => false,
     });
     let can = model.capabilities;
-    // Of a model of which only the name is known, nobody can say what it cannot do.
-    let is_unknown = model.context_window.is_none();
     let is_able = (can.tools || request.tools.definitions.is_empty())
         && (can.vision || !has_images)
         && (can.json || request.format == Format::Text)
         && model.context_window.is_none_or(|window| request.estimated_tokens() < window);
-    is_unknown || is_able
+    // Of a model of which only the name is known, nobody can say what it cannot do.
+    model.is_unknown() || is_able
 }

@@ -243,7 +243,7 @@ impl<'a> Resolved<'a> {
 }
 
 /// Whether a name that nobody knows is fit for keys and logs.
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     (1..=128).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
 }
 

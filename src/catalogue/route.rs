@@ -97,7 +97,7 @@ impl Catalogue {
         let mut fitting: Vec<(&Model, f64)> = providers
             .flat_map(|id| self.on_offer(id.as_str()))
             .filter(|model| model.status == Status::Active && route.fits(model))
-            .map(|model| (model, route.estimated_cost(self.price_of(model))))
+            .map(|model| (model, model.estimated_cost(self.price_of(model), route.question_tokens)))
             .filter(|(_, cost)| route.max_cost.is_none_or(|max| *cost <= max))
             .collect();
         // Stable: of equals the catalogue's first wins.
@@ -229,30 +229,46 @@ impl PromptKind {
 impl Route<'_> {
     /// How many special capabilities `model` has that are not asked for.
     fn surplus(&self, model: &Model) -> usize {
+        // Of a model of which only the name is known, everything may be besides.
+        if model.is_unknown() {
+            return usize::MAX;
+        }
         let Capabilities { tools, vision, reasoning, json } = model.capabilities;
         [tools, vision, reasoning, json].into_iter().filter(|can| *can).count().saturating_sub(self.capabilities.len())
     }
 
     fn fits(&self, model: &Model) -> bool {
-        let can = |capability: &String| match capability.as_str() {
-            "tools" | "function-calling" => model.capabilities.tools,
-            "vision" => model.capabilities.vision,
-            "reasoning" => model.capabilities.reasoning,
-            "json" => model.capabilities.json,
-            _ => true,
-        };
         let fits_in = model.context_window.is_none_or(|window| self.question_tokens + EXPECTED_ANSWER_TOKENS <= window);
-        fits_in && self.capabilities.iter().all(can)
-    }
-
-    fn estimated_cost(&self, price: Price) -> f64 {
-        let usage =
-            Usage { input_tokens: self.question_tokens, output_tokens: EXPECTED_ANSWER_TOKENS, ..Usage::default() };
-        price.cost(&usage).dollars()
+        fits_in && model.can(self.capabilities)
     }
 }
 
 impl Model {
+    /// Whether it can do all that `capabilities` name; words that mean nothing are met by every model.
+    pub(super) fn can(&self, capabilities: &[String]) -> bool {
+        capabilities.iter().all(|capability| match capability.as_str() {
+            "tools" | "function-calling" => self.capabilities.tools,
+            "vision" => self.capabilities.vision,
+            "reasoning" => self.capabilities.reasoning,
+            "json" => self.capabilities.json,
+            _ => true,
+        })
+    }
+
+    /// What a question of so many tokens would cost at `price`, in dollars. Infinite where no price is known.
+    pub(super) fn estimated_cost(&self, price: Price, question_tokens: u64) -> f64 {
+        if self.is_unknown() && self.provider.as_str() != "ollama" {
+            return f64::INFINITY;
+        }
+        let usage = Usage { input_tokens: question_tokens, output_tokens: EXPECTED_ANSWER_TOKENS, ..Usage::default() };
+        price.cost(&usage).dollars()
+    }
+
+    /// Whether only its name is known.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.context_window.is_none()
+    }
+
     /// The model as a target.
     pub fn target(&self) -> Target {
         Target { provider: self.provider.clone(), model: self.id.clone() }

@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
-use url::Url;
+use url::{Host, Url};
 
 use super::sources::{Problem, Sources};
 
@@ -49,6 +49,15 @@ pub(super) fn is_loopback(url: &Url) -> bool {
         let host = host.trim_matches(['[', ']']);
         host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     })
+}
+
+/// Whether it is an address of the machine's own network card, where clouds tell a machine its secrets (`providers.md` 8).
+fn is_link_local(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_link_local(),
+        Some(Host::Ipv6(ip)) => ip.is_unicast_link_local() || ip.to_ipv4_mapped().is_some_and(|ip| ip.is_link_local()),
+        Some(Host::Domain(_)) | None => false,
+    }
 }
 
 /// Reads settings and remembers what was wrong.
@@ -204,6 +213,10 @@ impl Reader {
             self.problem(name, "is not an address to call", "https://…, or http://…");
             return None;
         };
+        if is_link_local(&url) {
+            self.problem(name, "is a link-local address", "one that a provider can have");
+            return None;
+        }
         if url.scheme() == "http" && !is_loopback(&url) {
             self.warnings.push(format!("{name} is not https: prompts, answers and keys travel in the clear"));
         }

@@ -84,6 +84,11 @@ impl Course {
         left.pop_front().map_or(Next::Nobody(first), Next::Other)
     }
 
+    /// Whether an attempt has failed for good.
+    pub(super) fn has_failed(&self) -> bool {
+        self.first.is_some()
+    }
+
     /// Whether another provider can be asked if the present one, which has said nothing so far, is given up.
     pub(super) fn can_turn(&mut self, request: &GenerateRequest, catalogue: &Catalogue) -> bool {
         let provider = &request.target.provider;

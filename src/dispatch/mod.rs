@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, TryFutureExt as _};
 use tokio::time::{Instant, sleep, timeout_at};
 use tower::Service;
 use tracing::field::debug;
@@ -114,12 +114,16 @@ impl Desk {
                     Next::Again(wait) => sleep(wait).await,
                     Next::Other(target) => {
                         if target.provider != request.target.provider {
-                            verdict = self.verdict(&target, patience.deadline());
+                            std::mem::replace(&mut verdict, self.verdict(&target, patience.deadline())).close();
                         }
                         let params = self.catalogue.params(&target);
                         ignored = Some(request.turn_to(target, &params));
                     }
-                    Next::Nobody(first) => Err(first)?,
+                    Next::Nobody(first) => {
+                        verdict.close();
+                        Err(first)?;
+                        return;
+                    }
                 }
             };
             verdict.has_begun();
@@ -152,12 +156,12 @@ impl Desk {
                 patience.had_text();
                 yield event;
             };
-            let finish = finish.map_err(|error: ProviderError| {
+            let finish = finish.inspect_err(|error: &ProviderError| {
                 verdict.failed(error.kind);
-                note(&target, &error);
-                told(error, &target)
-            })?;
-            verdict.succeeded();
+                note(&target, error);
+            });
+            verdict.close();
+            let finish = finish.map_err(|error| told(error, &target))?;
             let mock = self.providers.get(&target.provider).is_some_and(|provider| provider.is_mock());
             let served = Served { provider: target.provider, model: target.model, attempts, mock, ignored };
             yield Event::Finish { completion: Arc::new(draft.finish(finish, served)), stored: false };
@@ -180,11 +184,15 @@ impl Desk {
         // The catalogue lets only configured providers through, so this is our own mistake.
         let provider: &Arc<dyn Provider> = self.providers.get(&request.target.provider).ok_or(ErrorKind::Internal)?;
         let params = self.catalogue.params(&request.target);
-        let mut beginning = pin!(async {
+        let beginning = async {
             let mut deltas = provider.open(request, &params).await?;
-            let first = deltas.next().await.unwrap_or_else(|| Err(ErrorKind::StreamInterrupted.into()))?;
-            Ok((first, deltas))
-        });
+            match deltas.next().await {
+                Some(Ok(Delta::Finish(finish))) if finish.is_empty() => Err(ErrorKind::EmptyAnswer.into()),
+                Some(first) => Ok((first?, deltas)),
+                None => Err(ErrorKind::StreamInterrupted.into()),
+            }
+        };
+        let mut beginning = pin!(beginning.map_err(before_text));
         if let Some(turn) = patience.should_turn() {
             match timeout_at(turn, &mut beginning).await {
                 Ok(begun) => return begun,
@@ -194,8 +202,19 @@ impl Desk {
                 Err(_) => {}
             }
         }
-        timeout_at(patience.limit(), beginning).await.unwrap_or_else(|_| Err(ErrorKind::Timeout.into()))
+        timeout_at(patience.limit(course.has_failed()), beginning)
+            .await
+            .unwrap_or_else(|_| Err(ErrorKind::Timeout.into()))
     }
+}
+
+/// What a failure is of which nobody has seen anything: the answer may be asked for again, even if the provider had begun.
+fn before_text(error: ProviderError) -> ProviderError {
+    let kind = match error.kind {
+        ErrorKind::StreamInterrupted => error.cause.unwrap_or(ErrorKind::BadResponse),
+        kind => kind,
+    };
+    ProviderError { kind, cause: None, began: false, ..error }
 }
 
 /// Tells the log what the client is not told.

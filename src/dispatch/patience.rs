@@ -1,5 +1,7 @@
 //! How long each step of a generation may take.
 
+use std::time::Duration;
+
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, timeout_at};
 
@@ -8,6 +10,9 @@ use crate::{
     generate::{Delivery, ErrorKind},
     providers::{Delta, DeltaStream, ProviderError},
 };
+
+/// Those who wait leave when the time is over. That much earlier the call ends, because it knows why there is no answer.
+const LAST_WORD: Duration = Duration::from_millis(50);
 
 /// The bounds of one generation, over all of its attempts.
 pub(super) struct Patience {
@@ -20,6 +25,7 @@ pub(super) struct Patience {
 impl Patience {
     /// Begins now.
     pub(super) fn new(bounds: BoundsConfig, delivery: Delivery) -> Self {
+        let bounds = BoundsConfig { answer: bounds.answer.saturating_sub(LAST_WORD), ..bounds };
         Self { bounds, delivery, begun: Instant::now(), had_text: false }
     }
 
@@ -45,7 +51,7 @@ impl Patience {
 
     /// The next piece of an answer that has begun.
     pub(super) async fn next(&self, deltas: &mut DeltaStream) -> Result<Delta, ProviderError> {
-        match timeout_at(self.limit(), deltas.next()).await {
+        match timeout_at(self.limit(false), deltas.next()).await {
             Ok(Some(delta)) => delta,
             Ok(None) => Err(ProviderError::from(ErrorKind::StreamInterrupted).after(self.had_text)),
             Err(_) => Err(ProviderError::from(ErrorKind::Timeout).after(self.had_text)),
@@ -53,12 +59,14 @@ impl Patience {
     }
 
     /// Once there is text, silence and length count. Before it a stream has its limit; a body that comes in one piece
-    /// shows no progress, so all that holds is the longest that any answer may take: those who wait have less patience.
-    pub(super) fn limit(&self) -> Instant {
+    /// shows no progress, so all that holds is the longest that any answer may take: those who wait have less patience. After
+    /// a failure they want to hear of that in time.
+    pub(super) fn limit(&self, has_failed: bool) -> Instant {
         let BoundsConfig { answer, idle, stream, answer_bytes: _ } = self.bounds;
         match self.delivery {
             _ if self.had_text => (Instant::now() + idle).min(self.begun + stream),
             Delivery::Stream => self.begun + answer,
+            Delivery::Whole if has_failed => self.begun + answer,
             Delivery::Whole => self.begun + stream.max(answer),
         }
     }

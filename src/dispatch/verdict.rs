@@ -9,8 +9,8 @@ use crate::{
     generate::ErrorKind,
 };
 
-/// A generation at one provider, whichever of its models are tried: it counts once. Dropped, it tells the breaker what it
-/// knows; so a client that leaves says nothing against the provider, unless that was in trouble, or overdue.
+/// A generation at one provider, whichever of its models are tried: it counts once, when it is closed. Dropped before, because
+/// the client left, it says nothing against the provider, unless that was overdue.
 pub(super) struct Verdict {
     /// Leave to ask. `None`: it is skipped, or the breaker has heard.
     pass: Option<Pass>,
@@ -51,10 +51,14 @@ impl Verdict {
         }
     }
 
-    /// The answer is whole.
-    pub(super) fn succeeded(mut self) {
-        if let Some(pass) = self.pass.take() {
-            pass.succeeded();
+    /// The generation has come to its end at this provider.
+    pub(super) fn close(mut self) {
+        match self.pass.take() {
+            Some(pass) if self.had_outage => drop(pass.failed(Instant::now())),
+            // Nothing was brought, and nothing is wrong with the provider: the request, the key or the rate was.
+            Some(pass) if self.overdue.is_some() => drop(pass),
+            Some(pass) => drop(pass.succeeded()),
+            None => {}
         }
     }
 }
@@ -62,7 +66,7 @@ impl Verdict {
 impl Drop for Verdict {
     fn drop(&mut self) {
         let is_overdue = self.overdue.is_some_and(|overdue| Instant::now() >= overdue);
-        if let Some(pass) = self.pass.take_if(|_| self.had_outage || is_overdue) {
+        if let Some(pass) = self.pass.take_if(|_| is_overdue) {
             pass.failed(Instant::now());
         }
     }

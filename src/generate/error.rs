@@ -70,6 +70,7 @@ impl ErrorKind {
             ErrorKind::Overloaded | ErrorKind::ServerError => (Retry::Often, Elsewhere::AnyModel, true),
             ErrorKind::RateLimited => (Retry::Often, Elsewhere::AnyModel, false),
             ErrorKind::Timeout | ErrorKind::BadResponse => (Retry::Once, Elsewhere::AnyModel, true),
+            ErrorKind::EmptyAnswer => (Retry::Once, Elsewhere::AnyModel, false),
             ErrorKind::Connection => (Retry::Often, Elsewhere::OtherProvider, true),
             ErrorKind::ModelNotFound => (Retry::Never, Elsewhere::AnyModel, false),
             ErrorKind::ContextLengthExceeded => (Retry::Never, Elsewhere::LargerModel, false),
@@ -80,7 +81,6 @@ impl ErrorKind {
             ErrorKind::InvalidRequest
             | ErrorKind::ContentFilter
             | ErrorKind::PayloadTooLarge
-            | ErrorKind::EmptyAnswer
             | ErrorKind::AnswerTooLong
             | ErrorKind::Stopping
             | ErrorKind::Internal => (Retry::Never, Elsewhere::Nobody, false),

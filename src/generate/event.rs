@@ -68,6 +68,13 @@ pub struct Finish {
     pub usage: Option<Usage>,
 }
 
+impl Finish {
+    /// Whether, of an answer without text, there is nothing at all to say.
+    pub fn is_empty(&self) -> bool {
+        self.reason == FinishReason::Stop && self.refusal.is_none()
+    }
+}
+
 /// Why an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

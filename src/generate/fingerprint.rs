@@ -24,6 +24,7 @@ impl Fingerprint {
             delivery: _,
             wanted: _,
             allow_failover: _,
+            conditions: _,
             lookup_time: _,
         } = request;
         let mut hash = Hash::new();

@@ -20,8 +20,8 @@ pub use fingerprint::Fingerprint;
 pub use params::{Api, Effort, Params, ReasoningControl, TakesSampling, TakesTools};
 pub use receipt::{CacheResult, Receipt};
 pub use request::{
-    DEMO, Delivery, Format, GenerateRequest, Message, ModelId, Part, ProviderId, Question, Sampling, Target, Tool,
-    ToolChoice, Tools,
+    Conditions, DEMO, Delivery, Format, GenerateRequest, Message, ModelId, Part, ProviderId, Question, Sampling,
+    Target, Tool, ToolChoice, Tools,
 };
 
 /// An answer whose origin is decided; its text may still be on its way.

@@ -72,8 +72,19 @@ pub struct GenerateRequest {
     pub delivery: Delivery,
     /// Whether another model or provider may answer instead.
     pub allow_failover: bool,
+    /// What the client wants of whoever answers instead.
+    pub conditions: Conditions,
     /// How long looking for a stored answer may still take.
     pub lookup_time: Duration,
+}
+
+/// What a client wants of a model that it has not named.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Conditions {
+    /// What it must be able to do: `tools`, `vision`, `reasoning`, `json`; other words are met by every model.
+    pub capabilities: Vec<String>,
+    /// The most that the answer may cost, in dollars, by estimate. `None`: anything.
+    pub max_cost: Option<f64>,
 }
 
 /// A provider and one of its models.

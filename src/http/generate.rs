@@ -17,8 +17,8 @@ use crate::{
     config::PromptStyle,
     error::ApiError,
     generate::{
-        CacheResult, Collected, Completion, Delivery, ErrorKind, Event, Format, GenerateError, GenerateRequest,
-        Generation, Message, ModelId, Part, Receipt, Sampling, Target, Tools,
+        CacheResult, Collected, Completion, Conditions, Delivery, ErrorKind, Event, Format, GenerateError,
+        GenerateRequest, Generation, Message, ModelId, Part, Receipt, Sampling, Target, Tools,
     },
     layers::rate_limit::LimiterTook,
 };
@@ -141,6 +141,7 @@ fn resolve(api: &Api, ask: Ask, headers: &HeaderMap) -> Result<(Asked, GenerateR
         tools: Tools::default(),
         delivery,
         allow_failover: ask.allow_failover,
+        conditions: Conditions { capabilities: ask.capabilities, max_cost: ask.max_cost },
         lookup_time: api.store_timeout,
     };
     let model = resolved.replaced.unwrap_or_else(|| resolved.target.model.clone());

@@ -145,7 +145,8 @@ impl<D: Dialect> Upstream<D> {
             return Ok(response);
         }
         let retry_after = retry_after(response.headers(), SystemTime::now());
-        let should_retry = should_retry(response.headers());
+        // Who moved will not be back in a moment.
+        let should_retry = should_retry(response.headers()).or(status.is_redirection().then_some(false));
         // A body that does not come whole still has its status.
         let body = timeout(FAULT_TIMEOUT, read_body(response, MAX_FAULT_BYTES)).await;
         let fault = self.dialect.fault(status, &body.ok().and_then(Result::ok).unwrap_or_default());
@@ -190,7 +191,7 @@ pub fn deltas<E: Send + 'static>(
             let result = match frames.next().await {
                 Some(Ok(data)) => decoder.frame(&data, &mut out),
                 Some(Err(FrameError::Malformed)) => Err(ErrorKind::BadResponse.into()),
-                Some(Err(FrameError::Broken)) => Err(ErrorKind::StreamInterrupted.into()),
+                Some(Err(FrameError::Broken)) => Err(ErrorKind::Connection.into()),
                 None => Ok(ControlFlow::Break(())),
             };
             // What an event said before it failed still counts.
@@ -230,7 +231,7 @@ async fn read_body(response: Response<Incoming>, limit_bytes: usize) -> Result<B
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(ErrorKind::AnswerTooLong.into()),
         Err(error) => {
-            let broken = ProviderError::from(ErrorKind::StreamInterrupted).after(false);
+            let broken = ProviderError::from(ErrorKind::Connection).after(false);
             Err(ProviderError { detail: Some(reasons(&*error)), ..broken })
         }
     }

@@ -8,8 +8,8 @@ use futures_util::{StreamExt as _, stream};
 use llm_gateway::{
     client::client,
     generate::{
-        Delivery, ErrorKind, FinishReason, Format, GenerateRequest, Message, Params, Part, Sampling, Target, ToolCall,
-        Tools,
+        Conditions, Delivery, ErrorKind, FinishReason, Format, GenerateRequest, Message, Params, Part, Sampling,
+        Target, ToolCall, Tools,
     },
     providers::{
         Anthropic, Delta, Dialect as _, Framing, Gemini, Ollama, OpenAiChat, OpenAiResponses, Provider, ProviderError,
@@ -127,6 +127,7 @@ fn request(delivery: Delivery) -> GenerateRequest {
         tools: Tools::default(),
         delivery,
         allow_failover: true,
+        conditions: Conditions::default(),
         lookup_time: std::time::Duration::ZERO,
     }
 }

@@ -48,7 +48,9 @@ async fn each_kind_gets_its_number_of_attempts_and_its_status() {
         (ErrorKind::Timeout, 2, 504),
         (ErrorKind::Connection, 3, 502),
         (ErrorKind::BadResponse, 2, 502),
-        (ErrorKind::StreamInterrupted, 1, 502),
+        // Nobody has seen anything of it.
+        (ErrorKind::StreamInterrupted, 2, 502),
+        (ErrorKind::EmptyAnswer, 2, 502),
     ] {
         for streaming in [false, true] {
             let gateway = Gateway::with([], Scripted::failing(kind));
@@ -174,7 +176,7 @@ async fn who_hangs_is_left_in_time_for_another_to_answer() {
     let (gateway, xai) = Gateway::with_two([], Scripted::new([Step::Hang]), Scripted::new([Step::Hang]));
     let begun = Instant::now();
     assert_eq!(ask(&gateway, true, true).await.last()["type"], "ERROR");
-    assert_eq!((begun.elapsed().as_secs(), gateway.provider.calls(), xai.calls()), (55, 1, 1));
+    assert_eq!((begun.elapsed().as_secs(), gateway.provider.calls(), xai.calls()), (54, 1, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -199,6 +201,48 @@ async fn a_call_that_says_nothing_until_everyone_has_left_counts_at_the_breaker(
         ask(&gateway, false, false).await.expect(503);
         assert_eq!(gateway.provider.calls(), 1);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_failure_is_told_even_when_another_hangs_to_the_end() {
+    for streaming in [false, true] {
+        let limited = Scripted::new([Step::Refer(ErrorKind::RateLimited, Duration::from_secs(59))]);
+        let (gateway, _) = Gateway::with_two([], limited, Scripted::new([Step::Hang]));
+        let begun = Instant::now();
+        let reply = ask(&gateway, streaming, true).await;
+        assert!(begun.elapsed() <= Duration::from_secs(55));
+        if streaming {
+            assert_eq!(reply.last()["error"], "The provider limits this service's rate");
+        } else {
+            assert_eq!(reply.expect(429).header("retry-after"), "59");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stands_in_meets_the_clients_conditions() {
+    for (conditions, stands_in) in [(json!({}), true), (json!({"maxCost": 1e-9}), false)] {
+        let (gateway, xai) =
+            Gateway::with_two([], Scripted::failing(ErrorKind::Authentication), Scripted::new(hello()));
+        let mut question = json!({"prompt": "x", "model": "gpt-5.5"});
+        question.as_object_mut().unwrap().extend(conditions.as_object().unwrap().clone());
+        gateway.post(question).await.expect(if stands_in { 200 } else { 502 });
+        assert_eq!(xai.calls(), usize::from(stands_in), "{conditions}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_while_another_attempt_is_due_does_not_open_the_breaker() {
+    let settings = [("PROVIDER_BREAKER_FAILURES", "1"), ("ON_ABANDON", "cancel")];
+    let gateway = Gateway::with(settings, Scripted::failing(ErrorKind::Overloaded));
+    tokio::select! {
+        _ = ask(&gateway, true, false) => panic!("another attempt is due"),
+        () = sleep(Duration::from_millis(100)) => {}
+    }
+    sleep(Duration::from_millis(10)).await;
+    let calls = gateway.provider.calls();
+    ask(&gateway, false, false).await.expect(503);
+    assert!(gateway.provider.calls() > calls, "it is asked");
 }
 
 #[tokio::test(start_paused = true)]

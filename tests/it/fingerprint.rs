@@ -1,7 +1,8 @@
 //! Requests that mean the same share an entry; others never do.
 
 use llm_gateway::generate::{
-    Delivery, Fingerprint, Format, GenerateRequest, Message, Part, Sampling, Target, Tool, ToolCall, ToolChoice, Tools,
+    Conditions, Delivery, Fingerprint, Format, GenerateRequest, Message, Part, Sampling, Target, Tool, ToolCall,
+    ToolChoice, Tools,
 };
 use proptest::{collection::vec, option, prelude::*};
 use serde_json::{Map, Value, json};
@@ -119,6 +120,7 @@ impl Meaning {
             delivery: if other { Delivery::Stream } else { Delivery::Whole },
             wanted: Sampling::default(),
             allow_failover: other,
+            conditions: Conditions::default(),
             lookup_time: std::time::Duration::ZERO,
         }
     }

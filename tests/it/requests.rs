@@ -2,8 +2,8 @@
 
 use llm_gateway::{
     generate::{
-        Api, Delivery, Effort, ErrorKind, Format, GenerateRequest, Message, Params, Part, ReasoningControl, Sampling,
-        TakesSampling, Target, Tool, ToolCall, ToolChoice, Tools,
+        Api, Conditions, Delivery, Effort, ErrorKind, Format, GenerateRequest, Message, Params, Part, ReasoningControl,
+        Sampling, TakesSampling, Target, Tool, ToolCall, ToolChoice, Tools,
     },
     providers::{Anthropic, Dialect, Gemini, Ollama, OpenAiChat, OpenAiResponses},
 };
@@ -31,6 +31,7 @@ fn plain(messages: Vec<Message>) -> GenerateRequest {
         tools: Tools::default(),
         delivery: Delivery::Whole,
         allow_failover: true,
+        conditions: Conditions::default(),
         lookup_time: std::time::Duration::ZERO,
     }
 }

@@ -20,17 +20,7 @@ const MAX_WHOLE_TOKENS: u32 = 21_333;
 /// # Errors
 /// When the conversation holds what this format cannot say, or nothing.
 pub(super) fn body(request: &GenerateRequest, params: &Params) -> Result<Vec<u8>, ErrorKind> {
-    let GenerateRequest {
-        target,
-        messages,
-        sampling,
-        format,
-        tools,
-        delivery,
-        wanted: _,
-        allow_failover: _,
-        lookup_time: _,
-    } = request;
+    let GenerateRequest { target, messages, sampling, format, tools, delivery, .. } = request;
     let Target { provider: _, model } = target;
     let Sampling {
         temperature,

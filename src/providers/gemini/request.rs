@@ -17,17 +17,7 @@ const MAX_STOPS: usize = 5;
 /// # Errors
 /// When the conversation holds what this format cannot say, or nothing.
 pub(super) fn body(request: &GenerateRequest, params: &Params) -> Result<Vec<u8>, ErrorKind> {
-    let GenerateRequest {
-        target: _,
-        messages,
-        sampling,
-        format,
-        tools,
-        delivery: _,
-        wanted: _,
-        allow_failover: _,
-        lookup_time: _,
-    } = request;
+    let GenerateRequest { messages, sampling, format, tools, .. } = request;
     let Sampling { temperature, top_p, max_tokens, seed, presence_penalty, frequency_penalty, stop, effort } = sampling;
     let system: Vec<&str> = messages
         .iter()

@@ -16,17 +16,7 @@ use crate::{
 /// # Errors
 /// When the conversation holds what this format cannot say.
 pub(super) fn body(request: &GenerateRequest) -> Result<Vec<u8>, ErrorKind> {
-    let GenerateRequest {
-        target,
-        messages,
-        sampling,
-        format,
-        tools,
-        delivery,
-        wanted: _,
-        allow_failover: _,
-        lookup_time: _,
-    } = request;
+    let GenerateRequest { target, messages, sampling, format, tools, delivery, .. } = request;
     let Target { provider: _, model } = target;
     let Sampling { max_tokens, effort, .. } = sampling;
     // It cannot be made to call a tool, but it can be kept from it.

@@ -16,17 +16,7 @@ use crate::{
 
 /// The body, in the spelling of a vendor or of a compatible server.
 pub(super) fn body(request: &GenerateRequest, is_vendor: bool) -> Vec<u8> {
-    let GenerateRequest {
-        target,
-        messages,
-        sampling,
-        format,
-        tools,
-        delivery,
-        wanted: _,
-        allow_failover: _,
-        lookup_time: _,
-    } = request;
+    let GenerateRequest { target, messages, sampling, format, tools, delivery, .. } = request;
     let Target { provider: _, model } = target;
     let Sampling { max_tokens, effort, .. } = sampling;
     let Tools { definitions, choice, parallel } = tools;

@@ -13,17 +13,7 @@ use crate::{
 
 /// The body.
 pub(super) fn body(request: &GenerateRequest) -> Vec<u8> {
-    let GenerateRequest {
-        target,
-        messages,
-        sampling,
-        format,
-        tools,
-        delivery,
-        wanted: _,
-        allow_failover: _,
-        lookup_time: _,
-    } = request;
+    let GenerateRequest { target, messages, sampling, format, tools, delivery, .. } = request;
     let Target { provider: _, model } = target;
     let Sampling {
         max_tokens,
