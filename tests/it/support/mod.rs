@@ -22,6 +22,7 @@ use http_body_util::BodyExt as _;
 use llm_gateway::{
     app::{App, Parts, room},
     catalogue::Configured,
+    client::client,
     clock::Clock,
     config::{Config, ProvidersConfig, Sources},
     providers::Providers,
@@ -80,16 +81,10 @@ impl Gateway {
                 lists_itself: false,
             });
         }
-        App::from_parts(
-            &config,
-            Parts {
-                configured,
-                providers,
-                stores: Stores::memory(room(&config)),
-                clock: Clock::at(UNIX_EPOCH + TODAY),
-            },
-        )
-        .unwrap()
+        let clock = Clock::at(UNIX_EPOCH + TODAY);
+        let client = client(None).unwrap();
+        let stores = Stores::new(&config.store, room(&config), clock, &client, None).unwrap();
+        App::from_parts(&config, Parts { configured, providers, stores, clock }).unwrap()
     }
 
     /// As configured by `settings` alone, the demo provider included.

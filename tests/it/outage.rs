@@ -1,0 +1,286 @@
+//! A shared store as clients see it: one for many instances, cheap, and its outages unnoticed.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use futures_util::{StreamExt as _, future::join_all, stream::FuturesUnordered};
+use serde_json::json;
+use tokio::time::{interval, sleep};
+
+use crate::support::{Fault, Gateway, RedisServer, Reply, Scripted, Upstash, post_from};
+
+/// Beyond what the store may delay a request, on a busy machine.
+const SLACK: Duration = Duration::from_millis(400);
+
+const STORE_TIMEOUT: Duration = Duration::from_millis(500);
+
+async fn ask(gateway: &Gateway, client: u8, prompt: &str) -> Reply {
+    let question = json!({"prompt": prompt, "model": "gpt-4o"});
+    gateway.send(post_from(&format!("10.0.0.{client}:1"), "/llm/generate", &question)).await
+}
+
+fn on_upstash(upstash: &Upstash, limit: &str, instances: &str) -> Gateway {
+    let settings = [
+        ("UPSTASH_REDIS_REST_URL", upstash.url().leak() as &str),
+        ("UPSTASH_REDIS_REST_TOKEN", upstash.token()),
+        ("RATE_LIMIT_MAX", limit),
+        ("INSTANCES", instances),
+    ];
+    Gateway::with(settings, Scripted::hello())
+}
+
+fn on_redis(redis: &RedisServer, limit: &str) -> Gateway {
+    Gateway::with([("REDIS_URL", redis.url().leak() as &str), ("RATE_LIMIT_MAX", limit)], Scripted::hello())
+}
+
+/// Until what goes on behind the answers is done.
+async fn settled(gateway: &Gateway) {
+    let tasks = gateway.app.tasks.clone();
+    tasks.close();
+    tasks.wait().await;
+    tasks.reopen();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_instances_share_one_limit_and_one_cache() {
+    let (redis, behind) = (RedisServer::start().await, RedisServer::start().await);
+    let upstash = Upstash::start(&behind).await;
+    for [one, other] in [
+        [on_redis(&redis, "20"), on_redis(&redis, "20")],
+        [on_upstash(&upstash, "20", "2"), on_upstash(&upstash, "20", "2")],
+    ] {
+        let asking = (0..60).map(|n| ask(if n % 2 == 0 { &one } else { &other }, 1, "the same"));
+        let statuses: Vec<u16> = join_all(asking).await.iter().map(|reply| reply.status.as_u16()).collect();
+        let count = |status| statuses.iter().filter(|s| **s == status).count();
+        assert_eq!((count(200), count(429)), (20, 40));
+
+        ask(&one, 2, "fetched here").await.expect(200);
+        settled(&one).await;
+        let calls = other.provider.calls();
+        let there = ask(&other, 3, "fetched here").await;
+        assert_eq!((there.expect(200).json()["cached"].as_bool(), other.provider.calls()), (Some(true), calls));
+        let hit = there.header("cache-status");
+        assert!(hit.starts_with("llm-gateway; hit; ttl="), "{hit}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_costs_the_store_no_more_than_it_must() {
+    let behind = RedisServer::start().await;
+    let upstash = Upstash::start(&behind).await;
+    let gateway = on_upstash(&upstash, "20", "1");
+    // Teaches the server the script.
+    ask(&gateway, 1, "first").await.expect(200);
+    settled(&gateway).await;
+    let cost = |what: &str| {
+        let cost = (upstash.requests(), upstash.units());
+        let commands = upstash.commands();
+        upstash.reset_counts();
+        (what.to_owned(), cost, commands)
+    };
+    let commands = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), 1)).collect::<BTreeMap<_, _>>();
+    upstash.reset_counts();
+
+    assert_eq!(ask(&gateway, 1, "first").await.expect(200).json()["cached"], true);
+    assert_eq!(cost("near hit"), ("near hit".to_owned(), (1, 3), commands(&["EVALSHA", "GET", "SET"])));
+
+    let elsewhere = on_upstash(&upstash, "20", "1");
+    assert_eq!(ask(&elsewhere, 1, "first").await.expect(200).json()["cached"], true);
+    let (_, remote_hit, _) = cost("remote hit");
+    assert_eq!(remote_hit, (2, 4));
+
+    assert_eq!(ask(&gateway, 1, "second").await.expect(200).json()["cached"], false);
+    settled(&gateway).await;
+    let (_, miss, spent) = cost("miss");
+    // Two before the provider, and the answer's own behind it.
+    assert_eq!((miss, spent["SET"]), ((3, 5), 2));
+
+    let asking = (0..10).map(|_| ask(&gateway, 1, "third"));
+    join_all(asking).await;
+    settled(&gateway).await;
+    let (_, _, spent) = cost("many at once");
+    assert_eq!((spent["EVALSHA"], spent["GET"]), (10, 11), "ten limits, and one look-up for all");
+
+    for _ in 0..30 {
+        ask(&gateway, 1, "first").await;
+    }
+    let (_, refused, _) = cost("until refused");
+    for _ in 0..30 {
+        ask(&gateway, 1, "first").await.expect(429);
+    }
+    assert_eq!(cost("refused"), ("refused".to_owned(), (0, 0), BTreeMap::new()), "after {refused:?}");
+
+    assert_eq!(gateway.get("/health").await.body, r#"{"status":"ok"}"#);
+    assert_eq!(upstash.requests(), 0, "health waits on nothing");
+
+    let stats = gateway.get("/llm/cache/stats").await.json();
+    upstash.reset_counts();
+    gateway.app.chores.clone().finish().await;
+    assert_eq!(cost("flush"), ("flush".to_owned(), (1, 2), BTreeMap::from([("INCRBY".to_owned(), 2)])));
+    assert_eq!(gateway.get("/llm/cache/stats").await.json(), stats, "flushed or not");
+}
+
+#[tokio::test]
+async fn counts_whose_answer_was_lost_are_not_sent_twice_and_those_that_never_left_are_kept() {
+    let behind = RedisServer::start().await;
+    let upstash = Upstash::start(&behind).await;
+    let gateway = on_upstash(&upstash, "0", "1");
+    let hits = async || gateway.get("/llm/cache/stats").await.json()["hits"].clone();
+    for _ in 0..4 {
+        ask(&gateway, 1, "x").await.expect(200);
+    }
+    upstash.fail(Fault::DropAfter, &["INCRBY"], 1);
+    gateway.app.chores.clone().finish().await;
+    gateway.app.chores.clone().finish().await;
+    assert_eq!((upstash.commands()["INCRBY"], hits().await), (2, json!(3)), "once each");
+
+    ask(&gateway, 1, "x").await.expect(200);
+    upstash.close().await;
+    gateway.app.chores.clone().finish().await;
+    upstash.reopen().await;
+    sleep(Duration::from_secs(2)).await;
+    gateway.app.chores.clone().finish().await;
+    assert_eq!(hits().await, 4);
+}
+
+/// Asks fifty times a second for `time`, half of it the same, and says how long each took. Nobody is refused.
+async fn load(gateway: &Gateway, time: Duration, what: &str) -> Vec<Duration> {
+    let (begun, mut ticks) = (Instant::now(), interval(Duration::from_millis(20)));
+    let (mut asking, mut took, mut n) = (FuturesUnordered::new(), Vec::new(), 0_u32);
+    loop {
+        tokio::select! {
+            _ = ticks.tick(), if begun.elapsed() < time => {
+                n += 1;
+                let prompt = if n % 2 == 0 { "again".to_owned() } else { format!("{what} {n}") };
+                let client = u8::try_from(n % 200).unwrap();
+                asking.push(async move {
+                    let begun = Instant::now();
+                    (ask(gateway, client, &prompt).await, begun.elapsed())
+                });
+            }
+            Some((reply, time)) = asking.next() => {
+                assert_eq!(reply.status, 200, "{what}: {}", reply.body);
+                took.push(time);
+            }
+            else => return took,
+        }
+    }
+}
+
+/// While the store fails nobody is kept waiting, and once it is back it is used again.
+async fn weathers(gateway: &Gateway, what: &str, end: impl AsyncFnOnce()) {
+    let took = load(gateway, Duration::from_secs(2), what).await;
+    let slowest = took.iter().max().unwrap();
+    assert!(*slowest < STORE_TIMEOUT + SLACK, "{what}: {slowest:?}");
+    let mode = ask(gateway, 201, "again").await.header("x-ratelimit-mode").to_owned();
+    assert_eq!(mode, "local", "{what}");
+    end().await;
+    load(gateway, Duration::from_millis(4_500), what).await;
+    let mode = ask(gateway, 202, "again").await.header("x-ratelimit-mode").to_owned();
+    assert_eq!(mode, "", "{what}: it is used again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_notices_what_goes_wrong_between_here_and_upstash() {
+    let faults = [
+        ("slow", Fault::Latency(Duration::from_secs(2))),
+        ("silent", Fault::NoAnswer),
+        ("garbage", Fault::MalformedJson),
+        ("cut short", Fault::ShortBody),
+        ("trickling", Fault::Trickle),
+        ("401", Fault::Unauthorized),
+        ("429", Fault::TooManyRequests { retry_after: 1 }),
+        ("500", Fault::ServerError(500)),
+        ("full", Fault::Full),
+        ("dropped before", Fault::DropBefore),
+        ("dropped after", Fault::DropAfter),
+    ];
+    let behind = RedisServer::start().await;
+    for faults in faults.chunks(4) {
+        let weather = faults.iter().map(async |(what, fault)| {
+            let upstash = Upstash::start(&behind).await;
+            let gateway = on_upstash(&upstash, "500", "1");
+            ask(&gateway, 1, "again").await.expect(200);
+            upstash.fail(*fault, &[], usize::MAX);
+            weathers(&gateway, what, async || upstash.heal()).await;
+        });
+        join_all(weather).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_notices_that_a_store_is_away() {
+    let redis = [RedisServer::start().await, RedisServer::start().await];
+    let behind = RedisServer::start().await;
+    let upstash = Upstash::start(&behind).await;
+    let [killed, frozen] = [on_redis(&redis[0], "500"), on_redis(&redis[1], "500")];
+    let closed = on_upstash(&upstash, "500", "1");
+    for gateway in [&killed, &frozen, &closed] {
+        ask(gateway, 1, "again").await.expect(200);
+    }
+    redis[0].kill();
+    redis[1].freeze();
+    upstash.close().await;
+    tokio::join!(
+        weathers(&killed, "killed", async || redis[0].restart().await),
+        weathers(&frozen, "frozen", async || redis[1].thaw()),
+        weathers(&closed, "closed", async || upstash.reopen().await),
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_store_is_away_each_instance_admits_its_share_of_what_it_knows() {
+    let behind = RedisServer::start().await;
+    let upstash = Upstash::start(&behind).await;
+    let gateway = on_upstash(&upstash, "20", "2");
+    for _ in 0..6 {
+        ask(&gateway, 1, "x").await.expect(200);
+    }
+    upstash.close().await;
+    let mut admitted = 0;
+    for _ in 0..30 {
+        let reply = ask(&gateway, 1, "x").await;
+        assert_eq!((reply.header("x-ratelimit-mode"), reply.header("x-ratelimit-limit")), ("local", "10"));
+        admitted += u32::from(reply.status == 200);
+    }
+    assert_eq!(admitted, 4, "its half, of which six are used");
+}
+
+#[tokio::test]
+async fn a_store_that_is_full_still_answers_from_the_cache() {
+    let behind = RedisServer::start().await;
+    let upstash = Upstash::start(&behind).await;
+    let gateway = on_upstash(&upstash, "500", "1");
+    ask(&gateway, 1, "x").await.expect(200);
+    settled(&gateway).await;
+    upstash.fail(Fault::Full, &[], usize::MAX);
+    let elsewhere = on_upstash(&upstash, "500", "1");
+    for _ in 0..10 {
+        let hit = ask(&elsewhere, 1, "x").await;
+        assert_eq!((hit.expect(200).json()["cached"].clone(), hit.header("x-ratelimit-mode")), (json!(true), "local"));
+    }
+}
+
+#[tokio::test]
+async fn whoever_monitors_it_is_told_of_store_and_providers_apart() {
+    let behind = RedisServer::start().await;
+    let upstash = Upstash::start(&behind).await;
+    let gateway = on_upstash(&upstash, "500", "1");
+    let ready = gateway.get("/health/ready").await;
+    let body = ready.expect(200).json();
+    assert_eq!((&body["healthy"], &body["redis"], &body["memory"]), (&json!(true), &json!(true), &json!(true)));
+    assert_eq!((&body["store"]["kind"], &body["providers"]["openai"]["ok"]), (&json!("Upstash"), &json!(true)));
+    assert!(body["uptime"].is_f64() && body["version"].is_string());
+
+    let broken = on_upstash(&upstash, "500", "1");
+    upstash.fail(Fault::ServerError(503), &[], usize::MAX);
+    for requests in [1, 1] {
+        upstash.reset_counts();
+        let body = broken.get("/health/ready").await.expect(503).json();
+        assert_eq!((&body["status"], &body["redis"]), (&json!("degraded"), &json!(false)));
+        assert!(upstash.requests() <= requests * 3, "asked at most every ten seconds");
+    }
+    assert_eq!(broken.get("/health").await.body, r#"{"status":"ok"}"#);
+}
