@@ -29,6 +29,7 @@ mod fingerprint;
 
 mod http;
 mod serve;
+mod start;
 
 mod failover;
 mod files;

@@ -97,8 +97,10 @@ async fn a_request_costs_the_store_no_more_than_it_must() {
     // Two before the provider, and the answer's own behind it.
     assert_eq!((miss, spent["SET"]), ((3, 5), 2));
 
+    upstash.fail(Fault::Latency(Duration::from_millis(200)), &["GET"], usize::MAX);
     let asking = (0..10).map(|_| ask(&gateway, 1, "third"));
     join_all(asking).await;
+    upstash.heal();
     settled(&gateway).await;
     let (_, _, spent) = cost("many at once");
     assert_eq!((spent["EVALSHA"], spent["GET"]), (10, 11), "ten limits, and one look-up for all");

@@ -1,0 +1,125 @@
+//! How the service starts with a store, and what it tells whom about it.
+
+use std::{
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::support::{Binary, Fault, RedisServer, Upstash};
+
+/// What the binary says when it does not start.
+fn refused(settings: &[(&str, &str)]) -> (Option<i32>, String) {
+    let output = Binary::command(settings).stdout(Stdio::null()).stderr(Stdio::piped()).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_refused_or_may_only_read_stops_the_start() {
+    let behind = RedisServer::start().await;
+    let upstash = Upstash::start(&behind).await;
+    let url = upstash.url();
+    for token in ["0123456789abcdef", upstash.read_only_token()] {
+        let settings = [("UPSTASH_REDIS_REST_URL", url.as_str()), ("UPSTASH_REDIS_REST_TOKEN", token)];
+        let (code, said) = refused(&settings);
+        assert_eq!(code, Some(78), "{said}");
+        assert!(said.starts_with("Failed to connect to Upstash: access refused: "), "{said}");
+        assert_eq!((said.lines().count(), said.contains(token)), (1, false), "{said}");
+    }
+    let (code, said) = refused(&[("UPSTASH_REDIS_REST_URL", &url)]);
+    assert_eq!((code, said.as_str()), (Some(78), "Missing Redis credentials: UPSTASH_REDIS_REST_TOKEN is not set\n"));
+
+    let redis = RedisServer::start_with(&["--requirepass", "right-password"]).await;
+    let url = redis.url().replace("redis://", "redis://:wrong-password@");
+    let (code, said) = refused(&[("REDIS_URL", &url)]);
+    assert_eq!(code, Some(78), "{said}");
+    assert!(said.starts_with("Failed to connect to Redis: ") && !said.contains("password"), "{said}");
+}
+
+async fn generate(gateway: &Binary, prompt: &str) -> (u16, Value) {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let request = client.post(gateway.url("/llm/generate")).json(&json!({"prompt": prompt}));
+    let response = request.send().await.unwrap();
+    (response.status().as_u16(), response.json().await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_not_there_yet_is_used_when_it_comes() {
+    let behind = RedisServer::start().await;
+    let upstash = Upstash::start(&behind).await;
+    upstash.close().await;
+    let (url, token) = (upstash.url(), upstash.token());
+    let settings = [("UPSTASH_REDIS_REST_URL", url.as_str()), ("UPSTASH_REDIS_REST_TOKEN", token)];
+    let gateway = Binary::start(&settings);
+    assert_eq!(generate(&gateway, "x").await.0, 200);
+    upstash.reopen().await;
+    let begun = Instant::now();
+    while !upstash.commands().contains_key("EVALSHA") {
+        assert!(begun.elapsed() < Duration::from_secs(5), "it is used again");
+        assert_eq!(generate(&gateway, "x").await.0, 200);
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_log_names_a_key_a_token_or_a_value_and_trouble_is_said_once_a_second() {
+    let (redis, behind) =
+        (RedisServer::start_with(&["--requirepass", "s3cr3t-pass"]).await, RedisServer::start().await);
+    let upstash = Upstash::start(&behind).await;
+    let (redis_url, url) = (redis.url().replace("redis://", "redis://:s3cr3t-pass@"), upstash.url());
+    let on_redis = [("REDIS_URL", redis_url.as_str()), ("LOG_LEVEL", "trace"), ("RATE_LIMIT_MAX", "1000000")];
+    let on_upstash = [
+        ("UPSTASH_REDIS_REST_URL", url.as_str()),
+        ("UPSTASH_REDIS_REST_TOKEN", upstash.token()),
+        ("LOG_LEVEL", "trace"),
+        ("RATE_LIMIT_MAX", "1000000"),
+    ];
+    for (settings, fail) in [(&on_redis[..], Fault::NoAnswer), (&on_upstash[..], Fault::ServerError(500))] {
+        let mut gateway = Binary::start(settings);
+        generate(&gateway, "a pr1vate question").await;
+        redis.freeze();
+        upstash.fail(fail, &[], usize::MAX);
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(2) {
+            assert_eq!(generate(&gateway, "a pr1vate question").await.0, 200);
+        }
+        redis.thaw();
+        upstash.heal();
+        gateway.terminate();
+        gateway.ended(Duration::from_secs(10)).await;
+        let log: Vec<_> = gateway.log().iter().map(ToString::to_string).collect();
+        let log = log.join("\n");
+        for secret in ["s3cr3t-pass", upstash.token(), "pr1vate", "no model was asked"] {
+            assert!(!log.contains(secret), "`{secret}` is in the log");
+        }
+        let trouble = log.lines().filter(|line| line.contains("\"WARN\"") && line.contains("the store fails")).count();
+        assert!((1..=4).contains(&trouble), "{trouble} lines");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_stored_is_whole_whenever_the_service_is_killed() {
+    let redis = RedisServer::start().await;
+    let url = redis.url();
+    let settings = [("REDIS_URL", url.as_str()), ("RATE_LIMIT_MAX", "0")];
+    let alone = Binary::start(&[("RATE_LIMIT_MAX", "0")]);
+    for round in 0..20_u64 {
+        let gateway = Binary::start(&settings);
+        let asking: Vec<_> = (0..8).map(|n| format!("round {round} question {n}")).collect();
+        let storm = futures_util::future::join_all(asking.iter().map(async |prompt| {
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            drop(client.post(gateway.url("/llm/generate")).json(&json!({"prompt": prompt})).send().await);
+        }));
+        let _killed = tokio::time::timeout(Duration::from_millis(fastrand::u64(..40)), storm).await;
+        // Killed, not stopped.
+        drop(gateway);
+        let after = Binary::start(&settings);
+        for prompt in &asking {
+            let (status, body) = generate(&after, prompt).await;
+            let (_, fresh) = generate(&alone, prompt).await;
+            assert_eq!((status, &body["code"]), (200, &fresh["code"]), "{body}");
+        }
+    }
+}
