@@ -10,7 +10,7 @@ use std::{num::NonZeroU32, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use redis::{Cmd, FromRedisValue, Value, cmd};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
 use crate::clock::Clock;
 
@@ -35,7 +35,7 @@ const CHECK_SECONDS: u64 = 10;
 const RETRIES: u32 = 2;
 const FIRST_WAIT: Duration = Duration::from_millis(25);
 
-/// A Redis behind `T`.
+/// A Redis behind `T`. It does not watch the time itself, only sends nothing again beyond it: [`super::Guard`] does.
 pub struct Redis<T> {
     transport: T,
     clock: Clock,
@@ -102,7 +102,7 @@ impl<T: Transport> Redis<T> {
     async fn run(&self, command: &Cmd, repeat: Repeat, by: Instant) -> Result<Value, StoreError> {
         let mut attempt = 0;
         loop {
-            let answer = timeout_at(by, self.transport.send(command)).await.unwrap_or(Err(StoreError::Timeout));
+            let answer = self.transport.send(command).await;
             let Err(error) = &answer else { return answer };
             let is_worth_it = match error {
                 StoreError::Unreached(_) | StoreError::NotReady(_) => true,
@@ -119,9 +119,8 @@ impl<T: Transport> Redis<T> {
     }
 
     /// Sends commands that have nothing to do with one another, in one round trip, once.
-    async fn run_all(&self, commands: &[Cmd], by: Instant) -> Result<Vec<Value>, StoreError> {
-        let answers = timeout_at(by, self.transport.send_all(commands)).await.unwrap_or(Err(StoreError::Timeout))?;
-        answers.into_iter().collect()
+    async fn run_all(&self, commands: &[Cmd]) -> Result<Vec<Value>, StoreError> {
+        self.transport.send_all(commands).await?.into_iter().collect()
     }
 }
 
@@ -159,18 +158,17 @@ impl<T: Transport> CacheStore for Redis<T> {
         Ok(count > 0)
     }
 
-    async fn clear(&self, by: Instant) -> Result<u64, StoreError> {
+    async fn clear(&self, _: Instant) -> Result<u64, StoreError> {
         let mut count = 0;
-        for node in timeout_at(by, self.transport.nodes()).await.unwrap_or(Err(StoreError::Timeout))? {
+        for node in self.transport.nodes().await? {
             let mut cursor = "0".to_owned();
             loop {
                 let mut scan = cmd("SCAN");
                 scan.arg(&cursor).arg("MATCH").arg(CACHE_KEYS).arg("COUNT").arg(SCAN_COUNT);
-                let page = timeout_at(by, self.transport.send_to(&node, &scan)).await;
-                let (next, keys): (String, Vec<String>) = read(page.unwrap_or(Err(StoreError::Timeout))?)?;
+                let (next, keys): (String, Vec<String>) = read(self.transport.send_to(&node, &scan).await?)?;
                 for keys in keys.chunks(BATCH) {
                     let commands: Vec<Cmd> = keys.iter().map(|key| cmd("UNLINK").arg(key).to_owned()).collect();
-                    for unlinked in self.run_all(&commands, by).await? {
+                    for unlinked in self.run_all(&commands).await? {
                         count += read::<u64>(unlinked)?;
                     }
                 }
@@ -193,14 +191,14 @@ impl<T: Transport> CounterStore for Redis<T> {
 
 #[async_trait]
 impl<T: Transport> TotalStore for Redis<T> {
-    async fn add(&self, amounts: &[(&str, u64)], by: Instant) -> Result<(), StoreError> {
+    async fn add(&self, amounts: &[(&str, u64)], _: Instant) -> Result<(), StoreError> {
         let commands: Vec<Cmd> = amounts.iter().map(|(key, n)| cmd("INCRBY").arg(key).arg(n).to_owned()).collect();
-        self.run_all(&commands, by).await.map(drop)
+        self.run_all(&commands).await.map(drop)
     }
 
-    async fn read(&self, keys: &[&str], by: Instant) -> Result<Vec<u64>, StoreError> {
+    async fn read(&self, keys: &[&str], _: Instant) -> Result<Vec<u64>, StoreError> {
         let commands: Vec<Cmd> = keys.iter().map(|key| cmd("GET").arg(key).to_owned()).collect();
-        let totals = self.run_all(&commands, by).await?.into_iter();
+        let totals = self.run_all(&commands).await?.into_iter();
         totals.map(|total| read::<Option<u64>>(total).map(Option::unwrap_or_default)).collect()
     }
 }

@@ -30,7 +30,7 @@ use super::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the other side may leave what was sent unacknowledged before the connection counts as broken.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
-/// Callers have their own patience; this is only for whom nobody waits any more.
+/// Callers have their own patience; this is only for the cluster's own questions.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// `REDIS_URL` is not what it should be. Says nothing of it, since it may hold a password.
@@ -71,7 +71,7 @@ impl Resp {
                     if is_tls(&node) { Client::build_with_tls(node, certificates) } else { Client::open(node) };
                 let config = ConnectionManagerConfig::new()
                     .set_connection_timeout(Some(CONNECT_TIMEOUT))
-                    .set_response_timeout(Some(RESPONSE_TIMEOUT))
+                    .set_response_timeout(None)
                     .set_number_of_retries(0);
                 let manager = client.and_then(|client| ConnectionManager::new_lazy_with_config(client, config));
                 Server::Single(manager.map_err(|_| BadAddress)?)
