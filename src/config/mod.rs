@@ -1,5 +1,6 @@
 //! Settings as plain data. Only this module reads the environment.
 
+mod address;
 mod providers;
 mod read;
 mod sources;

@@ -13,52 +13,18 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
-use url::{Host, Url};
+use url::Url;
 
-use super::sources::{Problem, Sources};
+use super::{
+    address::{is_link_local, is_loopback, is_origin, is_plain_address},
+    sources::{Problem, Sources},
+};
 
 /// What a template leaves in place of a key: such a value counts as unset.
 const TEMPLATE_VALUES: [&str; 2] = ["your_token_here", "..."];
 
 /// What a word of `LOG_LEVEL` without `=` must be.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-
-/// Scheme, host and port, and nothing else.
-fn is_origin(url: &Url) -> bool {
-    matches!(url.scheme(), "http" | "https")
-        && url.path() == "/"
-        && url.query().is_none()
-        && url.fragment().is_none()
-        && url.username().is_empty()
-        && url.password().is_none()
-        && url.host_str().is_some_and(|host| !host.contains('*'))
-}
-
-/// An address to which a path can be added, without a name and password that nobody would send.
-pub(super) fn is_plain_address(url: &Url) -> bool {
-    url.has_host()
-        && url.query().is_none()
-        && url.fragment().is_none()
-        && url.username().is_empty()
-        && url.password().is_none()
-}
-
-/// Whether it is this machine.
-pub(super) fn is_loopback(url: &Url) -> bool {
-    url.host_str().is_some_and(|host| {
-        let host = host.trim_matches(['[', ']']);
-        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-    })
-}
-
-/// Whether it is an address of the machine's own network card, where clouds tell a machine its secrets (`providers.md` 8).
-fn is_link_local(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(ip)) => ip.is_link_local(),
-        Some(Host::Ipv6(ip)) => ip.is_unicast_link_local() || ip.to_ipv4_mapped().is_some_and(|ip| ip.is_link_local()),
-        Some(Host::Domain(_)) | None => false,
-    }
-}
 
 /// Reads settings and remembers what was wrong.
 pub(super) struct Reader {

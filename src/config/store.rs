@@ -5,7 +5,10 @@ use std::{num::NonZeroU32, time::Duration};
 use secrecy::SecretString;
 use url::Url;
 
-use super::read::{Reader, is_loopback, is_plain_address};
+use super::{
+    address::{is_loopback, is_plain_address},
+    read::Reader,
+};
 
 /// What instances share, and how.
 pub struct StoreConfig {
