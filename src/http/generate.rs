@@ -62,9 +62,9 @@ pub async fn generate(State(api): State<Arc<Api>>, request: Request) -> Result<R
     let ask = Ask::read(&body)?;
     // What was read need not be held while it is answered.
     drop(body);
-    let (asked, mut request) = resolve(&api, ask, &head.headers)?;
     // Counting was the first store call of this request, and all of them share the time that there is.
-    request.lookup_time = api.store_timeout.saturating_sub(limiter_took.unwrap_or_default());
+    let lookup_time = api.store_timeout.saturating_sub(limiter_took.unwrap_or_default());
+    let (asked, request) = resolve(&api, ask, &head.headers, lookup_time)?;
     let delivery = request.delivery;
     let generation = api.generate.clone().oneshot(request).await?;
     if let Some(looked_up) = looked_up(&generation.receipt) {
@@ -101,7 +101,12 @@ struct Asked {
 }
 
 /// From what the client wants to what the layers work with.
-fn resolve(api: &Api, ask: Ask, headers: &HeaderMap) -> Result<(Asked, GenerateRequest), ApiError> {
+fn resolve(
+    api: &Api,
+    ask: Ask,
+    headers: &HeaderMap,
+    lookup_time: Duration,
+) -> Result<(Asked, GenerateRequest), ApiError> {
     let delivery =
         if ask.streaming.unwrap_or_else(|| accepts_events(headers)) { Delivery::Stream } else { Delivery::Whole };
     let routing_mode = ask.routing_mode.unwrap_or_default();
@@ -142,7 +147,7 @@ fn resolve(api: &Api, ask: Ask, headers: &HeaderMap) -> Result<(Asked, GenerateR
         delivery,
         allow_failover: ask.allow_failover,
         conditions: Conditions { capabilities: ask.capabilities, max_cost: ask.max_cost },
-        lookup_time: api.store_timeout,
+        lookup_time,
     };
     let model = resolved.replaced.unwrap_or_else(|| resolved.target.model.clone());
     let asked = Asked { opening, model, target: resolved.target, routed: resolved.routed, routing_mode, ignored };

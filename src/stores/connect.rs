@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     client::HttpClient,
@@ -57,7 +57,7 @@ trait Checked: Send + Sync {
 impl<T: Transport> Checked for Guard<Redis<T>> {
     async fn check(&self, by: Instant) -> Result<(), StoreError> {
         // Whoever wants to know wants to know it now, whatever was a moment ago.
-        self.inner().check(by).await
+        timeout_at(by, self.inner().check(by)).await.unwrap_or(Err(StoreError::Timeout))
     }
 }
 

@@ -49,11 +49,15 @@ async fn generate(gateway: &Binary, prompt: &str) -> (u16, Value) {
 async fn a_store_that_is_not_there_yet_is_used_when_it_comes() {
     let behind = RedisServer::start().await;
     let upstash = Upstash::start(&behind).await;
-    upstash.close().await;
     let (url, token) = (upstash.url(), upstash.token());
+    upstash.fail(Fault::NoAnswer, &[], 1);
     let settings = [("UPSTASH_REDIS_REST_URL", url.as_str()), ("UPSTASH_REDIS_REST_TOKEN", token)];
+    let silent = Binary::start(&settings);
+    assert_eq!(generate(&silent, "x").await.0, 200);
+    upstash.close().await;
     let gateway = Binary::start(&settings);
     assert_eq!(generate(&gateway, "x").await.0, 200);
+    upstash.reset_counts();
     upstash.reopen().await;
     let begun = Instant::now();
     while !upstash.commands().contains_key("EVALSHA") {
