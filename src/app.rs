@@ -27,7 +27,7 @@ use crate::{
     generate::DEMO,
     http::{self, Api, GenerateService, StoreHealth, cors::CorsLayer, edge::EdgeLayer},
     layers::{
-        cache::{CacheCounts, FlightLayer, Flights, LookupLayer, Shelf},
+        cache::{CacheCounts, FlightLayer, Flights, LookupLayer, Shelf, is_sound},
         load_shed::LoadShedLayer,
         meter::MeterLayer,
         rate_limit::RateLimitLayer,
@@ -172,7 +172,7 @@ impl App {
 
 /// How much the stores may hold in this process.
 pub fn room(config: &Config) -> Room {
-    Room { cache_bytes: config.cache.memory_bytes, longest_window: config.rate_limit.window }
+    Room { cache_bytes: config.cache.memory_bytes, longest_window: config.rate_limit.window, is_sound }
 }
 
 /// What has to be done while the service serves.

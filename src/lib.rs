@@ -71,7 +71,7 @@
 //! - After the first text there is no second attempt.
 //! - Only [`config`] reads the environment.
 //! - What lasts as long as a reply (a permit, the line in the log) lives in its body.
-//! - Every task is waited for, and hears of the stop: [`app::App::tasks`].
+//! - Every task is waited for, and hears of the stop: [`app::App::tasks`]. One that makes a connection anew ends by itself.
 //! - Everything held is bounded: the cache by bytes, the limiter by clients, an answer by its length, a body by its own,
 //!   calls that go on for nobody by their number.
 //! - No secret is printable; prompts reach no log.

@@ -106,7 +106,9 @@ async fn run(config: Config) -> ExitCode {
 /// What the operator must set right.
 async fn check(store: &Shared) -> Result<(), String> {
     match store.check(Instant::now() + STORE_CHECK_TIMEOUT).await {
-        Err(error @ StoreError::Access(_)) => Err(format!("Failed to connect to {}: {error}", store.name)),
+        Err(error @ (StoreError::Access(_) | StoreError::Refused(_))) => {
+            Err(format!("Failed to connect to {}: {error}", store.name))
+        }
         Err(error) => {
             tracing::warn!(%error, store = store.name, "the store does not work yet: the service starts without it");
             Ok(())

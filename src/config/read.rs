@@ -196,6 +196,11 @@ impl Reader {
         stems.map(str::to_owned).collect()
     }
 
+    /// How much is wrong so far.
+    pub(super) fn problems(&self) -> usize {
+        self.sources.problems.len()
+    }
+
     /// Complains in these words.
     pub(super) fn complain(&mut self, problem: String) {
         self.sources.problems.push(Problem(problem));

@@ -55,8 +55,11 @@ pub(super) fn read_store(read: &mut Reader) -> StoreConfig {
     let timeout = Duration::from_millis(read.number("STORE_TIMEOUT_MS", 500, 1..=60_000));
     let instances = NonZeroU32::new(read.number("INSTANCES", 1, 1..=10_000)).unwrap_or(NonZeroU32::MIN);
     let redis = redis_urls(read);
+    let sound = read.problems();
     let upstash = (rest_url(read), read.secret(REST_TOKEN));
     let missing = match (&upstash, wanted) {
+        // What is there and wrong is not missing.
+        _ if read.problems() > sound => None,
         ((Some(_), None), _) => Some(REST_TOKEN),
         ((None, Some(_)), _) | ((None, None), Wanted::Upstash) => Some(REST_URL),
         _ => None,

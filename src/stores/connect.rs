@@ -12,7 +12,7 @@ use crate::{
 };
 
 use super::{
-    CacheStore, CounterStore, Degrade, Guard, Near, StoreError, TotalStore,
+    CacheStore, CounterStore, Degrade, Guard, IsSound, Near, StoreError, TotalStore,
     memory::{MemoryCache, MemoryCounters, MemoryTotals},
     redis::{BadAddress, Redis, Resp, Rest, Transport},
 };
@@ -68,6 +68,8 @@ pub struct Room {
     pub cache_bytes: u64,
     /// The longest window of any limit.
     pub longest_window: Duration,
+    /// What an answer from elsewhere must be.
+    pub is_sound: IsSound,
 }
 
 impl Stores {
@@ -108,7 +110,7 @@ impl Stores {
     fn around<T: Transport + 'static>(name: &'static str, redis: Redis<T>, config: &StoreConfig, room: Room) -> Self {
         let guarded = Arc::new(Guard::new(redis));
         Self {
-            cache: Arc::new(Near::new(Arc::clone(&guarded) as _, room.cache_bytes)),
+            cache: Arc::new(Near::new(Arc::clone(&guarded) as _, room.cache_bytes, room.is_sound)),
             counters: Arc::new(Degrade::new(Arc::clone(&guarded) as _, config.instances, room.longest_window)),
             totals: Arc::clone(&guarded) as _,
             shared: Some(Shared { name, backend: guarded }),

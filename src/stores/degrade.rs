@@ -1,14 +1,7 @@
 //! A limit that holds while the store that counts is away: this process goes on counting, from what it admitted itself, up to
 //! its share.
 
-use std::{
-    num::NonZeroU32,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use moka::{policy::EvictionPolicy, sync::Cache};
@@ -25,8 +18,6 @@ pub struct Degrade {
     own: MemoryCounters,
     blocked: Cache<String, Blocked>,
     instances: NonZeroU32,
-    /// Whether this process decides alone at present.
-    is_alone: AtomicBool,
 }
 
 /// A refusal that stands until a known time.
@@ -48,7 +39,6 @@ impl Degrade {
             own: MemoryCounters::new(longest_window),
             blocked: blocked.time_to_live(longest_window).build(),
             instances,
-            is_alone: AtomicBool::new(false),
         }
     }
 
@@ -67,9 +57,7 @@ impl Degrade {
     }
 
     fn decide_alone(&self, key: &str, quota: Quota, cost: NonZeroU32, error: &StoreError) -> Admission {
-        if !self.is_alone.swap(true, Ordering::Relaxed) {
-            tracing::warn!(%error, "limits are kept by this process alone");
-        }
+        tracing::debug!(%error, "this process decides alone");
         let share = NonZeroU32::new(quota.max.get() / self.instances).unwrap_or(NonZeroU32::MIN);
         Admission { local: true, ..self.own.decide(key, Quota { max: share, ..quota }, cost) }
     }
@@ -86,9 +74,6 @@ impl CounterStore for Degrade {
             Ok(admission) => admission,
             Err(error) => return Ok(self.decide_alone(key, quota, cost, &error)),
         };
-        if self.is_alone.swap(false, Ordering::Relaxed) {
-            tracing::info!("limits are shared again");
-        }
         if admission.admitted {
             // So that this process knows where it stands if it is alone the next moment.
             self.own.record(key, quota, cost);

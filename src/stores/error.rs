@@ -1,5 +1,7 @@
 //! A store that gave no answer, and what may be done about it.
 
+use std::error::Error;
+
 /// Why a store gave no answer (`upstash-rest.md` 8 and 13). Holds no key, no value, and nothing that the server said besides
 /// the code that it leads with.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +18,9 @@ pub enum StoreError {
     /// It refused for the moment. Nothing was done.
     #[error("not ready: {0}")]
     NotReady(String),
+    /// It wants to be left alone for longer than anybody waits, and says so with this status.
+    #[error("too much to do: status {0}")]
+    Busy(u16),
     /// No whole answer, or none that makes sense. What was asked may have been done.
     #[error("no answer that makes sense: {0}")]
     Broken(String),
@@ -54,11 +59,27 @@ impl StoreError {
             Self::Timeout
             | Self::Unreached(_)
             | Self::NotReady(_)
+            | Self::Busy(_)
             | Self::Broken(_)
             | Self::Access(_)
             | Self::Quota => true,
             Self::Skipped | Self::Full | Self::TooLarge | Self::NoScript | Self::WrongType | Self::Refused(_) => false,
         }
+    }
+
+    /// What is known of a connection that did not come about.
+    pub(super) fn unreached(error: &(dyn Error + 'static)) -> Self {
+        let mut reason = Some(error);
+        let mut is_untrusted = false;
+        while let Some(error) = reason {
+            is_untrusted |= error.to_string().contains("certificate");
+            reason = error.source();
+        }
+        Self::Unreached(if is_untrusted {
+            "its certificate is not trusted; EXTRA_CA_FILE can name who vouches for it"
+        } else {
+            "no connection"
+        })
     }
 
     /// What a server's own error means, by what `upstash-rest.md` 4 promises of its text.

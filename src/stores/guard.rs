@@ -52,7 +52,7 @@ impl<S> Guard<S> {
         let answer = timeout_at(by, asking).await.unwrap_or(Err(StoreError::Timeout));
         let now = Instant::now();
         let Err(error) = &answer else {
-            if pass.succeeded() {
+            if pass.succeeded() && self.may_tell(now) {
                 tracing::info!("the store is back");
             }
             return answer;
@@ -65,8 +65,9 @@ impl<S> Guard<S> {
                 false
             }
         };
-        if error != &StoreError::NoScript && self.may_tell(now) {
-            tracing::warn!(%error, left_alone = has_opened, "the store fails");
+        // What someone else has put under one key is no trouble of the store's.
+        if error != &StoreError::WrongType && self.may_tell(now) {
+            tracing::warn!(%error, left_alone = has_opened, "the store fails: this process does without it");
         }
         answer
     }
@@ -116,7 +117,7 @@ impl<S: CounterStore> CounterStore for Guard<S> {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<S: TotalStore> TotalStore for Guard<S> {
-    async fn add(&self, amounts: &[(&str, u64)], by: Instant) -> Result<(), StoreError> {
+    async fn add(&self, amounts: &[(&str, u64)], by: Instant) -> Result<Vec<Result<(), StoreError>>, StoreError> {
         self.ask(by, self.inner.add(amounts, by)).await
     }
 

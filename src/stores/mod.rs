@@ -24,7 +24,7 @@ pub use connect::{Room, Shared, Stores};
 pub use degrade::Degrade;
 pub use error::StoreError;
 pub use guard::Guard;
-pub use near::Near;
+pub use near::{IsSound, Near};
 
 /// Keeps answers for a while. Keys begin with `llm:cache:`; values are UTF-8 text, the only thing that every store keeps.
 #[async_trait]
@@ -72,14 +72,14 @@ pub trait CounterStore: Send + Sync {
 /// Adds up what never decreases.
 #[async_trait]
 pub trait TotalStore: Send + Sync {
-    /// Adds to totals by their keys, each on its own.
+    /// Adds to totals by their keys, and says of each whether it was done: not, if [`StoreError::is_undone`]; otherwise it may
+    /// have been, and who adds it again may count twice.
     ///
     /// # Errors
-    /// When the store cannot say that all were added. None was, if [`StoreError::is_undone`]; otherwise any may have been, and
-    /// who adds them again may count twice.
-    async fn add(&self, amounts: &[(&str, u64)], by: Instant) -> Result<(), StoreError>;
+    /// When the same is to say of all.
+    async fn add(&self, amounts: &[(&str, u64)], by: Instant) -> Result<Vec<Result<(), StoreError>>, StoreError>;
 
-    /// The totals under `keys`, in their order. What was never added to is 0.
+    /// The totals under `keys`, in their order. What was never added to, or is no number, is 0.
     ///
     /// # Errors
     /// When the store cannot say.

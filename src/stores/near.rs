@@ -24,8 +24,12 @@ const LONGEST: Duration = Duration::from_mins(1);
 pub struct Near {
     copies: MemoryCache,
     inner: Arc<dyn CacheStore>,
+    is_sound: IsSound,
     asking: Arc<Asking>,
 }
+
+/// Whether a value is what its keeper put there, and not something that others did.
+pub type IsSound = fn(&Bytes) -> bool;
 
 type Fetched = BoxFuture<'static, Result<Option<Bytes>, StoreError>>;
 
@@ -34,9 +38,9 @@ type Fetched = BoxFuture<'static, Result<Option<Bytes>, StoreError>>;
 struct Asking(Mutex<HashMap<Arc<str>, WeakShared<Fetched>>>);
 
 impl Near {
-    /// At most `limit_bytes` of copies of what `inner` keeps.
-    pub fn new(inner: Arc<dyn CacheStore>, limit_bytes: u64) -> Self {
-        Self { copies: MemoryCache::new(limit_bytes), inner, asking: Arc::default() }
+    /// At most `limit_bytes` of copies of what `inner` keeps, as far as it is sound.
+    pub fn new(inner: Arc<dyn CacheStore>, limit_bytes: u64, is_sound: IsSound) -> Self {
+        Self { copies: MemoryCache::new(limit_bytes), inner, is_sound, asking: Arc::default() }
     }
 
     /// The look-up of `key` that is under way, or a new one that ends `by`.
@@ -80,7 +84,7 @@ impl CacheStore for Near {
             return Ok(Some(copy));
         }
         let fetched = self.fetch(key, by);
-        let found = timeout_at(by, fetched).await.unwrap_or(Err(StoreError::Timeout))?;
+        let found = timeout_at(by, fetched).await.unwrap_or(Err(StoreError::Timeout))?.filter(self.is_sound);
         if let Some(value) = &found {
             // What was put here meanwhile is newer.
             self.copies.put_if_absent(key, value.clone(), LONGEST);

@@ -19,6 +19,7 @@ mod stream;
 mod cache;
 mod flight;
 mod limiter;
+mod native;
 mod outage;
 mod rate_limit;
 mod requests;

@@ -16,14 +16,15 @@ const SLACK: Duration = Duration::from_millis(400);
 
 const STORE_TIMEOUT: Duration = Duration::from_millis(500);
 
-async fn ask(gateway: &Gateway, client: u8, prompt: &str) -> Reply {
+pub(crate) async fn ask(gateway: &Gateway, client: u8, prompt: &str) -> Reply {
     let question = json!({"prompt": prompt, "model": "gpt-4o"});
     gateway.send(post_from(&format!("10.0.0.{client}:1"), "/llm/generate", &question)).await
 }
 
 fn on_upstash(upstash: &Upstash, limit: &str, instances: &str) -> Gateway {
+    let url = upstash.url();
     let settings = [
-        ("UPSTASH_REDIS_REST_URL", upstash.url().leak() as &str),
+        ("UPSTASH_REDIS_REST_URL", url.as_str()),
         ("UPSTASH_REDIS_REST_TOKEN", upstash.token()),
         ("RATE_LIMIT_MAX", limit),
         ("INSTANCES", instances),
@@ -31,12 +32,12 @@ fn on_upstash(upstash: &Upstash, limit: &str, instances: &str) -> Gateway {
     Gateway::with(settings, Scripted::hello())
 }
 
-fn on_redis(redis: &RedisServer, limit: &str) -> Gateway {
-    Gateway::with([("REDIS_URL", redis.url().leak() as &str), ("RATE_LIMIT_MAX", limit)], Scripted::hello())
+pub(crate) fn on_redis(url: &str, limit: &str) -> Gateway {
+    Gateway::with([("REDIS_URL", url), ("RATE_LIMIT_MAX", limit)], Scripted::hello())
 }
 
 /// Until what goes on behind the answers is done.
-async fn settled(gateway: &Gateway) {
+pub(crate) async fn settled(gateway: &Gateway) {
     let tasks = gateway.app.tasks.clone();
     tasks.close();
     tasks.wait().await;
@@ -48,7 +49,7 @@ async fn two_instances_share_one_limit_and_one_cache() {
     let (redis, behind) = (RedisServer::start().await, RedisServer::start().await);
     let upstash = Upstash::start(&behind).await;
     for [one, other] in [
-        [on_redis(&redis, "20"), on_redis(&redis, "20")],
+        [on_redis(&redis.url(), "20"), on_redis(&redis.url(), "20")],
         [on_upstash(&upstash, "20", "2"), on_upstash(&upstash, "20", "2")],
     ] {
         let asking = (0..60).map(|n| ask(if n % 2 == 0 { &one } else { &other }, 1, "the same"));
@@ -217,7 +218,7 @@ async fn nobody_notices_that_a_store_is_away() {
     let redis = [RedisServer::start().await, RedisServer::start().await];
     let behind = RedisServer::start().await;
     let upstash = Upstash::start(&behind).await;
-    let [killed, frozen] = [on_redis(&redis[0], "500"), on_redis(&redis[1], "500")];
+    let [killed, frozen] = [on_redis(&redis[0].url(), "500"), on_redis(&redis[1].url(), "500")];
     let closed = on_upstash(&upstash, "500", "1");
     for gateway in [&killed, &frozen, &closed] {
         ask(gateway, 1, "again").await.expect(200);

@@ -33,9 +33,13 @@ async fn a_token_that_is_refused_or_may_only_read_stops_the_start() {
 
     let redis = RedisServer::start_with(&["--requirepass", "right-password"]).await;
     let url = redis.url().replace("redis://", "redis://:wrong-password@");
-    let (code, said) = refused(&[("REDIS_URL", &url)]);
-    assert_eq!(code, Some(78), "{said}");
-    assert!(said.starts_with("Failed to connect to Redis: ") && !said.contains("password"), "{said}");
+    for url in
+        [url.clone(), format!("{url},{url}"), redis.url().replace("redis://", "redis://:right-password@") + "/99"]
+    {
+        let (code, said) = refused(&[("REDIS_URL", &url)]);
+        assert_eq!(code, Some(78), "{said}");
+        assert!(said.starts_with("Failed to connect to Redis: ") && !said.contains("password"), "{said}");
+    }
 }
 
 async fn generate(gateway: &Binary, prompt: &str) -> (u16, Value) {

@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use crate::generate::{Completion, Fingerprint, FinishReason, Served, Target, ToolCall, Usage};
 
@@ -72,12 +72,22 @@ pub(super) fn encode(completion: &Completion, now_ms: u64, ttl: Duration) -> Byt
     bytes.into()
 }
 
+/// Whether `bytes` from elsewhere are an entry, its text JSON to the last letter: it goes into answers as it is.
+pub fn is_sound(bytes: &Bytes) -> bool {
+    let nobody = Target { provider: "".into(), model: "".into() };
+    let is_json = |entry: &Entry| {
+        let text = &entry.completion.text_json;
+        std::str::from_utf8(text).is_ok() && serde_json::from_slice::<IgnoredAny>(text).is_ok()
+    };
+    decode(bytes, &nobody).as_ref().is_some_and(is_json)
+}
+
 /// The entry in `bytes`, which answered `target`. `None`: it is not one, or of another version.
 pub(super) fn decode(bytes: &Bytes, target: &Target) -> Option<Entry> {
     let line = bytes.iter().position(|&byte| byte == b'\n')?;
     let head: Head = serde_json::from_slice(bytes.get(..line)?).ok()?;
     let text_json = bytes.slice(line + 1..);
-    let is_string = text_json.starts_with(b"\"") && text_json.ends_with(b"\"");
+    let is_string = text_json.len() > 1 && text_json.starts_with(b"\"") && text_json.ends_with(b"\"");
     if head.v != VERSION || head.text != text_json.len() || !is_string {
         return None;
     }
@@ -91,7 +101,9 @@ pub(super) fn decode(bytes: &Bytes, target: &Target) -> Option<Entry> {
         usage: head.usage,
         served: Served { provider, model, attempts: 1, mock: head.mock, ignored: None },
     };
-    Some(Entry { completion: Arc::new(completion), stored_ms: head.at, fresh_ms: head.fresh })
+    // What would not be kept was never kept.
+    let is_storable = completion.is_storable();
+    is_storable.then(|| Entry { completion: Arc::new(completion), stored_ms: head.at, fresh_ms: head.fresh })
 }
 
 impl Entry {

@@ -10,6 +10,7 @@ mod fanout;
 mod shelf;
 
 pub use counts::CacheCounts;
+pub use entry::is_sound;
 pub use flight::{FlightLayer, FlightService, Flights};
 pub use lookup::{Lookup, LookupLayer};
 pub use shelf::Shelf;

@@ -1,8 +1,11 @@
 //! Redis: every promise of the traits as commands, once, whatever carries them.
 
+mod cluster;
 mod resp;
 mod rest;
 mod script;
+mod silence;
+mod single;
 mod transport;
 
 use std::{num::NonZeroU32, time::Duration};
@@ -23,6 +26,8 @@ pub use transport::{Node, Transport};
 
 /// The keys that [`CacheStore::clear`] forgets.
 const CACHE_KEYS: &str = "llm:cache:*";
+/// The longest value that is kept (`upstash-rest.md` 7): larger ones cost more to move than they are worth.
+const MAX_VALUE_BYTES: usize = 1 << 20;
 /// How many keys are looked through, and how many forgotten, in one command.
 const SCAN_COUNT: usize = 1_000;
 /// Commands in one round trip: no server states a limit, and a bound is kind.
@@ -118,9 +123,16 @@ impl<T: Transport> Redis<T> {
         }
     }
 
-    /// Sends commands that have nothing to do with one another, in one round trip, once.
-    async fn run_all(&self, commands: &[Cmd]) -> Result<Vec<Value>, StoreError> {
-        self.transport.send_all(commands).await?.into_iter().collect()
+    /// Sends commands that have nothing to do with one another, in one round trip, once. Where all fail alike, that is the
+    /// answer to the whole.
+    async fn run_all(&self, commands: &[Cmd]) -> Result<Vec<Result<Value, StoreError>>, StoreError> {
+        let answers = self.transport.send_all(commands).await?;
+        match answers.first() {
+            Some(Err(error)) if answers.iter().all(|answer| answer.as_ref().is_err_and(|other| other == error)) => {
+                Err(error.clone())
+            }
+            _ => Ok(answers),
+        }
     }
 }
 
@@ -147,6 +159,9 @@ impl<T: Transport> CacheStore for Redis<T> {
     }
 
     async fn put(&self, key: &str, value: Bytes, ttl: Duration, by: Instant) -> Result<(), StoreError> {
+        if value.len() > MAX_VALUE_BYTES {
+            return Err(StoreError::TooLarge);
+        }
         let seconds = ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
         let mut command = Cmd::with_capacity(5, key.len() + value.len() + 32);
         command.arg("SET").arg(key).arg(&*value).arg("EX").arg(seconds.max(1));
@@ -169,7 +184,7 @@ impl<T: Transport> CacheStore for Redis<T> {
                 for keys in keys.chunks(BATCH) {
                     let commands: Vec<Cmd> = keys.iter().map(|key| cmd("UNLINK").arg(key).to_owned()).collect();
                     for unlinked in self.run_all(&commands).await? {
-                        count += read::<u64>(unlinked)?;
+                        count += read::<u64>(unlinked?)?;
                     }
                 }
                 if next == "0" {
@@ -191,14 +206,20 @@ impl<T: Transport> CounterStore for Redis<T> {
 
 #[async_trait]
 impl<T: Transport> TotalStore for Redis<T> {
-    async fn add(&self, amounts: &[(&str, u64)], _: Instant) -> Result<(), StoreError> {
+    async fn add(&self, amounts: &[(&str, u64)], _: Instant) -> Result<Vec<Result<(), StoreError>>, StoreError> {
         let commands: Vec<Cmd> = amounts.iter().map(|(key, n)| cmd("INCRBY").arg(key).arg(n).to_owned()).collect();
-        self.run_all(&commands).await.map(drop)
+        let answers = self.run_all(&commands).await?;
+        Ok(answers.into_iter().map(|answer| answer.map(drop)).collect())
     }
 
     async fn read(&self, keys: &[&str], _: Instant) -> Result<Vec<u64>, StoreError> {
         let commands: Vec<Cmd> = keys.iter().map(|key| cmd("GET").arg(key).to_owned()).collect();
-        let totals = self.run_all(&commands).await?.into_iter();
-        totals.map(|total| read::<Option<u64>>(total).map(Option::unwrap_or_default)).collect()
+        let total = |answer: Result<Value, StoreError>| match answer {
+            // What someone else has put there says nothing of the store.
+            Ok(value) => Ok(read::<Option<u64>>(value).ok().flatten().unwrap_or_default()),
+            Err(error) if error.is_outage() => Err(error),
+            Err(_) => Ok(0),
+        };
+        self.run_all(&commands).await?.into_iter().map(total).collect()
     }
 }

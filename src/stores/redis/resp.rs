@@ -7,31 +7,24 @@ use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures_util::future::join_all;
 use redis::{
-    Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo as _, ProtocolVersion, RedisError,
-    ServerErrorKind, TlsCertificates, Value,
-    aio::{ConnectionLike as _, ConnectionManager, ConnectionManagerConfig},
-    cluster::ClusterClient,
-    cluster_async::ClusterConnection,
-    cluster_routing::{RoutingInfo, SingleNodeRoutingInfo},
-    cmd,
-    io::tcp::TcpSettings,
+    Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo as _, ProtocolVersion, RedisError,
+    ServerErrorKind, TlsCertificates, Value, cmd, io::tcp::TcpSettings,
 };
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::Mutex;
 
 use crate::stores::StoreError;
 
 use super::{
     Transport,
+    cluster::Cluster,
+    single::Single,
     transport::{Dialect, Node},
 };
 
 /// How long a connection may take to open.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the other side may leave what was sent unacknowledged before the connection counts as broken.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
-/// Callers have their own patience; this is only for the cluster's own questions.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// `REDIS_URL` is not what it should be. Says nothing of it, since it may hold a password.
 #[derive(Debug, thiserror::Error)]
@@ -45,14 +38,8 @@ pub struct Resp {
 }
 
 enum Server {
-    Single(ConnectionManager),
+    Single(Box<Single>),
     Cluster(Box<Cluster>),
-}
-
-struct Cluster {
-    client: ClusterClient,
-    /// `None`: not connected so far.
-    connection: Mutex<Option<ClusterConnection>>,
 }
 
 impl Resp {
@@ -66,50 +53,19 @@ impl Resp {
         let nodes: Vec<ConnectionInfo> = addresses.iter().map(connection_info).collect::<Result<_, _>>()?;
         let certificates = TlsCertificates { client_tls: None, root_cert: extra_ca_pem.map(with_built_in) };
         let server = match <[ConnectionInfo; 1]>::try_from(nodes) {
-            Ok([node]) => {
-                let client =
-                    if is_tls(&node) { Client::build_with_tls(node, certificates) } else { Client::open(node) };
-                let config = ConnectionManagerConfig::new()
-                    .set_connection_timeout(Some(CONNECT_TIMEOUT))
-                    .set_response_timeout(None)
-                    .set_number_of_retries(0);
-                let manager = client.and_then(|client| ConnectionManager::new_lazy_with_config(client, config));
-                Server::Single(manager.map_err(|_| BadAddress)?)
-            }
-            Err(nodes) => {
-                let is_tls = nodes.iter().any(is_tls);
-                let client = ClusterClient::builder(nodes)
-                    .connection_timeout(CONNECT_TIMEOUT)
-                    .response_timeout(RESPONSE_TIMEOUT)
-                    .tcp_settings(tcp_settings())
-                    // It would repeat what may have been done; who sends knows better.
-                    .retries(0);
-                let client = if is_tls { client.certs(certificates) } else { client };
-                let client = client.build().map_err(|_| BadAddress)?;
-                Server::Cluster(Box::new(Cluster { client, connection: Mutex::default() }))
-            }
+            Ok([node]) => Server::Single(Box::new(Single::new(node, certificates)?)),
+            Err(nodes) => Server::Cluster(Box::new(Cluster::new(nodes, certificates)?)),
         };
         Ok(Self { server, dialect })
     }
 
     async fn send_routed(&self, command: &Cmd, node: &Node) -> Result<Value, StoreError> {
-        match &self.server {
-            Server::Single(manager) => manager.clone().req_packed_command(command).await,
-            Server::Cluster(cluster) => {
-                let mut cluster = cluster.connected().await?;
-                match node {
-                    Node::Only => cluster.req_packed_command(command).await,
-                    Node::At(host, port) => {
-                        let (host, port) = (host.clone(), *port);
-                        let place = RoutingInfo::SingleNode(SingleNodeRoutingInfo::ByAddress { host, port });
-                        cluster.route_command(command.clone(), place).await
-                    }
-                }
-            }
-        }
+        let answer = match &self.server {
+            Server::Single(single) => single.send(command).await,
+            Server::Cluster(cluster) => cluster.send(command, node).await?,
+        };
         // What the server refuses comes as a value.
-        .and_then(Value::extract_error)
-        .map_err(|error| store_error(&error))
+        answer.and_then(Value::extract_error).map_err(|error| store_error(&error))
     }
 }
 
@@ -120,11 +76,11 @@ fn connection_info(address: &SecretString) -> Result<ConnectionInfo, BadAddress>
     Ok(info.set_redis_settings(settings).set_tcp_settings(tcp_settings()))
 }
 
-fn is_tls(node: &ConnectionInfo) -> bool {
+pub(super) fn is_tls(node: &ConnectionInfo) -> bool {
     matches!(node.addr(), ConnectionAddr::TcpTls { .. })
 }
 
-fn tcp_settings() -> TcpSettings {
+pub(super) fn tcp_settings() -> TcpSettings {
     TcpSettings::default().set_nodelay(true).set_user_timeout(UNACKNOWLEDGED)
 }
 
@@ -139,21 +95,6 @@ fn with_built_in(extra_pem: &str) -> Vec<u8> {
     pem.into_bytes()
 }
 
-impl Cluster {
-    /// The connection, made if there is none. It finds its own way back to nodes that it lost.
-    async fn connected(&self) -> Result<ClusterConnection, StoreError> {
-        let mut connection = self.connection.lock().await;
-        if let Some(connected) = &*connection {
-            return Ok(connected.clone());
-        }
-        let connected = self.client.get_async_connection().await.map_err(|error| match store_error(&error) {
-            refused @ StoreError::Access(_) => refused,
-            _ => StoreError::Unreached("no node of the cluster"),
-        })?;
-        Ok(connection.insert(connected).clone())
-    }
-}
-
 /// What is known of a failure, and nothing of what was sent.
 fn store_error(error: &RedisError) -> StoreError {
     match error.kind() {
@@ -163,6 +104,7 @@ fn store_error(error: &RedisError) -> StoreError {
         ErrorKind::Server(_) | ErrorKind::Extension => StoreError::of_server(error.code().unwrap_or_default()),
         ErrorKind::ClusterConnectionNotFound => StoreError::Unreached("no node of the cluster"),
         ErrorKind::Io if error.is_connection_refusal() => StoreError::Unreached("connection refused"),
+        _ if error.to_string().contains("certificate") => StoreError::unreached(error),
         ErrorKind::Io => StoreError::Broken("the connection broke".to_owned()),
         ErrorKind::Parse => StoreError::Broken("not the protocol of Redis".to_owned()),
         kind => StoreError::Broken(format!("{kind:?}")),

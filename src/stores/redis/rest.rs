@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::{
     Request, StatusCode, Uri,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue},
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER},
 };
 use redis::{Arg, Cmd, Value};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -62,15 +62,24 @@ impl Rest {
         headers.insert(ENCODING, HeaderValue::from_static("base64"));
         let response = self.client.request(request).await.map_err(|error| {
             if error.is_connect() {
-                StoreError::Unreached("no connection")
+                StoreError::unreached(&error)
             } else {
                 StoreError::Broken("the connection broke".to_owned())
             }
         })?;
         let status = response.status();
+        // It knows how long, and nobody waits that long.
+        let is_busy = response.headers().contains_key(RETRY_AFTER);
         // Read to its end, or the connection could not be used again.
         let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
-        let body = body.map_err(|_| StoreError::Broken("the answer broke off".to_owned()))?.to_bytes();
+        let body = body.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                StoreError::TooLarge
+            } else {
+                StoreError::Broken("the answer broke off".to_owned())
+            }
+        })?;
+        let body = body.to_bytes();
         match status {
             StatusCode::OK => Ok(body),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
@@ -81,6 +90,7 @@ impl Rest {
                 let text = json.as_ref().ok().and_then(|json| json.get("error")?.as_str());
                 Err(text.map_or_else(|| broken(status), StoreError::of_server))
             }
+            _ if is_busy => Err(StoreError::Busy(status.as_u16())),
             _ => Err(broken(status)),
         }
     }

@@ -1,0 +1,212 @@
+//! What goes wrong with Redis itself: connections that fall silent, clusters that change, and values that others have put there.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use llm_gateway::stores::{CounterStore as _, Quota, StoreError, TotalStore as _, redis::Redis};
+use redis::{AsyncCommands as _, cmd};
+use serde_json::json;
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    time::sleep,
+};
+
+use crate::{
+    outage::{ask, on_redis, settled},
+    stores::resp,
+    support::{RedisCluster, RedisServer},
+};
+
+/// Stands between the gateway and Redis. Connections that were there when it fell silent carry nothing any more.
+struct Forwarder {
+    url: String,
+    accepted: Arc<AtomicUsize>,
+    silence: watch::Sender<()>,
+}
+
+impl Forwarder {
+    async fn start(redis: &RedisServer) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (url, port) = (format!("redis://{}", listener.local_addr().unwrap()), redis.port());
+        let (accepted, silence) = (Arc::new(AtomicUsize::new(0)), watch::channel(()).0);
+        let (count, quiet) = (Arc::clone(&accepted), silence.clone());
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::SeqCst);
+                let mut silenced = quiet.subscribe();
+                tokio::spawn(async move {
+                    let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut client, &mut server) => {}
+                        _ = silenced.changed() => std::future::pending().await,
+                    }
+                });
+            }
+        });
+        Self { url, accepted, silence }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_falls_silent_is_replaced() {
+    let redis = RedisServer::start().await;
+    let forwarder = Forwarder::start(&redis).await;
+    let gateway = on_redis(&forwarder.url, "500");
+    ask(&gateway, 1, "x").await.expect(200);
+    assert_eq!(forwarder.accepted.load(Ordering::SeqCst), 1);
+    forwarder.silence.send(()).unwrap();
+    let begun = Instant::now();
+    while ask(&gateway, 1, "x").await.expect(200).header("x-ratelimit-mode") == "local" {
+        assert!(begun.elapsed() < Duration::from_secs(5), "it is used again");
+        sleep(Duration::from_millis(50)).await;
+    }
+    assert!(forwarder.accepted.load(Ordering::SeqCst) > 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_cluster_each_node_answers_for_itself() {
+    let cluster = RedisCluster::start().await;
+    for node in &cluster.nodes {
+        let mut connection = node.connection().await;
+        cmd("CONFIG")
+            .arg("SET")
+            .arg("cluster-require-full-coverage")
+            .arg("no")
+            .exec_async(&mut connection)
+            .await
+            .unwrap();
+    }
+    let store = Redis::new(resp(&cluster.urls(), None), crate::stores::clock());
+    let soon = || tokio::time::Instant::now() + Duration::from_secs(2);
+    let keys: Vec<String> = (0..9).map(|n| format!("llm:stats:{n}")).collect();
+    let amounts: Vec<_> = keys.iter().map(|key| (key.as_str(), 1)).collect();
+    assert!(store.add(&amounts, soon()).await.unwrap().iter().all(Result::is_ok));
+    cluster.nodes[0].kill();
+    let added = store.add(&amounts, soon()).await.unwrap();
+    let (done, undone): (Vec<_>, Vec<_>) = added.iter().partition(|added| added.is_ok());
+    assert!(!done.is_empty() && !undone.is_empty(), "{added:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_is_moving_is_served_where_it_is() {
+    let cluster = RedisCluster::start().await;
+    let store = Redis::new(resp(&cluster.urls(), None), crate::stores::clock());
+    let (key, by) = ("ratelimit:generate:1.2.3.4", tokio::time::Instant::now() + Duration::from_secs(5));
+    let quota = Quota { max: 3.try_into().unwrap(), window: Duration::from_secs(60) };
+    let admit = async || store.admit(key, quota, 1.try_into().unwrap(), by).await.unwrap().remaining;
+    assert_eq!(admit().await, 2);
+    let (mut owner, mut other) = (None, None);
+    for node in &cluster.nodes {
+        let mut connection = node.connection().await;
+        let id: String = cmd("CLUSTER").arg("MYID").query_async(&mut connection).await.unwrap();
+        match connection.exists::<_, bool>(key).await {
+            Ok(true) => owner = Some((connection, id)),
+            _ => other = Some((connection, id, node.port())),
+        }
+    }
+    let ((mut owner, owner_id), (mut other, other_id, port)) = (owner.unwrap(), other.unwrap());
+    let slot: u16 = cmd("CLUSTER").arg("KEYSLOT").arg(key).query_async(&mut owner).await.unwrap();
+    let set_slot = |state: &str, id: &str| cmd("CLUSTER").arg("SETSLOT").arg(slot).arg(state).arg(id).to_owned();
+    set_slot("IMPORTING", &owner_id).exec_async(&mut other).await.unwrap();
+    set_slot("MIGRATING", &other_id).exec_async(&mut owner).await.unwrap();
+    let mut migrate = cmd("MIGRATE");
+    migrate.arg("127.0.0.1").arg(port).arg(key).arg(0).arg(1_000);
+    migrate.exec_async(&mut owner).await.unwrap();
+    assert_eq!(admit().await, 1, "on its way");
+    set_slot("NODE", &other_id).exec_async(&mut other).await.unwrap();
+    set_slot("NODE", &other_id).exec_async(&mut owner).await.unwrap();
+    assert_eq!(admit().await, 0, "arrived");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_answer_of_ours_is_a_miss_and_overwritten() {
+    let redis = RedisServer::start().await;
+    let first = on_redis(&redis.url(), "500");
+    let answer = ask(&first, 1, "x").await.expect(200).json()["code"].clone();
+    settled(&first).await;
+    let mut connection = redis.connection().await;
+    let keys: Vec<String> = connection.keys("llm:cache:*").await.unwrap();
+    let entry: Vec<u8> = connection.get(&keys[0]).await.unwrap();
+    let line = entry.iter().position(|byte| *byte == b'\n').unwrap();
+    let head: serde_json::Value = serde_json::from_slice(&entry[..line]).unwrap();
+    let with_text = |text: &[u8]| {
+        let mut head = head.clone();
+        head["text"] = text.len().into();
+        [head.to_string().as_bytes(), b"\n", text].concat()
+    };
+    let mut filtered = head.clone();
+    filtered["reason"] = json!("content_filter");
+    let rubbish = [
+        with_text(b"\"ab\"x\"cd\""),
+        with_text(b"\"\\q12\""),
+        with_text(b"\"a\nb\""),
+        with_text(b"\""),
+        with_text(b"\"\""),
+        with_text(b"\"\xff\xfe\""),
+        [filtered.to_string().as_bytes(), &entry[line..]].concat(),
+        entry[..entry.len() - 1].to_vec(),
+        b"plain text".to_vec(),
+        Vec::new(),
+    ];
+    for value in rubbish {
+        let () = connection.set_ex(&keys[0], value.as_slice(), 60).await.unwrap();
+        let elsewhere = on_redis(&redis.url(), "500");
+        let reply = ask(&elsewhere, 1, "x").await.expect(200).json();
+        assert_eq!((&reply["code"], &reply["cached"]), (&answer, &json!(false)), "{}", value.escape_ascii());
+        settled(&elsewhere).await;
+        let now: Vec<u8> = connection.get(&keys[0]).await.unwrap();
+        assert_ne!(now, value, "it is overwritten");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_of_others_under_our_keys_take_nothing_off_the_store() {
+    let redis = RedisServer::start().await;
+    let gateway = on_redis(&redis.url(), "500");
+    let mut connection = redis.connection().await;
+    for value in ["-1", "abc", "\"12\""] {
+        let () = connection.set("llm:stats:cache:hits", value).await.unwrap();
+        let () = connection.set("llm:stats:cache:misses", "7").await.unwrap();
+        for _ in 0..8 {
+            let stats = gateway.get("/llm/cache/stats").await.expect(200).json();
+            assert_eq!((&stats["hits"], stats["misses"].as_u64() >= Some(7)), (&json!(0), true), "{stats}");
+        }
+        assert_eq!(ask(&gateway, 2, value).await.expect(200).header("x-ratelimit-mode"), "");
+    }
+    // A client whose counter was spoilt has a local limit, and nobody else has.
+    let () = connection.hset("ratelimit:generate:10.0.0.9", "a", "b").await.unwrap();
+    for _ in 0..8 {
+        assert_eq!(ask(&gateway, 9, "x").await.expect(200).header("x-ratelimit-mode"), "local");
+        assert_eq!(ask(&gateway, 8, "x").await.expect(200).header("x-ratelimit-mode"), "");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statistics_wait_no_longer_than_any_other_request() {
+    let redis = RedisServer::start().await;
+    let gateway = on_redis(&redis.url(), "500");
+    gateway.get("/llm/cache/stats").await.expect(200);
+    redis.freeze();
+    let begun = Instant::now();
+    join_all((0..4).map(|_| gateway.get("/llm/cache/stats"))).await;
+    assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_not_sent() {
+    use llm_gateway::stores::CacheStore as _;
+    let redis = RedisServer::start().await;
+    let store = Redis::new(resp(&redis.url(), None), crate::stores::clock());
+    let by = tokio::time::Instant::now() + Duration::from_secs(5);
+    let put = |bytes: usize| store.put("llm:cache:x", "x".repeat(bytes).into(), Duration::from_secs(9), by);
+    assert_eq!(put(1 << 20).await, Ok(()));
+    assert_eq!(put((1 << 20) + 1).await, Err(StoreError::TooLarge));
+}
