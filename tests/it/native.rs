@@ -197,7 +197,7 @@ async fn statistics_wait_no_longer_than_any_other_request() {
     redis.freeze();
     let begun = Instant::now();
     join_all((0..4).map(|_| gateway.get("/llm/cache/stats"))).await;
-    assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_millis(1_500), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

@@ -93,6 +93,7 @@ async fn no_log_names_a_key_a_token_or_a_value_and_trouble_is_said_once_a_second
         while begun.elapsed() < Duration::from_secs(2) {
             assert_eq!(generate(&gateway, "a pr1vate question").await.0, 200);
         }
+        let seconds = begun.elapsed().as_secs();
         redis.thaw();
         upstash.heal();
         gateway.terminate();
@@ -102,8 +103,9 @@ async fn no_log_names_a_key_a_token_or_a_value_and_trouble_is_said_once_a_second
         for secret in ["s3cr3t-pass", upstash.token(), "pr1vate", "no model was asked"] {
             assert!(!log.contains(secret), "`{secret}` is in the log");
         }
-        let trouble = log.lines().filter(|line| line.contains("\"WARN\"") && line.contains("the store fails")).count();
-        assert!((1..=4).contains(&trouble), "{trouble} lines");
+        let trouble =
+            log.lines().filter(|line| line.contains("\"WARN\"") && line.contains("the store fails")).count() as u64;
+        assert!((1..=seconds + 2).contains(&trouble), "{trouble} lines in {seconds} s");
     }
 }
 
