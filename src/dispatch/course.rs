@@ -58,13 +58,15 @@ impl Course {
         let target = &request.target;
         let is_first = self.first.is_none();
         let first = self.first.get_or_insert_with(|| told(error.clone(), target)).clone();
-        let is_over = Instant::now() >= self.deadline || error.cause.is_some();
-        if is_over || !request.allow_failover {
+        if Instant::now() >= self.deadline || !request.allow_failover {
             return Next::Nobody(first);
         }
-        let is_given_up = error.kind == ErrorKind::Timeout && error.should_retry == Some(false);
         self.had = 0;
-        let elsewhere = error.kind.outlook().elsewhere;
+        let elsewhere = match error.kind {
+            // Who let us wait that long would do so with another model too.
+            ErrorKind::Timeout if error.should_retry == Some(false) => Elsewhere::OtherProvider,
+            kind => kind.outlook().elsewhere,
+        };
         if elsewhere == Elsewhere::LargerModel {
             let mut larger: VecDeque<Target> = catalogue.fallbacks(request, true).into();
             if let Some(left) = &self.left {
@@ -76,8 +78,6 @@ impl Course {
         match elsewhere {
             Elsewhere::Nobody if is_first => return Next::Nobody(first),
             Elsewhere::OtherProvider => left.retain(|other| other.provider != target.provider),
-            // Who let us wait that long would do so with another model too.
-            _ if is_given_up => left.retain(|other| other.provider != target.provider),
             // What one who stands in refuses, the next may take.
             Elsewhere::AnyModel | Elsewhere::LargerModel | Elsewhere::Nobody => {}
         }

@@ -208,13 +208,14 @@ impl Desk {
     }
 }
 
-/// What a failure is of which nobody has seen anything: the answer may be asked for again, even if the provider had begun.
+/// What a failure is of which nobody has seen anything: another may answer, even where the same model is not asked again
+/// because it had begun.
 fn before_text(error: ProviderError) -> ProviderError {
     let kind = match error.kind {
         ErrorKind::StreamInterrupted => error.cause.unwrap_or(ErrorKind::BadResponse),
         kind => kind,
     };
-    ProviderError { kind, cause: None, began: false, ..error }
+    ProviderError { kind, cause: None, ..error }
 }
 
 /// Tells the log what the client is not told.

@@ -83,7 +83,7 @@ pub struct ProviderError {
     pub should_retry: Option<bool>,
     /// The field that it refused.
     pub param: Option<Arc<str>>,
-    /// Whether the answer had begun, so that another attempt might be paid twice.
+    /// Whether the answer had begun: another attempt at the same model might be paid twice.
     pub began: bool,
     /// What an operator should know besides, for the log.
     pub detail: Option<String>,
@@ -96,9 +96,7 @@ impl From<ErrorKind> for ProviderError {
 }
 
 impl ProviderError {
-    /// The same error, of an answer that had begun.
-    ///
-    /// Once there was text, all that a client can know is that it broke off.
+    /// The same error, of an answer that had begun: once there was text, all that a client can know is that it broke off.
     #[must_use]
     pub fn after(mut self, had_text: bool) -> Self {
         self.began = true;

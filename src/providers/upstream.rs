@@ -13,7 +13,7 @@ use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::{
     Request, Response, StatusCode,
     body::Incoming,
-    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT},
 };
 use hyper_util::client::legacy::Error;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -46,7 +46,9 @@ pub trait Dialect: Send + Sync + 'static {
     type Decoder: Decoder;
 
     /// The header that carries the key, and its value.
-    fn key(&self, key: &str) -> (HeaderName, String);
+    fn key(&self, key: &str) -> (HeaderName, String) {
+        (AUTHORIZATION, format!("Bearer {key}"))
+    }
 
     /// What to send to a model that takes `params`.
     ///
@@ -209,7 +211,7 @@ pub fn deltas<E: Send + 'static>(
                 Ok(ControlFlow::Continue(())) => began = true,
                 Ok(ControlFlow::Break(())) => return,
                 // What makes no sense was part of an answer, too.
-                Err(error) if began || error.kind == ErrorKind::BadResponse => Err(error.after(had_text))?,
+                Err(error) if began || had_text || error.kind == ErrorKind::BadResponse => Err(error.after(had_text))?,
                 Err(error) => Err(error)?,
             }
         }
@@ -230,10 +232,7 @@ async fn read_body(response: Response<Incoming>, limit_bytes: usize) -> Result<B
     match Limited::new(response.into_body(), limit_bytes).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(ErrorKind::AnswerTooLong.into()),
-        Err(error) => {
-            let broken = ProviderError::from(ErrorKind::Connection).after(false);
-            Err(ProviderError { detail: Some(reasons(&*error)), ..broken })
-        }
+        Err(error) => Err(ProviderError { detail: Some(reasons(&*error)), ..ErrorKind::Connection.into() }),
     }
 }
 

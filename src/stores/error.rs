@@ -18,6 +18,9 @@ pub enum StoreError {
     /// It refused for the moment. Nothing was done.
     #[error("not ready: {0}")]
     NotReady(String),
+    /// It takes no writes for the moment. Nothing was done.
+    #[error("no writes for the moment")]
+    ReadOnly,
     /// It wants to be left alone for longer than anybody waits, and says so with this status.
     #[error("too much to do: status {0}")]
     Busy(u16),
@@ -50,7 +53,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether what was asked has certainly not been done, so that it may be asked again whatever it is.
     pub fn is_undone(&self) -> bool {
-        matches!(self, Self::Skipped | Self::Unreached(_) | Self::NotReady(_) | Self::NoScript)
+        matches!(self, Self::Skipped | Self::Unreached(_) | Self::NotReady(_) | Self::ReadOnly | Self::NoScript)
     }
 
     /// Whether the store as a whole is in trouble, rather than this one command.
@@ -63,7 +66,13 @@ impl StoreError {
             | Self::Broken(_)
             | Self::Access(_)
             | Self::Quota => true,
-            Self::Skipped | Self::Full | Self::TooLarge | Self::NoScript | Self::WrongType | Self::Refused(_) => false,
+            Self::Skipped
+            | Self::ReadOnly
+            | Self::Full
+            | Self::TooLarge
+            | Self::NoScript
+            | Self::WrongType
+            | Self::Refused(_) => false,
         }
     }
 
@@ -94,10 +103,11 @@ impl StoreError {
             }
             _ if has("DB capacity quota exceeded") => Self::Full,
             _ if text.starts_with("OOM") || text.starts_with("MISCONF") => Self::Full,
+            _ if text.starts_with("READONLY") => Self::ReadOnly,
             _ if text.starts_with("NOSCRIPT") => Self::NoScript,
             _ if text.starts_with("WRONGTYPE") => Self::WrongType,
             _ if ["WRONGPASS", "NOAUTH", "NOPERM"].iter().any(|code| text.starts_with(code)) => Self::Access(code()),
-            _ if ["READONLY", "LOADING", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "MOVED", "ASK", "BUSY"]
+            _ if ["LOADING", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "MOVED", "ASK", "BUSY"]
                 .iter()
                 .any(|code| text.starts_with(code)) =>
             {

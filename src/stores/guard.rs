@@ -60,13 +60,19 @@ impl<S> Guard<S> {
         let has_opened = match error {
             StoreError::Quota => pass.failed_for(QUOTA_PAUSE, now),
             error if error.is_outage() => pass.failed(now),
+            // It need not have been asked.
+            StoreError::TooLarge => {
+                drop(pass);
+                false
+            }
             _ => {
                 pass.succeeded();
                 false
             }
         };
-        // What someone else has put under one key is no trouble of the store's.
-        if error != &StoreError::WrongType && self.may_tell(now) {
+        // What one key holds or one answer needs is no trouble of the store's.
+        let is_trouble = !matches!(error, StoreError::WrongType | StoreError::TooLarge);
+        if is_trouble && self.may_tell(now) {
             tracing::warn!(%error, left_alone = has_opened, "the store fails: this process does without it");
         }
         answer

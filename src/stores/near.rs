@@ -51,8 +51,9 @@ impl Near {
         }
         let key: Arc<str> = key.into();
         let (inner, ends) = (Arc::clone(&self.inner), Ends { asking: Arc::clone(&self.asking), key: Arc::clone(&key) });
+        let is_sound = self.is_sound;
         // It lives as long as someone waits for it.
-        let fetched = async move { inner.get(&ends.key, by).await }.boxed().shared();
+        let fetched = async move { Ok(inner.get(&ends.key, by).await?.filter(is_sound)) }.boxed().shared();
         asking.extend(fetched.downgrade().map(|weak| (key, weak)));
         fetched
     }
@@ -84,7 +85,7 @@ impl CacheStore for Near {
             return Ok(Some(copy));
         }
         let fetched = self.fetch(key, by);
-        let found = timeout_at(by, fetched).await.unwrap_or(Err(StoreError::Timeout))?.filter(self.is_sound);
+        let found = timeout_at(by, fetched).await.unwrap_or(Err(StoreError::Timeout))?;
         if let Some(value) = &found {
             // What was put here meanwhile is newer.
             self.copies.put_if_absent(key, value.clone(), LONGEST);

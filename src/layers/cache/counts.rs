@@ -98,3 +98,55 @@ impl CacheCounts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::stores::StoreError;
+
+    type Added = Result<Vec<Result<(), StoreError>>, StoreError>;
+
+    /// Says the first of its answers to each call, and remembers what it was given.
+    #[derive(Default)]
+    struct Scripted {
+        answers: Mutex<Vec<Added>>,
+        given: Mutex<Vec<Vec<(String, u64)>>>,
+    }
+
+    #[async_trait]
+    impl TotalStore for Scripted {
+        async fn add(&self, amounts: &[(&str, u64)], _: Instant) -> Added {
+            let given = amounts.iter().map(|(key, amount)| ((*key).to_owned(), *amount)).collect();
+            self.given.lock().await.push(given);
+            self.answers.lock().await.remove(0)
+        }
+
+        async fn read(&self, _: &[&str], _: Instant) -> Result<Vec<u64>, StoreError> {
+            Err(StoreError::Skipped)
+        }
+    }
+
+    #[tokio::test]
+    async fn each_count_is_sent_again_only_if_it_was_certainly_not_added() {
+        let undone = || Err(StoreError::Unreached("a node"));
+        let answers =
+            vec![Ok(vec![Ok(()), undone()]), Err(StoreError::Skipped), Ok(vec![Err(StoreError::Timeout), Ok(())])];
+        let store = Arc::new(Scripted { answers: Mutex::new(answers), given: Mutex::default() });
+        let counts = CacheCounts::new(Arc::clone(&store) as _);
+        for _ in 0..3 {
+            counts.hit();
+            counts.miss();
+            counts.flush(Duration::from_secs(1)).await;
+        }
+        let given = store.given.lock().await.clone();
+        let given: Vec<Vec<u64>> =
+            given.iter().map(|given| given.iter().map(|(_, amount)| *amount).collect()).collect();
+        assert_eq!(given, [[1, 1], [1, 2], [2, 3]]);
+        // Two of the hits were lost, because they may have arrived.
+        assert_eq!(counts.read(Duration::from_secs(1)).await, (1, 3));
+        counts.flush(Duration::from_secs(1)).await;
+        assert_eq!(store.given.lock().await.len(), 3, "nothing is left");
+    }
+}

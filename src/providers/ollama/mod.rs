@@ -5,10 +5,7 @@ mod request;
 mod reply;
 
 use async_trait::async_trait;
-use hyper::{
-    StatusCode,
-    header::{AUTHORIZATION, HeaderName},
-};
+use hyper::StatusCode;
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -26,10 +23,6 @@ pub struct Ollama;
 
 impl Dialect for Ollama {
     type Decoder = ChatLines;
-
-    fn key(&self, key: &str) -> (HeaderName, String) {
-        (AUTHORIZATION, format!("Bearer {key}"))
-    }
 
     fn request(&self, request: &GenerateRequest, _: &Params) -> Result<WireRequest, ProviderError> {
         Ok(WireRequest { path: "/api/chat".into(), headers: Vec::new(), body: request::body(request)? })

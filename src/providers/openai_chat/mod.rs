@@ -5,10 +5,7 @@ mod request;
 mod fault;
 mod reply;
 
-use hyper::{
-    StatusCode,
-    header::{AUTHORIZATION, HeaderName},
-};
+use hyper::StatusCode;
 
 use crate::generate::{GenerateRequest, Params};
 
@@ -33,10 +30,6 @@ impl OpenAiChat {
 
 impl Dialect for OpenAiChat {
     type Decoder = ChatDecoder;
-
-    fn key(&self, key: &str) -> (HeaderName, String) {
-        (AUTHORIZATION, format!("Bearer {key}"))
-    }
 
     fn request(&self, request: &GenerateRequest, _: &Params) -> Result<WireRequest, ProviderError> {
         let body = request::body(request, self.is_vendor);

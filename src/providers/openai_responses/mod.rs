@@ -4,10 +4,7 @@ mod request;
 
 mod reply;
 
-use hyper::{
-    StatusCode,
-    header::{AUTHORIZATION, HeaderName},
-};
+use hyper::StatusCode;
 
 use crate::generate::{GenerateRequest, Params};
 
@@ -20,10 +17,6 @@ pub struct OpenAiResponses;
 
 impl Dialect for OpenAiResponses {
     type Decoder = ResponsesDecoder;
-
-    fn key(&self, key: &str) -> (HeaderName, String) {
-        (AUTHORIZATION, format!("Bearer {key}"))
-    }
 
     fn request(&self, request: &GenerateRequest, _: &Params) -> Result<WireRequest, ProviderError> {
         Ok(WireRequest { path: "/responses".into(), headers: Vec::new(), body: request::body(request) })

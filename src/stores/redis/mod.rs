@@ -110,7 +110,7 @@ impl<T: Transport> Redis<T> {
             let answer = self.transport.send(command).await;
             let Err(error) = &answer else { return answer };
             let is_worth_it = match error {
-                StoreError::Unreached(_) | StoreError::NotReady(_) => true,
+                StoreError::Unreached(_) | StoreError::NotReady(_) | StoreError::ReadOnly => true,
                 StoreError::Broken(_) => repeat == Repeat::Harmless,
                 _ => false,
             };

@@ -85,7 +85,8 @@ impl Rest {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 Err(StoreError::Access(format!("status {}", status.as_u16())))
             }
-            StatusCode::BAD_REQUEST | StatusCode::METHOD_NOT_ALLOWED | StatusCode::PAYLOAD_TOO_LARGE => {
+            StatusCode::PAYLOAD_TOO_LARGE => Err(StoreError::TooLarge),
+            StatusCode::BAD_REQUEST | StatusCode::METHOD_NOT_ALLOWED => {
                 let json = serde_json::from_slice::<Json>(&body);
                 let text = json.as_ref().ok().and_then(|json| json.get("error")?.as_str());
                 Err(text.map_or_else(|| broken(status), StoreError::of_server))

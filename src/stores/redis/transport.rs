@@ -39,7 +39,7 @@ pub trait Transport: Send + Sync {
 /// A place where keys are.
 #[derive(Clone, Debug)]
 pub enum Node {
-    /// The only one.
+    /// Wherever a command's key is; without a cluster, the only place.
     Only,
     /// One of a cluster, by host and port.
     At(String, u16),
