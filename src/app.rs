@@ -1,15 +1,20 @@
 //! The composition root: the only place that names concrete backends and the order of the layers.
 
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Router,
     body::Body,
-    extract::Request,
+    extract::{ConnectInfo, Request},
     handler::Handler as _,
     http::Uri,
     response::{IntoResponse as _, Response},
-    routing::{get, post_service},
+    routing::{delete, get, post, post_service},
 };
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -21,13 +26,14 @@ use crate::{
     catalogue::{BadCatalogue, Catalogue, Configured, Retired},
     client::{BadRoots, client},
     clock::Clock,
-    config::{Config, RetiredModels, Wire},
+    config::{Coalesce, Config, RetiredModels, Wire},
     dispatch::{Breakers, Dispatch, breakers},
     error::ApiError,
     generate::DEMO,
     http::{self, Api, GenerateService, StoreHealth, cors::CorsLayer, edge::EdgeLayer},
     layers::{
-        cache::{CacheCounts, FlightLayer, Flights, LookupLayer, Shelf, is_sound},
+        admin::AdminLayer,
+        cache::{CacheCounts, FlightLayer, Flights, Leases, LookupLayer, Refreshes, Shelf, is_sound},
         load_shed::LoadShedLayer,
         meter::MeterLayer,
         rate_limit::RateLimitLayer,
@@ -153,6 +159,8 @@ impl App {
             catalogue: Arc::clone(&backends.catalogue),
             ledger: Arc::clone(&backends.ledger),
             counts: Arc::clone(&backends.counts),
+            shelf: Arc::clone(&backends.shelf),
+            cache: config.cache,
             breakers: Arc::clone(&backends.breakers),
             store_health: StoreHealth::new(backends.stores.shared.clone()),
             started: Instant::now(),
@@ -233,13 +241,18 @@ fn configured(config: &Config) -> Vec<Configured> {
 
 /// What a generation passes through. The outermost layer comes first.
 fn generation_stack(config: &Config, backends: &Backends) -> GenerateService {
-    let Backends { shelf, catalogue, providers, breakers, flights, ledger, counts, clock: _, stores: _ } = backends;
+    let Backends { shelf, catalogue, providers, breakers, flights, ledger, counts, clock: _, stores } = backends;
     let (retries, breakers) = (config.attempts.retries, Arc::clone(breakers));
+    let refreshes = Refreshes::new(flights.tasks().clone());
+    let leases = stores.leases.as_ref().filter(|_| config.cache.enabled && config.flight.coalesce == Coalesce::Shared);
+    // Half of the time that an answer may take is left for who has waited in vain.
+    let (tasks, patience) = (flights.tasks().clone(), config.bounds.answer / 2);
+    let leases = leases.map(|leases| Leases::new(Arc::clone(leases), tasks, config.store.timeout, patience));
     let stack = ServiceBuilder::new()
         // Per caller: freshness is the caller's wish, and a hit must touch nothing below.
-        .layer(LookupLayer::new(Arc::clone(shelf), Arc::clone(counts)))
-        // Per question: misses meet here, so that one call serves all of them.
-        .layer(FlightLayer::new(Arc::clone(flights), Arc::clone(shelf), config.flight))
+        .layer(LookupLayer::new(Arc::clone(shelf), Arc::clone(counts), refreshes, config.bounds.answer))
+        // Per question: misses and refreshes meet here, so that one call serves all of them.
+        .layer(FlightLayer::new(Arc::clone(flights), Arc::clone(shelf), leases, config.flight))
         // Per call: inside the flight, so that a call nobody waits for any more is paid for all the same.
         .layer(MeterLayer::new(Arc::clone(catalogue), Arc::clone(ledger)))
         .service(Dispatch::new(providers.clone(), Arc::clone(catalogue), config.bounds, retries, breakers));
@@ -255,14 +268,19 @@ fn routes(config: &Config, backends: &Backends, api: Arc<Api>) -> Router {
         // Refuses while the body is still unread.
         .layer(RateLimitLayer::new(
             Arc::clone(&backends.stores.counters),
-            Callers::new(config.client_ip.clone()),
             config.rate_limit,
             backends.clock,
             config.store.timeout,
             ("generate", "/llm/generate"),
         ))
         .service(http::generate::generate.with_state(Arc::clone(&api)));
+    let administration = Router::new()
+        .route("/llm/cache/explain", post(http::explain))
+        .route("/llm/cache", delete(http::clear))
+        .route("/llm/cache/{*key}", delete(http::forget))
+        .route_layer(AdminLayer::new(config.admin_token.clone()));
     Router::new()
+        .merge(administration)
         .route("/llm/models", get(http::models))
         .route("/llm/providers", get(http::providers))
         .route("/llm/cache/stats", get(http::cache_stats))
@@ -278,6 +296,13 @@ fn routes(config: &Config, backends: &Backends, api: Arc<Api>) -> Router {
 
 /// What every request passes through before its route is known. The outermost layer comes first.
 fn http_stack(config: &Config, routes: Router) -> HttpService {
+    let callers = Arc::new(Callers::new(config.client_ip.clone()));
+    let identify = move |mut request: Request| {
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+        let caller = callers.caller(request.headers(), peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
+        request.extensions_mut().insert(caller);
+        request
+    };
     let stack = ServiceBuilder::new()
         // Outside everything: whatever happens below has an id, is logged, and is JSON when it is an error.
         .layer(EdgeLayer)
@@ -286,6 +311,8 @@ fn http_stack(config: &Config, routes: Router) -> HttpService {
         .map_response(|response: Response<_>| response.map(Body::new))
         .layer(CatchPanicLayer::custom(panicked))
         .map_request(canonical_path)
+        // Limits, and what is kept for one caller alone, go by who is asking.
+        .map_request(identify)
         .service(routes);
     BoxCloneSyncService::new(stack)
 }

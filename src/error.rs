@@ -79,6 +79,11 @@ impl ApiError {
         self
     }
 
+    /// There is nothing at this path.
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "Not found").message("There is nothing at this path.")
+    }
+
     /// A failure of this service itself.
     pub fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal error")
@@ -104,7 +109,7 @@ impl IntoResponse for ApiError {
 
 impl From<GenerateError> for ApiError {
     fn from(error: GenerateError) -> Self {
-        let GenerateError { kind, target, retry_after, param } = error;
+        let GenerateError { kind, target, retry_after, param, attempts: _ } = error;
         let (status, text, message) = words(kind);
         let mut api = Self::new(status, text).message(message);
         api.details = param.map(|param| format!("The provider names the field `{param}`.").into());
@@ -123,6 +128,7 @@ impl From<GenerateError> for ApiError {
 }
 
 /// Status, sentence and advice for each kind (`providers.md` 9.2). A vendor's own words are never among them.
+#[expect(clippy::too_many_lines, reason = "a table, one row a kind")]
 fn words(kind: ErrorKind) -> (StatusCode, &'static str, &'static str) {
     match kind {
         ErrorKind::InvalidRequest => (
@@ -210,6 +216,11 @@ fn words(kind: ErrorKind) -> (StatusCode, &'static str, &'static str) {
             StatusCode::BAD_GATEWAY,
             "The provider's answer is too long",
             "The answer exceeds what this service takes (MAX_ANSWER_KB). Ask for less.",
+        ),
+        ErrorKind::NotCached => (
+            StatusCode::GATEWAY_TIMEOUT,
+            "The answer is not in the cache",
+            "`Cache-Control: only-if-cached` wants a stored answer or none. Leave it out to have the question answered.",
         ),
         ErrorKind::Stopping => (
             StatusCode::SERVICE_UNAVAILABLE,

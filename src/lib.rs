@@ -8,7 +8,7 @@
 //!    ▼
 //!  serve         accept, time limits, drain                                     serve.rs
 //!    ▼
-//!  edge          id ▸ span ▸ errors as JSON ▸ CORS ▸ catch panic                app.rs, http/edge.rs
+//!  edge          id ▸ span ▸ errors as JSON ▸ CORS ▸ catch panic ▸ who asks     app.rs, http/edge.rs
 //!    ▼
 //!  load shed     is there room?                                                 layers/load_shed.rs
 //!    ▼
@@ -16,10 +16,11 @@
 //!    ▼
 //!  handler       body, JSON ▸ GenerateRequest                                   http/generate.rs
 //!    ▼ ── typed from here: GenerateRequest ▸ Generation ──
-//!  lookup        stored and fresh? that is the answer                           layers/cache/lookup.rs
+//!  lookup        stored, and fresh enough for who asks? that is the answer;
+//!                stale? it stands in when the call fails                        layers/cache/lookup.rs
 //!    ▼
-//!  flight        the same request under way? follow it; else begin it,
-//!                and keep what it brings                                        layers/cache/flight.rs
+//!  flight        the same request under way, here or at another instance?
+//!                follow it; else begin it, and keep what it brings              layers/cache/flight.rs
 //!    ▼
 //!  meter         what was spent                                                 layers/meter.rs
 //!    ▼
@@ -56,7 +57,7 @@
 //! | 2 | `ledger` | `catalogue`, `clock`, `config`, `generate` |
 //! | 3 | `dispatch` | `breaker`, `catalogue`, `config`, `generate`, `providers` |
 //! | 3 | `layers` | `caller`, `catalogue`, `clock`, `config`, `error`, `generate`, `ledger`, `stores` |
-//! | 4 | `http` | `breaker`, `catalogue`, `clock`, `config`, `error`, `generate`, `layers`, `ledger`, `stores` |
+//! | 4 | `http` | `breaker`, `caller`, `catalogue`, `clock`, `config`, `error`, `generate`, `layers`, `ledger`, `stores` |
 //! | 5 | `app` | `breaker`, `caller`, `catalogue`, `client`, `clock`, `config`, `dispatch`, `error`, `generate`, `http`, `layers`, `ledger`, `providers`, `stores` |
 //! | 6 | `serve` | `app`, `http` |
 //!
@@ -68,7 +69,7 @@
 //! - [`generate`] knows no HTTP, no vendor and no store; [`stores`] know keys, bytes and time only.
 //! - A stream ends in one finish or one error. Only a provider's own end makes a [`generate::Completion`], and only a
 //!   completion can be stored.
-//! - After the first text there is no second attempt.
+//! - After the first text there is no second attempt, and nothing stands in.
 //! - Only [`config`] reads the environment.
 //! - What lasts as long as a reply (a permit, the line in the log) lives in its body.
 //! - Every task is waited for, and hears of the stop: [`app::App::tasks`]. One that makes a connection anew ends by itself.

@@ -1,6 +1,7 @@
 //! Settings as plain data. Only this module reads the environment.
 
 mod address;
+mod cache;
 mod providers;
 mod read;
 mod sources;
@@ -17,6 +18,8 @@ use secrecy::SecretString;
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
 
+pub use cache::{CacheConfig, CacheScope, Coalesce, FlightConfig};
+use cache::{read_cache, read_flight};
 use providers::read_providers;
 use read::Reader;
 pub use sources::{Problem, Sources};
@@ -53,6 +56,8 @@ pub struct Config {
     pub bounds: BoundsConfig,
     /// Whether the system message asks for fenced code with a path for each file.
     pub prompt_style: PromptStyle,
+    /// `ADMIN_TOKEN`: opens the administrative routes. `None`: there are none.
+    pub admin_token: Option<SecretString>,
     /// What may be spent, for the budget part of answers.
     pub budget: BudgetConfig,
     /// Settings that are set and do nothing yet.
@@ -90,28 +95,6 @@ pub enum LogFormat {
     Json,
     /// For eyes.
     Pretty,
-}
-
-/// The response cache.
-#[derive(Clone, Copy, Debug)]
-pub struct CacheConfig {
-    /// `CACHE_ENABLED`: off, it neither answers nor keeps.
-    pub enabled: bool,
-    /// `CACHE_TTL_SECONDS`: how long an answer is fresh.
-    pub ttl: Duration,
-    /// `CACHE_MEMORY_MB` in bytes.
-    pub memory_bytes: u64,
-}
-
-/// One call for many.
-#[derive(Clone, Copy, Debug)]
-pub struct FlightConfig {
-    /// `COALESCE`: whether requests join a call under way.
-    pub coalesce: bool,
-    /// `ON_ABANDON`: whether a call that nobody waits for any more goes on for the cache.
-    pub finish_abandoned: bool,
-    /// `PROVIDER_TIMEOUT_SECONDS`: how long a call may have brought nothing and still be joined, or go on for nobody.
-    pub patience: Duration,
 }
 
 /// How often a client may ask.
@@ -269,14 +252,9 @@ const PRIVATE_NETWORKS: [&str; 8] = [
 ];
 
 /// Promised settings that nothing reads yet (`interface.md`): the start says so instead of keeping quiet.
-const NOT_USED_YET: [&str; 11] = [
-    "CACHE_TTL_BY_PROMPT",
-    "CACHE_STALE_SECONDS",
-    "CACHE_REVALIDATE_SECONDS",
-    "CACHE_SCOPE",
+const NOT_USED_YET: [&str; 6] = [
     "SESSION_TTL_SECONDS",
     "SESSION_SAME_SITE",
-    "ADMIN_TOKEN",
     "MODEL_ALIASES",
     "BUDGET_WEBHOOK_URL",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -297,6 +275,8 @@ impl Config {
             stream: read.seconds("PROVIDER_STREAM_SECONDS", 300, 1..=86_400),
             answer_bytes: read.number("MAX_ANSWER_KB", 4096, 1..=1_048_576_usize) * 1024,
         };
+        let store = read_store(&mut read);
+        let flight = read_flight(&mut read, bounds.answer, &store.backend);
         let config = Self {
             server: ServerConfig {
                 host: read.host("HOST", IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
@@ -313,22 +293,9 @@ impl Config {
                     read.one_of("LOG_FORMAT", default, &[("json", LogFormat::Json), ("pretty", LogFormat::Pretty)])
                 },
             },
-            store: read_store(&mut read),
-            cache: CacheConfig {
-                enabled: read.boolean("CACHE_ENABLED", true),
-                ttl: read.seconds("CACHE_TTL_SECONDS", 3_600, 1..=31_536_000),
-                memory_bytes: read.number("CACHE_MEMORY_MB", 64, 1..=1_048_576_u64) * 1024 * 1024,
-            },
-            flight: FlightConfig {
-                // One process: `shared` has nobody to share with.
-                coalesce: read.one_of(
-                    "COALESCE",
-                    true,
-                    &[("auto", true), ("local", true), ("shared", true), ("off", false)],
-                ),
-                finish_abandoned: read.one_of("ON_ABANDON", true, &[("finish", true), ("cancel", false)]),
-                patience: bounds.answer,
-            },
+            store,
+            cache: read_cache(&mut read),
+            flight,
             rate_limit: RateLimitConfig {
                 max: NonZeroU32::new(read.number("RATE_LIMIT_MAX", 20, 0..=1_000_000_000)),
                 window: read.seconds("RATE_LIMIT_WINDOW_SECONDS", 60, 1..=86_400),
@@ -372,6 +339,7 @@ impl Config {
                 PromptStyle::Code,
                 &[("code", PromptStyle::Code), ("plain", PromptStyle::Plain)],
             ),
+            admin_token: read.secret("ADMIN_TOKEN"),
             budget: BudgetConfig {
                 daily: read.dollars("BUDGET_DAILY_USD", 50.0),
                 weekly: read.dollars("BUDGET_WEEKLY_USD", 300.0),

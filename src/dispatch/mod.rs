@@ -24,8 +24,8 @@ use crate::{
     catalogue::Catalogue,
     config::BoundsConfig,
     generate::{
-        Answer, Calling, Draft, ErrorKind, Event, EventStream, GenerateError, GenerateRequest, Generation, ProviderId,
-        Receipt, Served, Target,
+        Answer, Calling, Draft, ErrorKind, Event, EventStream, GenerateError, GenerateRequest, Generation, Outcome,
+        ProviderId, Receipt, Served, Target,
     },
     providers::{Delta, DeltaStream, Provider, ProviderError, Providers},
 };
@@ -121,7 +121,7 @@ impl Desk {
                     }
                     Next::Nobody(first) => {
                         verdict.close();
-                        Err(first)?;
+                        Err(GenerateError { attempts, ..first })?;
                         return;
                     }
                 }
@@ -161,10 +161,10 @@ impl Desk {
                 note(&target, error);
             });
             verdict.close();
-            let finish = finish.map_err(|error| told(error, &target))?;
+            let finish = finish.map_err(|error| GenerateError { attempts, ..told(error, &target) })?;
             let mock = self.providers.get(&target.provider).is_some_and(|provider| provider.is_mock());
             let served = Served { provider: target.provider, model: target.model, attempts, mock, ignored };
-            yield Event::Finish { completion: Arc::new(draft.finish(finish, served)), stored: false };
+            yield Event::Finish { completion: Arc::new(draft.finish(finish, served)), outcome: Outcome::NotStored };
         };
         events.boxed()
     }
@@ -229,5 +229,5 @@ fn note(target: &Target, error: &ProviderError) {
 /// What the client is told.
 fn told(error: ProviderError, target: &Target) -> GenerateError {
     let ProviderError { kind, retry_after, param, .. } = error;
-    GenerateError { kind, target: Some(target.clone()), retry_after, param }
+    GenerateError { kind, target: Some(target.clone()), retry_after, param, attempts: 0 }
 }

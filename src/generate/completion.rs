@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 
-use super::{Event, EventStream, Finish, FinishReason, ModelId, ProviderId, ToolCall, Usage};
+use super::{Event, EventStream, Finish, FinishReason, ModelId, Outcome, ProviderId, ToolCall, Usage};
 
 /// What was answered, and what it took.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl Completion {
         let text = self.text();
         let text = (!text.is_empty()).then(|| Event::Text(text.into()));
         let tool_calls: Vec<_> = self.tool_calls.iter().cloned().map(Event::ToolCall).collect();
-        let finish = Event::Finish { completion: self, stored: true };
+        let finish = Event::Finish { completion: self, outcome: Outcome::Stored };
         stream::iter(text.into_iter().chain(tool_calls).chain([finish]).map(Ok)).boxed()
     }
 }

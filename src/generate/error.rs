@@ -16,6 +16,8 @@ pub struct GenerateError {
     pub retry_after: Option<Duration>,
     /// The request's field that the provider refused, by the provider's name for it.
     pub param: Option<Arc<str>>,
+    /// Calls that were made. 0: nobody was asked.
+    pub attempts: u32,
 }
 
 /// The kinds of failure (`providers.md` 9.2, and the service's own below).
@@ -57,6 +59,8 @@ pub enum ErrorKind {
     EmptyAnswer,
     /// The answer is longer than this service takes (`MAX_ANSWER_KB`).
     AnswerTooLong,
+    /// The client wanted a stored answer or none, and there is none that it accepts.
+    NotCached,
     /// This service is stopping.
     Stopping,
     /// This service failed.
@@ -82,10 +86,39 @@ impl ErrorKind {
             | ErrorKind::ContentFilter
             | ErrorKind::PayloadTooLarge
             | ErrorKind::AnswerTooLong
+            | ErrorKind::NotCached
             | ErrorKind::Stopping
             | ErrorKind::Internal => (Retry::Never, Elsewhere::Nobody, false),
         };
         Outlook { retry, elsewhere, is_outage }
+    }
+
+    /// Whether an older answer is better than none: not where the request itself is at fault, and would be answered in the same
+    /// way on a better day.
+    pub fn allows_stand_in(self) -> bool {
+        match self {
+            ErrorKind::Authentication
+            | ErrorKind::Permission
+            | ErrorKind::QuotaExhausted
+            | ErrorKind::RateLimited
+            | ErrorKind::Overloaded
+            | ErrorKind::Skipped
+            | ErrorKind::ServerError
+            | ErrorKind::Timeout
+            | ErrorKind::Connection
+            | ErrorKind::BadResponse
+            | ErrorKind::StreamInterrupted
+            | ErrorKind::EmptyAnswer
+            | ErrorKind::Stopping
+            | ErrorKind::Internal => true,
+            ErrorKind::InvalidRequest
+            | ErrorKind::ContextLengthExceeded
+            | ErrorKind::ContentFilter
+            | ErrorKind::PayloadTooLarge
+            | ErrorKind::ModelNotFound
+            | ErrorKind::AnswerTooLong
+            | ErrorKind::NotCached => false,
+        }
     }
 }
 
@@ -126,7 +159,7 @@ pub enum Elsewhere {
 
 impl From<ErrorKind> for GenerateError {
     fn from(kind: ErrorKind) -> Self {
-        Self { kind, target: None, retry_after: None, param: None }
+        Self { kind, target: None, retry_after: None, param: None, attempts: 0 }
     }
 }
 

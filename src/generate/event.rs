@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
-use super::{Completion, GenerateError, ModelId, ProviderId};
+use super::{Completion, GenerateError, ModelId, Outcome, ProviderId};
 
 /// One step of an answer.
 ///
@@ -24,8 +24,8 @@ pub enum Event {
     Finish {
         /// All that came, put together.
         completion: Arc<Completion>,
-        /// Whether the cache keeps it now.
-        stored: bool,
+        /// What became of it in the cache.
+        outcome: Outcome,
     },
 }
 

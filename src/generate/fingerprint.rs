@@ -25,6 +25,8 @@ impl Fingerprint {
             wanted: _,
             allow_failover: _,
             conditions: _,
+            policy: _,
+            private_to,
             lookup_time: _,
         } = request;
         let mut hash = Hash::new();
@@ -40,6 +42,7 @@ impl Fingerprint {
         hash.sampling(sampling);
         hash.format(format);
         hash.tools(tools);
+        hash.optional_text(private_to.as_deref());
         hash.finish()
     }
 }
@@ -65,7 +68,7 @@ struct Hash(Sha256);
 impl Hash {
     fn new() -> Self {
         // The version of this layout. Change it whenever the meaning of a part changes.
-        Self(Sha256::new_with_prefix(b"llm-gateway/2\0"))
+        Self(Sha256::new_with_prefix(b"llm-gateway/3\0"))
     }
 
     fn finish(self) -> Fingerprint {

@@ -7,6 +7,7 @@ mod error;
 mod event;
 mod fingerprint;
 mod params;
+mod policy;
 mod receipt;
 
 use std::sync::Arc;
@@ -18,7 +19,8 @@ pub use error::{Elsewhere, ErrorKind, GenerateError, Outlook, Retry};
 pub use event::{Calling, Event, EventStream, Finish, FinishReason, ToolCall, Usage};
 pub use fingerprint::Fingerprint;
 pub use params::{Api, Effort, Params, ReasoningControl, TakesSampling, TakesTools};
-pub use receipt::{CacheResult, Receipt};
+pub use policy::{Freshness, Policy};
+pub use receipt::{CacheResult, Outcome, Receipt};
 pub use request::{
     Conditions, DEMO, Delivery, Format, GenerateRequest, Message, ModelId, Part, ProviderId, Question, Sampling,
     Target, Tool, ToolChoice, Tools,
@@ -44,8 +46,8 @@ pub enum Answer {
 pub struct Collected {
     /// The answer.
     pub completion: Arc<Completion>,
-    /// Whether the cache keeps it now.
-    pub stored: bool,
+    /// What became of it in the cache.
+    pub outcome: Outcome,
 }
 
 impl Answer {
@@ -63,12 +65,12 @@ impl Answer {
     /// The stream's own error, or [`ErrorKind::StreamInterrupted`] when it ends without a finish.
     pub async fn collect(self) -> Result<Collected, GenerateError> {
         let mut events = match self {
-            Answer::Whole(completion) => return Ok(Collected { completion, stored: true }),
+            Answer::Whole(completion) => return Ok(Collected { completion, outcome: Outcome::Stored }),
             Answer::Live(events) => events,
         };
         while let Some(event) = events.next().await {
             match event? {
-                Event::Finish { completion, stored } => return Ok(Collected { completion, stored }),
+                Event::Finish { completion, outcome } => return Ok(Collected { completion, outcome }),
                 Event::Calling(_) | Event::Text(_) | Event::ToolCall(_) => {}
             }
         }

@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::Freshness;
+
 /// What is known about an answer's origin when it is decided.
 #[derive(Clone, Debug)]
 pub struct Receipt {
@@ -18,17 +20,34 @@ pub struct Receipt {
 /// What the cache said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CacheResult {
-    /// The answer was there.
-    Hit {
-        /// Since it was stored.
-        age: Duration,
-        /// Until it is no longer fresh.
-        ttl: Duration,
-    },
+    /// The answer was there, and did.
+    Hit(Freshness),
     /// It was not there.
     Miss,
+    /// It was there, no longer fresh, and did not do.
+    Stale,
+    /// The client did not want what may have been there.
+    Request,
     /// Nobody looked.
     Bypass,
+}
+
+/// What is known about an answer's origin when it has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The cache keeps it.
+    Stored,
+    /// The cache does not keep it.
+    NotStored,
+    /// Another instance's call brought it.
+    Collapsed,
+    /// A stored answer stands in, because the call failed.
+    StandIn {
+        /// How that stands.
+        freshness: Freshness,
+        /// Whether it came to a call at all: not, when everyone who could be asked is skipped.
+        called: bool,
+    },
 }
 
 impl Receipt {
@@ -39,6 +58,6 @@ impl Receipt {
 
     /// Whether the answer came from the cache.
     pub fn is_hit(&self) -> bool {
-        matches!(self.cache, CacheResult::Hit { .. })
+        matches!(self.cache, CacheResult::Hit(_))
     }
 }

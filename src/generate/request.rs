@@ -4,8 +4,9 @@ use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use serde::{Serialize, Serializer};
 use serde_json::Value;
+use tokio::time::Instant;
 
-use super::{Effort, Fingerprint, Params, ToolCall};
+use super::{Effort, Fingerprint, Params, Policy, ToolCall};
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -74,6 +75,10 @@ pub struct GenerateRequest {
     pub allow_failover: bool,
     /// What the client wants of whoever answers instead.
     pub conditions: Conditions,
+    /// What the client wants of the cache.
+    pub policy: Policy,
+    /// Who alone may be given the answer again. `None`: whoever asks the same.
+    pub private_to: Option<Arc<str>>,
     /// How long looking for a stored answer may still take.
     pub lookup_time: Duration,
 }
@@ -221,6 +226,10 @@ pub struct Question {
     pub fingerprint: Fingerprint,
     /// The cache's key for it.
     pub key: Arc<str>,
+    /// How old the answer may be and still be fresh.
+    pub lifetime: Duration,
+    /// When the store must have said what it has to say before a call is made.
+    pub by: Instant,
     /// The request itself.
     pub request: GenerateRequest,
 }

@@ -1,6 +1,6 @@
 //! One answer as JSON: the body of a reply, or the last event of a stream. The text is copied, never escaped again.
 
-use std::{borrow::Cow, time::Duration};
+use std::time::Duration;
 
 use axum::http::HeaderValue;
 use bytes::Bytes;
@@ -8,18 +8,16 @@ use serde::Serialize;
 
 use crate::{
     catalogue::MicroDollars,
-    generate::{
-        CacheResult, Completion, ErrorKind, FinishReason, GenerateError, ModelId, Receipt, Served, Target, Usage,
-    },
+    generate::{Completion, ErrorKind, FinishReason, GenerateError, ModelId, Served, Target, Usage},
 };
 
 /// What a reply says besides the text.
 pub(super) struct Answered<'a> {
     /// The answer.
     pub(super) completion: &'a Completion,
-    /// How it came about.
-    pub(super) receipt: &'a Receipt,
-    /// What [`cache_status`] says of it now.
+    /// Whether it had been stored before.
+    pub(super) is_cached: bool,
+    /// What `Cache-Status` says of it now.
     pub(super) cache_status: &'a str,
     /// The model that was asked for.
     pub(super) model: &'a ModelId,
@@ -57,7 +55,7 @@ impl Answered<'_> {
     pub(super) fn to_json(&self, head: &str) -> Vec<u8> {
         let Completion { text_json, reason, usage, served, .. } = self.completion;
         let Usage { input_tokens, output_tokens, cached_input_tokens, reasoning_tokens, .. } = *usage;
-        let cached = self.receipt.is_hit();
+        let cached = self.is_cached;
         let mut json = Vec::with_capacity(text_json.len() + self.budget.len() + 640);
         json.push(b'{');
         json.extend_from_slice(head.as_bytes());
@@ -101,21 +99,6 @@ fn member(json: &mut Vec<u8>, lead: &str, value: &(impl Serialize + ?Sized)) {
     if serde_json::to_writer(json, value).is_err() {
         unreachable!("numbers and texts are JSON, and a Vec takes all of it");
     }
-}
-
-/// The value of `Cache-Status` (RFC 9211).
-pub(super) fn cache_status(receipt: &Receipt, stored: bool) -> Cow<'static, str> {
-    Cow::Borrowed(match (receipt.cache, receipt.joined) {
-        (CacheResult::Hit { ttl, .. }, _) => {
-            let mut seconds = itoa::Buffer::new();
-            return Cow::Owned(["llm-gateway; hit; ttl=", seconds.format(ttl.as_secs())].concat());
-        }
-        (CacheResult::Miss, Some(_)) => "llm-gateway; fwd=miss; collapsed",
-        (CacheResult::Miss, None) if stored => "llm-gateway; fwd=miss; stored",
-        (CacheResult::Miss, None) => "llm-gateway; fwd=miss",
-        (CacheResult::Bypass, Some(_)) => "llm-gateway; fwd=bypass; collapsed",
-        (CacheResult::Bypass, None) => "llm-gateway; fwd=bypass",
-    })
 }
 
 /// The value of `Server-Timing`: milliseconds.

@@ -1,13 +1,31 @@
-//! `GET /llm/cache/stats`: what the cache was good for.
+//! `/llm/cache/stats` and what an administrator may do with the cache.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::{Path, RawQuery, State},
+    http::StatusCode,
+};
 use serde::Serialize;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use tokio::time::Instant;
 
-use super::Api;
+use crate::{
+    error::ApiError,
+    generate::{ModelId, ProviderId},
+    layers::cache::Tally,
+    stores::StoreError,
+};
 
-/// The four numbers, in this order.
+use super::{Api, parameter};
+
+/// How long an administrator waits for the store to look through all of its keys.
+const CLEAR_TIMEOUT: Duration = Duration::from_secs(25);
+/// What keys of the cache begin with.
+const KEYS: &str = "llm:cache:";
+
+/// The four numbers, in this order, and what else there is to tell.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CacheStats {
@@ -17,6 +35,44 @@ pub struct CacheStats {
     hit_rate: Number,
     /// `$`, two decimals.
     estimated_savings: String,
+    #[serde(flatten)]
+    detail: Option<Detail>,
+}
+
+/// Of all instances, as far as the store knows, and of this one.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Detail {
+    joined: u64,
+    stale: u64,
+    bypassed: u64,
+    /// The sum of the five.
+    requests: u64,
+    instance: Instance,
+}
+
+/// This process.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Instance {
+    /// When it began to count.
+    since: String,
+    /// Answers in its memory, and what they take there.
+    entries: u64,
+    bytes: u64,
+    models: Vec<ModelStats>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ModelStats {
+    provider: ProviderId,
+    model: ModelId,
+    hits: u64,
+    misses: u64,
+    joined: u64,
+    stale: u64,
+    bypassed: u64,
 }
 
 /// A number that is written without a fraction when it has none.
@@ -27,12 +83,69 @@ enum Number {
     Fraction(f64),
 }
 
-/// Hits, misses, their rate, and what hits and joined calls would have cost.
-pub async fn cache_stats(State(api): State<Arc<Api>>) -> Json<CacheStats> {
-    let (hits, misses) = api.counts.read(api.store_timeout).await;
+/// How many entries there were.
+#[derive(Serialize)]
+pub struct Deleted {
+    deleted: u64,
+}
+
+/// `GET /llm/cache/stats`: hits, misses, their rate, and what hits and joined calls would have cost; with `detail=true` more.
+pub async fn cache_stats(State(api): State<Arc<Api>>, RawQuery(query): RawQuery) -> Json<CacheStats> {
+    let wants_detail = parameter(query.as_deref(), "detail").is_some_and(|value| value == "true");
+    let tally = api.counts.read(wants_detail, api.store_timeout).await;
+    let Tally { hits, misses, joined, stale, bypassed } = tally;
     let cents = (api.ledger.saved().0 + 5_000) / 10_000;
     let estimated_savings = format!("${}.{:02}", cents / 100, cents % 100);
-    Json(CacheStats { hits, misses, hit_rate: per_cent(hits, hits + misses), estimated_savings })
+    let requests = hits + misses + joined + stale + bypassed;
+    let detail = wants_detail.then(|| Detail { joined, stale, bypassed, requests, instance: instance(&api) });
+    Json(CacheStats { hits, misses, hit_rate: per_cent(hits, hits + misses), estimated_savings, detail })
+}
+
+fn instance(api: &Api) -> Instance {
+    let held = api.shelf.held();
+    let since = api.clock.since_epoch().saturating_sub(api.started.elapsed());
+    let since = OffsetDateTime::UNIX_EPOCH + Duration::from_secs(since.as_secs());
+    let models = api.counts.by_model().into_iter().map(|(target, tally)| {
+        let Tally { hits, misses, joined, stale, bypassed } = tally;
+        ModelStats { provider: target.provider, model: target.model, hits, misses, joined, stale, bypassed }
+    });
+    Instance {
+        since: since.format(&Rfc3339).unwrap_or_default(),
+        entries: held.entries,
+        bytes: held.bytes,
+        models: models.collect(),
+    }
+}
+
+/// `DELETE /llm/cache`: forgets every answer.
+///
+/// # Errors
+/// 503 when the store does not say that all is forgotten.
+pub async fn clear(State(api): State<Arc<Api>>) -> Result<Json<Deleted>, ApiError> {
+    let deleted = api.shelf.clear(Instant::now() + CLEAR_TIMEOUT).await.map_err(|error| unavailable(&error))?;
+    tracing::info!(deleted, "the cache was cleared");
+    Ok(Json(Deleted { deleted }))
+}
+
+/// `DELETE /llm/cache/{key}`: forgets one answer.
+///
+/// # Errors
+/// 400 when it is no key of the cache, 503 when the store does not say that it is forgotten.
+pub async fn forget(State(api): State<Arc<Api>>, Path(key): Path<String>) -> Result<Json<Deleted>, ApiError> {
+    if !key.starts_with(KEYS) {
+        return Err(ApiError::new(StatusCode::BAD_REQUEST, "Not a key of the cache")
+            .message("Keys of the cache begin with `llm:cache:`; `POST /llm/cache/explain` and the log name them."));
+    }
+    let by = Instant::now() + api.store_timeout;
+    let was_there = api.shelf.delete(&key, by).await.map_err(|error| unavailable(&error))?;
+    Ok(Json(Deleted { deleted: u64::from(was_there) }))
+}
+
+pub(super) fn unavailable(error: &StoreError) -> ApiError {
+    tracing::warn!(%error, "the store could not do what the administrator wants");
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "The store does not answer")
+        .message("It is not known whether all of it was done. Try again.")
+        .retry_after(Duration::from_secs(5))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "hundredths of a per cent are exact")]

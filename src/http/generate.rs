@@ -1,10 +1,10 @@
 //! `POST /llm/generate`: one question, answered as JSON or as a stream of events.
 
-use std::{borrow::Cow, convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
     response::{IntoResponse as _, Response, Sse, sse},
 };
 use futures_util::{Stream, StreamExt as _};
@@ -13,23 +13,23 @@ use tokio::time::{Instant, timeout_at};
 use tower::ServiceExt as _;
 
 use crate::{
-    catalogue::{MicroDollars, Route, Routed, RoutingMode, Unresolved, Wanted},
-    config::PromptStyle,
+    catalogue::MicroDollars,
     error::ApiError,
     generate::{
-        CacheResult, Collected, Completion, Conditions, Delivery, ErrorKind, Event, Format, GenerateError,
-        GenerateRequest, Generation, Message, ModelId, Part, Receipt, Sampling, Target, Tools,
+        CacheResult, Collected, Completion, Delivery, ErrorKind, Event, GenerateError, Generation, Outcome, Receipt,
     },
     layers::rate_limit::LimiterTook,
 };
 
 use super::{
     Api,
-    answer::{Answered, ServerTiming, cache_status, deliverable},
+    answer::{Answered, ServerTiming, deliverable},
     ask::Ask,
     body::read_json,
+    cache_status::{NOT_CACHED, cache_status, stored_answer},
     edge::{LookedUp, RequestContext},
-    narrate::{self, Narrator, event},
+    narrate::{Narrator, event},
+    resolve::{Asked, resolve},
 };
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -41,13 +41,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// How many headers an answer gets on its way out: room for them is made once.
 const HEADERS: usize = 12;
-
-/// The same for every request, so that providers can cache it.
-const CODE_INSTRUCTIONS: &str = "You write code for a web project. Put every file that you create or change into a \
-fenced code block of its own. Behind the opening fence, on the same line, write the language and then the path of the \
-file from the project's root, like this:\n\n```tsx src/components/Button.tsx\n\nGive each file whole, ready to be \
-saved: no placeholders, no omissions, no diff. Use as many blocks as there are files. Keep explanations outside of the \
-blocks, and short. If the question needs no code, answer in plain words.";
 
 /// Answers one question.
 ///
@@ -64,9 +57,12 @@ pub async fn generate(State(api): State<Arc<Api>>, request: Request) -> Result<R
     drop(body);
     // Counting was the first store call of this request, and all of them share the time that there is.
     let lookup_time = api.store_timeout.saturating_sub(limiter_took.unwrap_or_default());
-    let (asked, request) = resolve(&api, ask, &head.headers, lookup_time)?;
+    let (asked, request) = resolve(&api, ask, &head, lookup_time)?;
     let delivery = request.delivery;
-    let generation = api.generate.clone().oneshot(request).await?;
+    let generation = match api.generate.clone().oneshot(request).await {
+        Ok(generation) => generation,
+        Err(error) => return Ok(refused(error)),
+    };
     if let Some(looked_up) = looked_up(&generation.receipt) {
         context.looked_up.get_or_init(|| looked_up);
     }
@@ -77,121 +73,24 @@ pub async fn generate(State(api): State<Arc<Api>>, request: Request) -> Result<R
     })
 }
 
+/// The reply to what failed before it was known where its answer comes from.
+fn refused(error: GenerateError) -> Response {
+    let is_cache_alone = error.kind == ErrorKind::NotCached;
+    let mut response = ApiError::from(error).into_response();
+    if is_cache_alone {
+        response.headers_mut().insert(CACHE_STATUS, HeaderValue::from_static(NOT_CACHED));
+    }
+    response
+}
+
 /// What the log says of the cache. `None`: nobody looked.
 fn looked_up(receipt: &Receipt) -> Option<LookedUp> {
     let is_hit = match receipt.cache {
-        CacheResult::Hit { .. } => true,
-        CacheResult::Miss => false,
+        CacheResult::Hit(_) => true,
+        CacheResult::Miss | CacheResult::Stale | CacheResult::Request => false,
         CacheResult::Bypass => return None,
     };
     Some(LookedUp { is_hit, key: receipt.key.clone()? })
-}
-
-/// What was asked, as the reply speaks of it.
-struct Asked {
-    /// The prompt's beginning, for a stream.
-    opening: String,
-    /// The model that the client named.
-    model: ModelId,
-    /// Who is asked first.
-    target: Target,
-    routed: Option<Routed>,
-    routing_mode: RoutingMode,
-    ignored: Vec<&'static str>,
-}
-
-/// From what the client wants to what the layers work with.
-fn resolve(
-    api: &Api,
-    ask: Ask,
-    headers: &HeaderMap,
-    lookup_time: Duration,
-) -> Result<(Asked, GenerateRequest), ApiError> {
-    let delivery =
-        if ask.streaming.unwrap_or_else(|| accepts_events(headers)) { Delivery::Stream } else { Delivery::Whole };
-    let routing_mode = ask.routing_mode.unwrap_or_default();
-    let question_tokens = (ask.prompt.len() as u64).div_ceil(4);
-    let resolved = api.catalogue.resolve(&Wanted {
-        model: ask.model.as_deref(),
-        provider: ask.active_provider.as_deref(),
-        routing: Route {
-            mode: routing_mode,
-            question_tokens,
-            capabilities: &ask.capabilities,
-            priority: ask.priority,
-            max_cost: ask.max_cost,
-            prompt: &ask.prompt,
-        },
-    })?;
-    let wanted = Sampling { temperature: ask.temperature, max_tokens: ask.max_tokens, ..Sampling::default() };
-    let (sampling, ignored) = match resolved.model {
-        Some(model) => model.params.fit(wanted.clone()),
-        None => (wanted.clone(), Vec::new()),
-    };
-    let instructions = match api.prompt_style {
-        PromptStyle::Code => Some(Message::System(Cow::Borrowed(CODE_INSTRUCTIONS))),
-        PromptStyle::Plain => None,
-    };
-    let opening = match delivery {
-        Delivery::Stream => narrate::opening(&ask.prompt),
-        Delivery::Whole => String::new(),
-    };
-    let question = Message::User(vec![Part::Text(ask.prompt)]);
-    let request = GenerateRequest {
-        target: resolved.target.clone(),
-        messages: instructions.into_iter().chain([question]).collect(),
-        sampling,
-        wanted,
-        format: Format::Text,
-        tools: Tools::default(),
-        delivery,
-        allow_failover: ask.allow_failover,
-        conditions: Conditions { capabilities: ask.capabilities, max_cost: ask.max_cost },
-        lookup_time,
-    };
-    let model = resolved.replaced.unwrap_or_else(|| resolved.target.model.clone());
-    let asked = Asked { opening, model, target: resolved.target, routed: resolved.routed, routing_mode, ignored };
-    Ok((asked, request))
-}
-
-/// Whether `Accept` names events, and not with `q=0`, which would refuse them (RFC 9110, section 12.4.2).
-fn accepts_events(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|range| {
-        let mut parts = range.split(';').map(str::trim);
-        let is_events = parts.next().is_some_and(|media| media.eq_ignore_ascii_case("text/event-stream"));
-        let is_refused = |weight: &str| weight.trim_start_matches(['q', 'Q', '=']).parse() == Ok(0.0);
-        is_events && !parts.any(is_refused)
-    })
-}
-
-impl From<Unresolved> for ApiError {
-    fn from(unresolved: Unresolved) -> Self {
-        let status = StatusCode::UNPROCESSABLE_ENTITY;
-        match unresolved {
-            Unresolved::NotConfigured { provider, variable } => Self {
-                provider: Some(provider.as_str().into()),
-                hint: Some(variable.map_or(Cow::Borrowed("Check provider setup"), |variable| {
-                    format!("Set {variable} in .env.local").into()
-                })),
-                ..Self::new(status, "Provider not configured")
-            },
-            Unresolved::NotOffered { provider, model, available } => Self {
-                provider: Some(provider),
-                model: Some(model.as_str().into()),
-                available_models: Some(available),
-                ..Self::new(status, "Model not supported for provider")
-            },
-            Unresolved::Retired { provider, model, replacement } => Self {
-                provider: Some(provider),
-                model: Some(model),
-                available_models: Some(replacement.into_iter().collect()),
-                ..Self::new(status, "Model no longer served by its vendor")
-            },
-            Unresolved::NoneFits => Self::new(status, "No configured model fits the request")
-                .message("Raise `maxCost`, ask for fewer `capabilities`, or name a model."),
-        }
-    }
 }
 
 /// One request and what its reply needs.
@@ -214,19 +113,20 @@ impl Exchange {
         let provider = (!receipt.is_hit()).then(|| called.elapsed());
         let result = collected.and_then(|collected| deliverable(&collected.completion).map(|()| collected));
         let mut response = match result {
-            Ok(Collected { completion, stored }) => {
-                let cost = self.settle(&receipt, &completion);
-                let cache_status = cache_status(&receipt, stored);
-                let json = self.answered(&receipt, &completion, &cache_status, cost, "");
+            Ok(Collected { completion, outcome }) => {
+                let cost = self.settle(&receipt, outcome, &completion);
+                let cache_status = cache_status(&receipt, outcome);
+                let json = self.answered(&receipt, outcome, &completion, &cache_status, cost, "");
                 let mut response = Response::new(json.into());
                 response.headers_mut().reserve(HEADERS);
                 response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                self.set_headers(response.headers_mut(), &receipt, &cache_status, provider);
+                self.set_headers(response.headers_mut(), &receipt, outcome, &cache_status, provider);
                 response
             }
             Err(error) => {
                 let mut response = ApiError::from(error).into_response();
-                self.set_headers(response.headers_mut(), &receipt, &cache_status(&receipt, false), provider);
+                let cache_status = cache_status(&receipt, Outcome::NotStored);
+                self.set_headers(response.headers_mut(), &receipt, Outcome::NotStored, &cache_status, provider);
                 response
             }
         };
@@ -236,7 +136,8 @@ impl Exchange {
 
     fn stream(self, Generation { receipt, answer }: Generation) -> Response {
         let mut headers = HeaderMap::new();
-        self.set_headers(&mut headers, &receipt, &cache_status(&receipt, false), None);
+        let cache_status = cache_status(&receipt, Outcome::NotStored);
+        self.set_headers(&mut headers, &receipt, Outcome::NotStored, &cache_status, None);
         self.set_routing_decision(&mut headers);
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
         headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
@@ -264,6 +165,8 @@ impl Exchange {
             let mut had_text = false;
             let finished = loop {
                 let next = tokio::select! {
+                    // An answer that is there is not too late.
+                    biased;
                     next = answer.next() => next,
                     () = self.api.stopping.cancelled() => Some(Err(self.error(ErrorKind::Stopping))),
                     // Once there is text, the call itself watches over its silence and length.
@@ -281,20 +184,20 @@ impl Exchange {
                         }
                     }
                     Some(Ok(Event::ToolCall(_))) => {}
-                    Some(Ok(Event::Finish { completion, stored })) => {
-                        break deliverable(&completion).map(|()| (completion, stored));
+                    Some(Ok(Event::Finish { completion, outcome })) => {
+                        break deliverable(&completion).map(|()| (completion, outcome));
                     }
                     Some(Err(error)) => break Err(error),
                     None => break Err(self.error(ErrorKind::StreamInterrupted)),
                 }
             };
             match finished {
-                Ok((completion, stored)) => {
+                Ok((completion, outcome)) => {
                     yield narrator.drafting(&completion.text());
-                    let cost = self.settle(&receipt, &completion);
-                    yield narrator.summary(&completion, cost, self.api.ledger.today());
-                    let cache_status = cache_status(&receipt, stored);
-                    let json = self.answered(&receipt, &completion, &cache_status, cost, "\"type\":\"COMPLETE\",");
+                    let cost = self.settle(&receipt, outcome, &completion);
+                    yield narrator.summary(&completion, outcome, cost, self.api.ledger.today());
+                    let cache_status = cache_status(&receipt, outcome);
+                    let json = self.answered(&receipt, outcome, &completion, &cache_status, cost, "\"type\":\"COMPLETE\",");
                     yield sse::Event::default().data(String::from_utf8_lossy(&json));
                 }
                 Err(error) => {
@@ -306,20 +209,24 @@ impl Exchange {
         }
     }
 
-    /// What this request cost; what a hit or a joined call would have cost was saved.
-    fn settle(&self, receipt: &Receipt, completion: &Completion) -> MicroDollars {
+    /// What this request cost; what a hit or a joined call would have cost was saved. Where a stored answer stands in for a
+    /// call that failed, nothing was: the call would have cost nothing either.
+    fn settle(&self, receipt: &Receipt, outcome: Outcome, completion: &Completion) -> MicroDollars {
         let served = &completion.served;
         let price = self.api.catalogue.price(&served.provider, &served.model).cost(&completion.usage);
-        if receipt.is_hit() || receipt.joined.is_some() {
-            self.api.ledger.save(price);
-            return MicroDollars(0);
+        let is_shared = receipt.is_hit() || receipt.joined.is_some();
+        match outcome {
+            Outcome::StandIn { .. } => return MicroDollars(0),
+            Outcome::Stored | Outcome::NotStored if !is_shared => return price,
+            Outcome::Stored | Outcome::NotStored | Outcome::Collapsed => self.api.ledger.save(price),
         }
-        price
+        MicroDollars(0)
     }
 
     fn answered(
         &self,
         receipt: &Receipt,
+        outcome: Outcome,
         completion: &Completion,
         cache_status: &str,
         cost: MicroDollars,
@@ -327,7 +234,7 @@ impl Exchange {
     ) -> Vec<u8> {
         let answered = Answered {
             completion,
-            receipt,
+            is_cached: stored_answer(receipt, outcome).is_some(),
             cache_status,
             model: &self.asked.model,
             cost,
@@ -343,7 +250,14 @@ impl Exchange {
         GenerateError::from(kind).at(self.asked.target.clone())
     }
 
-    fn set_headers(&self, headers: &mut HeaderMap, receipt: &Receipt, cache_status: &str, provider: Option<Duration>) {
+    fn set_headers(
+        &self,
+        headers: &mut HeaderMap,
+        receipt: &Receipt,
+        outcome: Outcome,
+        cache_status: &str,
+        provider: Option<Duration>,
+    ) {
         if let Ok(value) = HeaderValue::try_from(cache_status) {
             headers.insert(CACHE_STATUS, value);
         }
@@ -354,8 +268,8 @@ impl Exchange {
             total: self.context.arrived.elapsed(),
         };
         headers.insert(SERVER_TIMING, timing.to_header());
-        if let CacheResult::Hit { age, .. } = receipt.cache {
-            headers.insert(header::AGE, HeaderValue::from(age.as_secs()));
+        if let Some(freshness) = stored_answer(receipt, outcome) {
+            headers.insert(header::AGE, HeaderValue::from(freshness.age.as_secs()));
         }
     }
 

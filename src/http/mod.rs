@@ -10,10 +10,14 @@ mod answer;
 mod ask;
 mod body;
 mod cache;
+mod cache_control;
+mod cache_status;
+mod explain;
 mod health;
 mod models;
 mod narrate;
 mod not_found;
+mod resolve;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -25,13 +29,14 @@ use crate::{
     breaker::Breaker,
     catalogue::Catalogue,
     clock::Clock,
-    config::{BoundsConfig, PromptStyle, RateLimitConfig},
+    config::{BoundsConfig, CacheConfig, PromptStyle, RateLimitConfig},
     generate::{GenerateError, GenerateRequest, Generation, ProviderId},
-    layers::cache::CacheCounts,
+    layers::cache::{CacheCounts, Shelf},
     ledger::Ledger,
 };
 
-pub use cache::cache_stats;
+pub use cache::{cache_stats, clear, forget};
+pub use explain::explain;
 pub use health::{StoreHealth, health, ready};
 pub use models::{models, providers};
 pub use not_found::{method_not_allowed, not_found};
@@ -55,6 +60,10 @@ pub struct Api {
     pub ledger: Arc<Ledger>,
     /// What the cache was good for.
     pub counts: Arc<CacheCounts>,
+    /// Where answers are kept.
+    pub shelf: Arc<Shelf>,
+    /// What is wanted of them.
+    pub cache: CacheConfig,
     /// The time of day.
     pub clock: Clock,
     /// How long store calls together may delay a request.
@@ -69,4 +78,10 @@ pub struct Api {
     pub rate_limit: RateLimitConfig,
     /// Cancelled when answers still in flight have to end.
     pub stopping: CancellationToken,
+}
+
+/// The first value of the parameter `name`, decoded.
+fn parameter(query: Option<&str>, name: &str) -> Option<String> {
+    let mut parameters = url::form_urlencoded::parse(query?.as_bytes());
+    parameters.find(|(other, _)| other == name).map(|(_, value)| value.into_owned())
 }

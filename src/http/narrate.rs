@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::{
     catalogue::{MicroDollars, Model, Routed},
     clock::Clock,
-    generate::{CacheResult, Calling, Completion, FinishReason, Receipt, Target, Usage},
+    generate::{CacheResult, Calling, Completion, FinishReason, Outcome, Receipt, Target, Usage},
 };
 
 /// How much of the prompt is repeated, in characters.
@@ -46,13 +46,19 @@ impl Narrator {
     /// What the cache said, and how large the model is.
     pub(super) fn researching(&self, receipt: &Receipt, model: Option<&Model>) -> sse::Event {
         let cache = match (receipt.cache, receipt.joined) {
-            (CacheResult::Hit { age, ttl }, _) => {
-                let (age, ttl) = (age.as_secs(), ttl.as_secs());
-                format!("The cache has the answer: {age} s old, fresh for another {ttl} s.")
+            (CacheResult::Hit(freshness), _) => {
+                let (age, ttl) = (freshness.age.as_secs(), freshness.ttl_seconds());
+                if freshness.is_fresh() {
+                    format!("The cache has the answer: {age} s old, fresh for another {ttl} s.")
+                } else {
+                    format!("The cache has the answer: {age} s old, no longer fresh since {} s.", -ttl)
+                }
             }
-            (CacheResult::Miss | CacheResult::Bypass, Some(age)) => {
+            (_, Some(age)) => {
                 format!("The same question is being answered since {:.1} s: joined that call.", age.as_secs_f64())
             }
+            (CacheResult::Stale, None) => "The cache has an answer that is no longer fresh.".to_owned(),
+            (CacheResult::Request, None) => "A newer answer is wanted than the cache may have.".to_owned(),
             (CacheResult::Miss, None) => "The cache does not have the answer yet.".to_owned(),
             (CacheResult::Bypass, None) => "The cache was not asked.".to_owned(),
         };
@@ -85,7 +91,13 @@ impl Narrator {
     }
 
     /// What it took, what it cost, and what is left.
-    pub(super) fn summary(&self, completion: &Completion, cost: MicroDollars, today: (f64, f64)) -> sse::Event {
+    pub(super) fn summary(
+        &self,
+        completion: &Completion,
+        outcome: Outcome,
+        cost: MicroDollars,
+        today: (f64, f64),
+    ) -> sse::Event {
         let Usage { input_tokens, output_tokens, estimated, .. } = completion.usage;
         let estimated = if estimated { " (estimated)" } else { "" };
         let (spent, limit) = today;
@@ -96,6 +108,10 @@ impl Narrator {
             ),
             format!("${spent:.4} of ${limit:.2} spent today."),
         ];
+        if let Outcome::StandIn { freshness, called: _ } = outcome {
+            let age = freshness.age.as_secs();
+            items.push(format!("The provider gives no answer now: this one is {age} s old, and from the cache."));
+        }
         if completion.reason == FinishReason::Length {
             items.push("The limit of tokens was reached: the answer is cut off. Ask for the rest.".to_owned());
         }

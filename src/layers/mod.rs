@@ -2,6 +2,7 @@
 //!
 //! A layer that needs only the head of a request wraps HTTP; one that needs the meaning wraps the typed request.
 
+pub mod admin;
 pub mod load_shed;
 pub mod rate_limit;
 

@@ -4,7 +4,6 @@
 
 use std::{
     convert::Infallible,
-    net::SocketAddr,
     num::NonZeroU32,
     sync::Arc,
     task::{Context, Poll},
@@ -12,7 +11,7 @@ use std::{
 };
 
 use axum::{
-    extract::{ConnectInfo, Request},
+    extract::Request,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
     response::{IntoResponse as _, Response},
 };
@@ -21,7 +20,7 @@ use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt as _};
 
 use crate::{
-    caller::{Caller, Callers},
+    caller::Caller,
     clock::Clock,
     config::RateLimitConfig,
     error::{ApiError, whole_seconds},
@@ -44,7 +43,6 @@ pub struct RateLimitLayer {
 /// Everything that one route's limit needs.
 struct Limiter {
     counters: Arc<dyn CounterStore>,
-    callers: Callers,
     quota: Option<Quota>,
     /// The headers that are always the same.
     limit: HeaderValue,
@@ -64,7 +62,6 @@ impl RateLimitLayer {
     /// The limit of the route `path`, counted under `scope`.
     pub fn new(
         counters: Arc<dyn CounterStore>,
-        callers: Callers,
         config: RateLimitConfig,
         clock: Clock,
         store_timeout: Duration,
@@ -75,7 +72,7 @@ impl RateLimitLayer {
         let policy = HeaderValue::try_from(format!("\"{scope}\";q={max};w={}", config.window.as_secs()));
         let policy = policy.unwrap_or_else(|_| unreachable!("a scope is a plain word"));
         let limit = HeaderValue::from(max);
-        let limiter = Limiter { counters, callers, quota, limit, policy, clock, store_timeout, scope, path };
+        let limiter = Limiter { counters, quota, limit, policy, clock, store_timeout, scope, path };
         Self { limiter: Arc::new(limiter) }
     }
 }
@@ -120,11 +117,10 @@ impl Limiter {
     where
         S: Service<Request, Response = Response, Error = Infallible>,
     {
-        let Some(quota) = self.quota else { return inner.oneshot(request).await };
+        let caller = request.extensions().get::<Caller>().copied();
+        // Everyone has been identified further out.
+        let (Some(quota), Some(caller)) = (self.quota, caller) else { return inner.oneshot(request).await };
         let begun = Instant::now();
-        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
-        let peer = peer.unwrap_or_else(|| [0, 0, 0, 0].into());
-        let caller = self.callers.caller(request.headers(), peer);
         let key = format!("ratelimit:{}:{caller}", self.scope);
         let admission = match self.counters.admit(&key, quota, NonZeroU32::MIN, begun + self.store_timeout).await {
             Ok(admission) => admission,

@@ -12,7 +12,7 @@ use crate::{
 };
 
 use super::{
-    CacheStore, CounterStore, Degrade, Guard, IsSound, Near, StoreError, TotalStore,
+    CacheStore, CounterStore, Degrade, Guard, IsSound, LeaseStore, Near, StoreError, TotalStore,
     memory::{MemoryCache, MemoryCounters, MemoryTotals},
     redis::{BadAddress, Redis, Resp, Rest, Transport},
 };
@@ -26,6 +26,8 @@ pub struct Stores {
     pub counters: Arc<dyn CounterStore>,
     /// Totals.
     pub totals: Arc<dyn TotalStore>,
+    /// Who fetches what others want too. `None`: there are no others.
+    pub leases: Option<Arc<dyn LeaseStore>>,
     /// What other instances share too. `None`: nothing.
     pub shared: Option<Shared>,
 }
@@ -79,6 +81,7 @@ impl Stores {
             cache: Arc::new(MemoryCache::new(room.cache_bytes)),
             counters: Arc::new(MemoryCounters::new(room.longest_window)),
             totals: Arc::new(MemoryTotals::default()),
+            leases: None,
             shared: None,
         }
     }
@@ -109,8 +112,10 @@ impl Stores {
 
     fn around<T: Transport + 'static>(name: &'static str, redis: Redis<T>, config: &StoreConfig, room: Room) -> Self {
         let guarded = Arc::new(Guard::new(redis));
+        let near = Arc::new(Near::new(Arc::clone(&guarded), room.cache_bytes, room.is_sound));
         Self {
-            cache: Arc::new(Near::new(Arc::clone(&guarded) as _, room.cache_bytes, room.is_sound)),
+            cache: Arc::clone(&near) as _,
+            leases: Some(near),
             counters: Arc::new(Degrade::new(Arc::clone(&guarded) as _, config.instances, room.longest_window)),
             totals: Arc::clone(&guarded) as _,
             shared: Some(Shared { name, backend: guarded }),

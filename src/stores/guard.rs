@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::breaker::{Breaker, Pauses};
 
-use super::{Admission, CacheStore, CounterStore, Quota, StoreError, TotalStore};
+use super::{Admission, CacheStore, CounterStore, Held, Lease, LeaseStore, Quota, StoreError, TotalStore};
 
 /// How many failures in a row there may be, and how long it is left alone then: so short that a store which is back is used
 /// again within 5 s (`upstash-rest.md` 8).
@@ -109,6 +109,30 @@ impl<S: CacheStore> CacheStore for Guard<S> {
 
     async fn clear(&self, by: Instant) -> Result<u64, StoreError> {
         self.ask(by, self.inner.clear(by)).await
+    }
+
+    fn held(&self) -> Held {
+        self.inner.held()
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: LeaseStore> LeaseStore for Guard<S> {
+    async fn take(&self, key: &str, ttl: Duration, by: Instant) -> Result<Lease, StoreError> {
+        self.ask(by, self.inner.take(key, ttl, by)).await
+    }
+
+    async fn look(&self, key: &str, by: Instant) -> Result<Lease, StoreError> {
+        self.ask(by, self.inner.look(key, by)).await
+    }
+
+    async fn renew(&self, key: &str, ttl: Duration, by: Instant) -> Result<bool, StoreError> {
+        self.ask(by, self.inner.renew(key, ttl, by)).await
+    }
+
+    async fn release(&self, key: &str, by: Instant) -> Result<(), StoreError> {
+        self.ask(by, self.inner.release(key, by)).await
     }
 }
 

@@ -56,6 +56,56 @@ pub trait CacheStore: Send + Sync {
     /// # Errors
     /// When the store cannot say; a part may be forgotten.
     async fn clear(&self, by: Instant) -> Result<u64, StoreError>;
+
+    /// What this process holds itself.
+    fn held(&self) -> Held;
+}
+
+/// What is held in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// How many values.
+    pub entries: u64,
+    /// What they take, their keys and keeping included.
+    pub bytes: u64,
+}
+
+/// Lets one of many instances fetch what all of them want to keep under a [`CacheStore`]'s key.
+#[async_trait]
+pub trait LeaseStore: Send + Sync {
+    /// Takes the lease on `key` for `ttl` unless someone has it, and says what is kept under `key`. In this order, so that who
+    /// has the lease and finds nothing can be sure that nobody has just put it there.
+    ///
+    /// # Errors
+    /// When the store cannot say; the lease may be taken, and then ends by itself.
+    async fn take(&self, key: &str, ttl: Duration, by: Instant) -> Result<Lease, StoreError>;
+
+    /// What is kept under `key`, and whether someone has the lease on it.
+    ///
+    /// # Errors
+    /// When the store cannot say.
+    async fn look(&self, key: &str, by: Instant) -> Result<Lease, StoreError>;
+
+    /// Makes the lease on `key` last for `ttl` from now on. Says `false` if nobody has it any more.
+    ///
+    /// # Errors
+    /// When the store cannot say.
+    async fn renew(&self, key: &str, ttl: Duration, by: Instant) -> Result<bool, StoreError>;
+
+    /// Ends the lease on `key`, whoever has it: only for who is sure that it has it.
+    ///
+    /// # Errors
+    /// When the store cannot say; it then ends by itself.
+    async fn release(&self, key: &str, by: Instant) -> Result<(), StoreError>;
+}
+
+/// How a lease stands, and what stands where its holder is going to put something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Whether it can be had: after [`LeaseStore::take`], that the caller has it; after [`LeaseStore::look`], that nobody has.
+    pub is_free: bool,
+    /// What is kept under the key. `None`: nothing.
+    pub value: Option<Bytes>,
 }
 
 /// Counts what callers do.

@@ -3,7 +3,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,16 +18,17 @@ use futures_util::{
 };
 use tokio::time::{Instant, timeout_at};
 
-use super::{CacheStore, StoreError, memory::MemoryCache};
+use super::{CacheStore, Held, Lease, LeaseStore, StoreError, memory::MemoryCache};
 
 /// How long a copy is trusted: what was forgotten elsewhere is gone here within a minute.
 const LONGEST: Duration = Duration::from_mins(1);
 
 /// A cache in front of a cache.
-pub struct Near {
+pub struct Near<S> {
     copies: MemoryCache,
-    inner: Arc<dyn CacheStore>,
+    inner: Arc<S>,
     is_sound: IsSound,
+    has_told: Arc<AtomicBool>,
     asking: Arc<Asking>,
 }
 
@@ -37,10 +41,11 @@ type Fetched = BoxFuture<'static, Result<Option<Bytes>, StoreError>>;
 #[derive(Default)]
 struct Asking(Mutex<HashMap<Arc<str>, WeakShared<Fetched>>>);
 
-impl Near {
+impl<S: CacheStore + 'static> Near<S> {
     /// At most `limit_bytes` of copies of what `inner` keeps, as far as it is sound.
-    pub fn new(inner: Arc<dyn CacheStore>, limit_bytes: u64, is_sound: IsSound) -> Self {
-        Self { copies: MemoryCache::new(limit_bytes), inner, is_sound, asking: Arc::default() }
+    pub fn new(inner: Arc<S>, limit_bytes: u64, is_sound: IsSound) -> Self {
+        let (copies, has_told, asking) = (MemoryCache::new(limit_bytes), Arc::default(), Arc::default());
+        Self { copies, inner, is_sound, has_told, asking }
     }
 
     /// The look-up of `key` that is under way, or a new one that ends `by`.
@@ -51,12 +56,34 @@ impl Near {
         }
         let key: Arc<str> = key.into();
         let (inner, ends) = (Arc::clone(&self.inner), Ends { asking: Arc::clone(&self.asking), key: Arc::clone(&key) });
-        let is_sound = self.is_sound;
+        let (is_sound, has_told) = (self.is_sound, Arc::clone(&self.has_told));
         // It lives as long as someone waits for it.
-        let fetched = async move { Ok(inner.get(&ends.key, by).await?.filter(is_sound)) }.boxed().shared();
+        let fetched = async move {
+            let found = inner.get(&ends.key, by).await?;
+            Ok(found.filter(|value| is_readable(value, is_sound, &ends.key, &has_told)))
+        };
+        let fetched = fetched.boxed().shared();
         asking.extend(fetched.downgrade().map(|weak| (key, weak)));
         fetched
     }
+
+    /// The same lease, of whose value there is a copy now: it is newer than what was here.
+    fn copy(&self, key: &str, lease: Lease) -> Lease {
+        let value = lease.value.filter(|value| is_readable(value, self.is_sound, key, &self.has_told));
+        if let Some(value) = &value {
+            self.copies.insert(key, value.clone(), LONGEST);
+        }
+        Lease { value, ..lease }
+    }
+}
+
+/// Whether `value` is sound; the log hears of the first that is not.
+fn is_readable(value: &Bytes, is_sound: IsSound, key: &str, has_told: &AtomicBool) -> bool {
+    let is_readable = is_sound(value);
+    if !is_readable && !has_told.swap(true, Ordering::Relaxed) {
+        tracing::warn!(key, "an entry of the cache cannot be read: it, and whatever else cannot, counts as absent");
+    }
+    is_readable
 }
 
 impl Asking {
@@ -79,7 +106,7 @@ impl Drop for Ends {
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl CacheStore for Near {
+impl<S: CacheStore + 'static> CacheStore for Near<S> {
     async fn get(&self, key: &str, by: Instant) -> Result<Option<Bytes>, StoreError> {
         if let Some(copy) = self.copies.peek(key) {
             return Ok(Some(copy));
@@ -110,5 +137,28 @@ impl CacheStore for Near {
     async fn clear(&self, by: Instant) -> Result<u64, StoreError> {
         self.copies.clear(by).await?;
         self.inner.clear(by).await
+    }
+    fn held(&self) -> Held {
+        self.copies.held()
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: LeaseStore + CacheStore + 'static> LeaseStore for Near<S> {
+    async fn take(&self, key: &str, ttl: Duration, by: Instant) -> Result<Lease, StoreError> {
+        Ok(self.copy(key, self.inner.take(key, ttl, by).await?))
+    }
+
+    async fn look(&self, key: &str, by: Instant) -> Result<Lease, StoreError> {
+        Ok(self.copy(key, self.inner.look(key, by).await?))
+    }
+
+    async fn renew(&self, key: &str, ttl: Duration, by: Instant) -> Result<bool, StoreError> {
+        self.inner.renew(key, ttl, by).await
+    }
+
+    async fn release(&self, key: &str, by: Instant) -> Result<(), StoreError> {
+        self.inner.release(key, by).await
     }
 }

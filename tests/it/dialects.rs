@@ -8,8 +8,8 @@ use futures_util::{StreamExt as _, stream};
 use llm_gateway::{
     client::client,
     generate::{
-        Conditions, Delivery, ErrorKind, FinishReason, Format, GenerateRequest, Message, Params, Part, Sampling,
-        Target, ToolCall, Tools,
+        Conditions, Delivery, ErrorKind, FinishReason, Format, GenerateRequest, Message, Params, Part, Policy,
+        Sampling, Target, ToolCall, Tools,
     },
     providers::{
         Anthropic, Delta, Dialect as _, Framing, Gemini, Ollama, OpenAiChat, OpenAiResponses, Provider, ProviderError,
@@ -128,6 +128,8 @@ fn request(delivery: Delivery) -> GenerateRequest {
         delivery,
         allow_failover: true,
         conditions: Conditions::default(),
+        policy: Policy::default(),
+        private_to: None,
         lookup_time: std::time::Duration::ZERO,
     }
 }

@@ -1,8 +1,8 @@
 //! Requests that mean the same share an entry; others never do.
 
 use llm_gateway::generate::{
-    Conditions, Delivery, Fingerprint, Format, GenerateRequest, Message, Part, Sampling, Target, Tool, ToolCall,
-    ToolChoice, Tools,
+    Conditions, Delivery, Fingerprint, Format, GenerateRequest, Message, Part, Policy, Sampling, Target, Tool,
+    ToolCall, ToolChoice, Tools,
 };
 use proptest::{collection::vec, option, prelude::*};
 use serde_json::{Map, Value, json};
@@ -19,6 +19,7 @@ struct Meaning {
     tools: Vec<ToolMeaning>,
     choice: u8,
     parallel: Option<bool>,
+    private_to: Option<String>,
 }
 
 /// A tool's name, its description, and the fields of its schema.
@@ -58,16 +59,10 @@ fn meaning() -> impl Strategy<Value = Meaning> {
         tools,
         0..4_u8,
         option::of(any::<bool>()),
+        option::of("[ab]?"),
     )
-        .prop_map(|(provider, model, messages, temperature, max_tokens, tools, choice, parallel)| Meaning {
-            provider,
-            model,
-            messages,
-            temperature,
-            max_tokens,
-            tools,
-            choice,
-            parallel,
+        .prop_map(|(provider, model, messages, temperature, max_tokens, tools, choice, parallel, private_to)| {
+            Meaning { provider, model, messages, temperature, max_tokens, tools, choice, parallel, private_to }
         })
 }
 
@@ -121,6 +116,8 @@ impl Meaning {
             wanted: Sampling::default(),
             allow_failover: other,
             conditions: Conditions::default(),
+            policy: Policy { no_cache: other, ..Policy::default() },
+            private_to: self.private_to.as_deref().map(Into::into),
             lookup_time: std::time::Duration::ZERO,
         }
     }
@@ -141,7 +138,7 @@ proptest! {
     }
 
     #[test]
-    fn a_change_of_any_one_field_is_noticed(a in meaning(), b in meaning(), field in 0..8) {
+    fn a_change_of_any_one_field_is_noticed(a in meaning(), b in meaning(), field in 0..9) {
         let mut changed = a.clone();
         match field {
             0 => changed.provider = b.provider,
@@ -151,7 +148,8 @@ proptest! {
             4 => changed.max_tokens = b.max_tokens,
             5 => changed.tools = b.tools,
             6 => changed.choice = b.choice,
-            _ => changed.parallel = b.parallel,
+            7 => changed.parallel = b.parallel,
+            _ => changed.private_to = b.private_to,
         }
         let same = Fingerprint::of(&a.request(false)) == Fingerprint::of(&changed.request(false));
         prop_assert_eq!(same, a == changed);
@@ -169,6 +167,7 @@ fn it_is_written_as_64_hex_digits() {
         tools: Vec::new(),
         choice: 0,
         parallel: None,
+        private_to: None,
     };
     let hex = Fingerprint::of(&meaning.request(false)).to_hex();
     assert!(hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)), "{hex}");

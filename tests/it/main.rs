@@ -18,6 +18,7 @@ mod stream;
 
 mod cache;
 mod flight;
+mod freshness;
 mod limiter;
 mod native;
 mod outage;

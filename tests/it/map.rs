@@ -22,7 +22,7 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("ledger", &["catalogue", "clock", "config", "generate"]),
     ("dispatch", &["breaker", "catalogue", "config", "generate", "providers"]),
     ("layers", &["caller", "catalogue", "clock", "config", "error", "generate", "ledger", "stores"]),
-    ("http", &["breaker", "catalogue", "clock", "config", "error", "generate", "layers", "ledger", "stores"]),
+    ("http", &["breaker", "caller", "catalogue", "clock", "config", "error", "generate", "layers", "ledger", "stores"]),
     (
         "app",
         &[

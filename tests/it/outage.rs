@@ -22,14 +22,13 @@ pub(crate) async fn ask(gateway: &Gateway, client: u8, prompt: &str) -> Reply {
 }
 
 fn on_upstash(upstash: &Upstash, limit: &str, instances: &str) -> Gateway {
+    on_upstash_with(upstash, [("RATE_LIMIT_MAX", limit), ("INSTANCES", instances), ("COALESCE", "auto")])
+}
+
+fn on_upstash_with(upstash: &Upstash, [a, b, c]: [(&str, &str); 3]) -> Gateway {
     let url = upstash.url();
-    let settings = [
-        ("UPSTASH_REDIS_REST_URL", url.as_str()),
-        ("UPSTASH_REDIS_REST_TOKEN", upstash.token()),
-        ("RATE_LIMIT_MAX", limit),
-        ("INSTANCES", instances),
-    ];
-    Gateway::with(settings, Scripted::hello())
+    let address = ("UPSTASH_REDIS_REST_URL", url.as_str());
+    Gateway::with([address, ("UPSTASH_REDIS_REST_TOKEN", upstash.token()), a, b, c], Scripted::hello())
 }
 
 pub(crate) fn on_redis(url: &str, limit: &str) -> Gateway {
@@ -95,7 +94,12 @@ async fn a_request_costs_the_store_no_more_than_it_must() {
     assert_eq!(ask(&gateway, 1, "second").await.expect(200).json()["cached"], false);
     settled(&gateway).await;
     let (_, miss, spent) = cost("miss");
-    // Two before the provider, and the answer's own behind it.
+    // The limit, the look-up, and the lease with a second look in one; behind the answer its own, and the lease's end.
+    assert_eq!((miss, spent["SET"]), ((5, 8), 3));
+    let alone = on_upstash_with(&upstash, [("RATE_LIMIT_MAX", "20"), ("INSTANCES", "1"), ("COALESCE", "local")]);
+    assert_eq!(ask(&alone, 1, "alone").await.expect(200).json()["cached"], false);
+    settled(&alone).await;
+    let (_, miss, spent) = cost("miss without a lease");
     assert_eq!((miss, spent["SET"]), ((3, 5), 2));
 
     upstash.fail(Fault::Latency(Duration::from_millis(200)), &["GET"], usize::MAX);
@@ -104,7 +108,7 @@ async fn a_request_costs_the_store_no_more_than_it_must() {
     upstash.heal();
     settled(&gateway).await;
     let (_, _, spent) = cost("many at once");
-    assert_eq!((spent["EVALSHA"], spent["GET"]), (10, 11), "ten limits, and one look-up for all");
+    assert_eq!((spent["EVALSHA"], spent["GET"]), (10, 12), "ten limits, one look-up for all, and one by the lease");
 
     for _ in 0..30 {
         ask(&gateway, 1, "first").await;
@@ -121,7 +125,7 @@ async fn a_request_costs_the_store_no_more_than_it_must() {
     let stats = gateway.get("/llm/cache/stats").await.json();
     upstash.reset_counts();
     gateway.app.chores.clone().finish().await;
-    assert_eq!(cost("flush"), ("flush".to_owned(), (1, 2), BTreeMap::from([("INCRBY".to_owned(), 2)])));
+    assert_eq!(cost("flush"), ("flush".to_owned(), (1, 3), BTreeMap::from([("INCRBY".to_owned(), 3)])));
     assert_eq!(gateway.get("/llm/cache/stats").await.json(), stats, "flushed or not");
 }
 

@@ -2,8 +2,8 @@
 
 use llm_gateway::{
     generate::{
-        Api, Conditions, Delivery, Effort, ErrorKind, Format, GenerateRequest, Message, Params, Part, ReasoningControl,
-        Sampling, TakesSampling, Target, Tool, ToolCall, ToolChoice, Tools,
+        Api, Conditions, Delivery, Effort, ErrorKind, Format, GenerateRequest, Message, Params, Part, Policy,
+        ReasoningControl, Sampling, TakesSampling, Target, Tool, ToolCall, ToolChoice, Tools,
     },
     providers::{Anthropic, Dialect, Gemini, Ollama, OpenAiChat, OpenAiResponses},
 };
@@ -32,6 +32,8 @@ fn plain(messages: Vec<Message>) -> GenerateRequest {
         delivery: Delivery::Whole,
         allow_failover: true,
         conditions: Conditions::default(),
+        policy: Policy::default(),
+        private_to: None,
         lookup_time: std::time::Duration::ZERO,
     }
 }

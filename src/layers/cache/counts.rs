@@ -1,8 +1,10 @@
-//! How often the cache had an answer, and how often not: summed here, and added to the store's totals now and then.
+//! What became of every request that could have been answered from the cache: summed here, and added to the store's totals now
+//! and then.
 
 use std::{
+    collections::HashMap,
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -13,21 +15,58 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::stores::TotalStore;
+use crate::{
+    generate::{Freshness, Target},
+    stores::TotalStore,
+};
 
-const HITS: &str = "llm:stats:cache:hits";
-const MISSES: &str = "llm:stats:cache:misses";
+/// What became of a request. Every request is one of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// A fresh answer was there.
+    Hit,
+    /// A call was made for it, whatever came of that, or it wanted none.
+    Miss,
+    /// It joined the call of another.
+    Joined,
+    /// A stale answer answered it.
+    Stale,
+    /// Nobody looked, because it or the operator wanted it so.
+    Bypassed,
+}
 
-/// Counts look-ups.
+impl Verdict {
+    /// What became of a request that a stored answer answered.
+    pub(super) fn of_stored(freshness: Freshness) -> Self {
+        if freshness.is_fresh() { Verdict::Hit } else { Verdict::Stale }
+    }
+}
+
+/// As many as there are verdicts.
+const COUNT: usize = 5;
+
+/// The totals in the store, in the order of the verdicts.
+const KEYS: [&str; COUNT] = [
+    "llm:stats:cache:hits",
+    "llm:stats:cache:misses",
+    "llm:stats:cache:joined",
+    "llm:stats:cache:stale",
+    "llm:stats:cache:bypassed",
+];
+
+/// How many models are counted for themselves; any model may be named where a provider takes any.
+const MAX_MODELS: usize = 1_000;
+
+/// Counts requests.
 pub struct CacheCounts {
     totals: Arc<dyn TotalStore>,
-    hits: Count,
-    misses: Count,
+    counts: [Count; COUNT],
+    models: RwLock<HashMap<Target, Arc<[AtomicU64; COUNT]>>>,
     /// Held while something is on its way to the store or from there, so that nothing is missing or counted twice.
     travelling: Mutex<()>,
 }
 
-/// One of the two.
+/// One of the five.
 #[derive(Default)]
 struct Count {
     /// What the store does not know yet.
@@ -42,42 +81,94 @@ impl Count {
     }
 }
 
+/// How many requests there were of each kind: every request is of one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Requests answered with a fresh entry.
+    pub hits: u64,
+    /// Requests that a call was made for, whatever came of it, or that wanted none.
+    pub misses: u64,
+    /// Requests that joined another's call.
+    pub joined: u64,
+    /// Requests answered with a stale entry.
+    pub stale: u64,
+    /// Requests that nobody looked up.
+    pub bypassed: u64,
+}
+
+impl From<[u64; COUNT]> for Tally {
+    fn from([hits, misses, joined, stale, bypassed]: [u64; COUNT]) -> Self {
+        Self { hits, misses, joined, stale, bypassed }
+    }
+}
+
+/// One request, which is counted when this is dropped, however that comes.
+pub(super) struct Counted {
+    counts: Arc<CacheCounts>,
+    target: Target,
+    /// What became of it, as far as is known.
+    pub(super) verdict: Verdict,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.counts.count(&self.target, self.verdict);
+    }
+}
+
 impl CacheCounts {
     /// Nothing yet besides what `totals` holds.
     pub fn new(totals: Arc<dyn TotalStore>) -> Self {
-        Self { totals, hits: Count::default(), misses: Count::default(), travelling: Mutex::default() }
+        Self { totals, counts: Default::default(), models: RwLock::default(), travelling: Mutex::default() }
     }
 
-    /// A look-up found an answer.
-    pub(super) fn hit(&self) {
-        self.hits.fresh.fetch_add(1, Ordering::Relaxed);
+    /// A request to `target`, a miss until something better is known.
+    pub(super) fn of(self: &Arc<Self>, target: &Target) -> Counted {
+        Counted { counts: Arc::clone(self), target: target.clone(), verdict: Verdict::Miss }
     }
 
-    /// A look-up found none, whatever comes of it.
-    pub(super) fn miss(&self) {
-        self.misses.fresh.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Hits and misses of all instances, as far as the store can say within `patience`.
-    pub async fn read(&self, patience: Duration) -> (u64, u64) {
-        let by = Instant::now() + patience;
-        let Ok(_travelling) = timeout_at(by, self.travelling.lock()).await else {
-            return (self.hits.total(), self.misses.total());
-        };
-        if let Ok(totals) = self.totals.read(&[HITS, MISSES], by).await
-            && let [hits, misses] = *totals
-        {
-            self.hits.known.store(hits, Ordering::Relaxed);
-            self.misses.known.store(misses, Ordering::Relaxed);
+    #[expect(clippy::indexing_slicing, reason = "there are as many counts as verdicts")]
+    fn count(&self, target: &Target, verdict: Verdict) {
+        let at = verdict as usize;
+        self.counts[at].fresh.fetch_add(1, Ordering::Relaxed);
+        if let Some(model) = self.models.read().unwrap_or_else(PoisonError::into_inner).get(target) {
+            model[at].fetch_add(1, Ordering::Relaxed);
+            return;
         }
-        (self.hits.total(), self.misses.total())
+        let mut models = self.models.write().unwrap_or_else(PoisonError::into_inner);
+        if models.len() < MAX_MODELS {
+            models.entry(target.clone()).or_default()[at].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// What this process counted for each model, most asked first.
+    pub fn by_model(&self) -> Vec<(Target, Tally)> {
+        let models = self.models.read().unwrap_or_else(PoisonError::into_inner);
+        let read = |counts: &[AtomicU64; COUNT]| counts.each_ref().map(|count| count.load(Ordering::Relaxed));
+        let mut models: Vec<_> = models.iter().map(|(target, counts)| (target.clone(), read(counts))).collect();
+        models.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.iter().sum::<u64>()));
+        models.into_iter().map(|(target, counts)| (target, counts.into())).collect()
+    }
+
+    /// Hits and misses of all instances, as far as the store can say within `patience`; with `all`, the others too.
+    pub async fn read(&self, all: bool, patience: Duration) -> Tally {
+        let by = Instant::now() + patience;
+        let wanted = if all { COUNT } else { 2 };
+        if let Ok(_travelling) = timeout_at(by, self.travelling.lock()).await
+            && let Ok(totals) = self.totals.read(KEYS.get(..wanted).unwrap_or(&KEYS), by).await
+        {
+            for (count, total) in self.counts.iter().zip(totals) {
+                count.known.store(total, Ordering::Relaxed);
+            }
+        }
+        self.counts.each_ref().map(Count::total).into()
     }
 
     /// Adds what was counted here to the store's totals, within `patience`. What may have arrived there is not sent again: a
     /// number that is a little too low is better than one that grows with every outage.
     pub async fn flush(&self, patience: Duration) {
         let _travelling = self.travelling.lock().await;
-        let counts = [(HITS, &self.hits), (MISSES, &self.misses)].into_iter();
+        let counts = KEYS.into_iter().zip(&self.counts);
         let due = counts.map(|(key, count)| (key, count, count.fresh.load(Ordering::Relaxed)));
         let due: Vec<_> = due.filter(|(_, _, amount)| *amount > 0).collect();
         if due.is_empty() {
@@ -134,10 +225,11 @@ mod tests {
         let answers =
             vec![Ok(vec![Ok(()), undone()]), Err(StoreError::Skipped), Ok(vec![Err(StoreError::Timeout), Ok(())])];
         let store = Arc::new(Scripted { answers: Mutex::new(answers), given: Mutex::default() });
-        let counts = CacheCounts::new(Arc::clone(&store) as _);
+        let counts = Arc::new(CacheCounts::new(Arc::clone(&store) as _));
+        let model = Target { provider: "openai".into(), model: "gpt-4o".into() };
         for _ in 0..3 {
-            counts.hit();
-            counts.miss();
+            counts.of(&model).verdict = Verdict::Hit;
+            drop(counts.of(&model));
             counts.flush(Duration::from_secs(1)).await;
         }
         let given = store.given.lock().await.clone();
@@ -145,7 +237,9 @@ mod tests {
             given.iter().map(|given| given.iter().map(|(_, amount)| *amount).collect()).collect();
         assert_eq!(given, [[1, 1], [1, 2], [2, 3]]);
         // Two of the hits were lost, because they may have arrived.
-        assert_eq!(counts.read(Duration::from_secs(1)).await, (1, 3));
+        let tally = Tally { hits: 1, misses: 3, ..Tally::default() };
+        assert_eq!(counts.read(true, Duration::from_secs(1)).await, tally);
+        assert_eq!(counts.by_model(), [(model, Tally { hits: 3, misses: 3, ..Tally::default() })]);
         counts.flush(Duration::from_secs(1)).await;
         assert_eq!(store.given.lock().await.len(), 3, "nothing is left");
     }

@@ -18,9 +18,9 @@ pub(super) struct Entry {
     /// The answer.
     pub(super) completion: Arc<Completion>,
     /// When it was stored, in milliseconds since the Unix epoch.
-    stored_ms: u64,
-    /// How long it is fresh from then on, in milliseconds.
-    fresh_ms: u64,
+    pub(super) stored_ms: u64,
+    /// How long it is fresh from then on.
+    pub(super) lifetime: Duration,
 }
 
 /// The cache's key for a question: `llm:cache:<provider>:<model>:<64 hex>`.
@@ -48,11 +48,11 @@ struct Head {
     mock: bool,
 }
 
-/// The bytes that keep `completion`, fresh for `ttl` from `now_ms` on.
-pub(super) fn encode(completion: &Completion, now_ms: u64, ttl: Duration) -> Bytes {
+/// The bytes that keep `completion`, fresh for `lifetime` from `now_ms` on.
+pub(super) fn encode(completion: &Completion, now_ms: u64, lifetime: Duration) -> Bytes {
     let Completion { text_json, tool_calls, reason, refusal: _, usage, served } = completion;
     let Served { provider: _, model: _, attempts: _, mock, ignored: _ } = served;
-    let fresh = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+    let fresh = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
     let head = Head {
         v: VERSION,
         at: now_ms,
@@ -103,17 +103,8 @@ pub(super) fn decode(bytes: &Bytes, target: &Target) -> Option<Entry> {
     };
     // What would not be kept was never kept.
     let is_storable = completion.is_storable();
-    is_storable.then(|| Entry { completion: Arc::new(completion), stored_ms: head.at, fresh_ms: head.fresh })
-}
-
-impl Entry {
-    /// Since when it is stored, and for how long it is still fresh. `None`: it is no longer.
-    pub(super) fn freshness(&self, now_ms: u64) -> Option<(Duration, Duration)> {
-        // An instance whose clock is ahead may have stored it.
-        let age = now_ms.saturating_sub(self.stored_ms);
-        let ttl = self.fresh_ms.checked_sub(age).filter(|&ttl| ttl > 0)?;
-        Some((Duration::from_millis(age), Duration::from_millis(ttl)))
-    }
+    let lifetime = Duration::from_millis(head.fresh);
+    is_storable.then(|| Entry { completion: Arc::new(completion), stored_ms: head.at, lifetime })
 }
 
 #[cfg(test)]
@@ -143,9 +134,7 @@ mod tests {
         let bytes = encode(&completion(), 1_000, Duration::from_secs(60));
         let entry = decode(&bytes, &target).unwrap();
         assert_eq!(*entry.completion, completion());
-        assert_eq!(entry.freshness(31_000), Some((Duration::from_secs(30), Duration::from_secs(30))));
-        assert_eq!(entry.freshness(61_000), None);
-        assert_eq!(entry.freshness(500), Some((Duration::ZERO, Duration::from_secs(60))));
+        assert_eq!((entry.stored_ms, entry.lifetime), (1_000, Duration::from_secs(60)));
     }
 
     #[test]

@@ -5,151 +5,46 @@
 //! affair; a call that has brought nothing in the time that an answer may take is joined by nobody any more.
 
 use std::{
-    collections::HashMap,
+    ops::ControlFlow,
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
+use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, poll};
-use tokio::{
-    sync::Semaphore,
-    time::{Instant, sleep_until},
-};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::time::{Instant, sleep_until};
 use tower::{Layer, Service, ServiceExt as _};
 use tracing::Instrument as _;
 
 use crate::{
-    config::FlightConfig,
+    config::{Coalesce, FlightConfig},
     generate::{
-        Answer, CacheResult, Delivery, ErrorKind, Event, Fingerprint, GenerateError, GenerateRequest, Generation,
-        Question, Receipt,
+        Answer, CacheResult, Delivery, ErrorKind, Event, GenerateError, GenerateRequest, Generation, Outcome, Policy,
+        Question, Receipt, Target,
     },
 };
 
 use super::{
-    fanout::{Log, Opening, Reader},
+    fanout::{Log, Opening},
+    flights::{Flight, FlightKey, Flights},
+    lease::{Holding, Leases, Turn},
     shelf::{Found, Shelf},
 };
-
-/// The calls under way, and the tasks that make them.
-pub struct Flights {
-    under_way: Mutex<HashMap<FlightKey, Arc<Log>>>,
-    tasks: TaskTracker,
-    /// Room for calls that go on although everyone has left.
-    abandoned: Semaphore,
-    stopping: CancellationToken,
-}
-
-/// What two requests must share to share a call. Who forbids failover must not get an answer by it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct FlightKey {
-    fingerprint: Fingerprint,
-    allow_failover: bool,
-}
-
-impl Flights {
-    /// None yet. At most `max_abandoned` go on when everyone has left; all of them end when `stopping` is cancelled.
-    pub fn new(max_abandoned: usize, stopping: CancellationToken) -> Self {
-        let (under_way, tasks) = (Mutex::default(), TaskTracker::new());
-        Self { under_way, tasks, abandoned: Semaphore::new(max_abandoned), stopping }
-    }
-
-    /// How many questions are being answered and can be joined.
-    pub fn len(&self) -> usize {
-        self.under_way().len()
-    }
-
-    /// Whether no question is being answered that could be joined.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The tasks that make the calls, for whoever ends them.
-    pub fn tasks(&self) -> &TaskTracker {
-        &self.tasks
-    }
-
-    fn under_way(&self) -> MutexGuard<'_, HashMap<FlightKey, Arc<Log>>> {
-        // Nothing that could panic runs under this lock.
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Joins the flight of `key`, or begins one in place of one that has brought nothing for `patience`. The first of the
-    /// three is how old the joined one is.
-    fn board(self: &Arc<Self>, key: FlightKey, patience: Duration) -> (Option<Duration>, Reader, Option<Flight>) {
-        let mut under_way = self.under_way();
-        if let Some(log) = under_way.get(&key).filter(|log| log.has_text() || log.age() < patience) {
-            return (Some(log.age()), log.reader(), None);
-        }
-        let (log, reader) = Log::new();
-        let log = Arc::new(log);
-        under_way.insert(key, Arc::clone(&log));
-        (None, reader, Some(Flight { log, listed: Some((Arc::clone(self), key)) }))
-    }
-
-    /// Takes `log` off the list, unless another stands in its place.
-    fn remove(under_way: &mut HashMap<FlightKey, Arc<Log>>, key: &FlightKey, log: &Arc<Log>) {
-        if under_way.get(key).is_some_and(|listed| Arc::ptr_eq(listed, log)) {
-            under_way.remove(key);
-        }
-    }
-}
-
-/// A flight as its driver holds it. Dropped, however that comes, it is no longer listed and its readers know.
-struct Flight {
-    log: Arc<Log>,
-    listed: Option<(Arc<Flights>, FlightKey)>,
-}
-
-impl Flight {
-    /// A flight that nobody can join, and its only reader.
-    fn alone() -> (Self, Reader) {
-        let (log, reader) = Log::new();
-        (Self { log: Arc::new(log), listed: None }, reader)
-    }
-
-    /// Nobody can join from here on.
-    fn leave_list(&mut self) {
-        if let Some((flights, key)) = self.listed.take() {
-            Flights::remove(&mut flights.under_way(), &key, &self.log);
-        }
-    }
-
-    /// Leaves the list if nobody reads: joining and leaving exclude each other.
-    fn leave_list_if_abandoned(&mut self) -> bool {
-        let Some((flights, key)) = &self.listed else { return self.log.is_abandoned() };
-        let mut under_way = flights.under_way();
-        let is_abandoned = self.log.is_abandoned();
-        if is_abandoned {
-            Flights::remove(&mut under_way, key, &self.log);
-            drop(under_way);
-            self.listed = None;
-        }
-        is_abandoned
-    }
-}
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        self.leave_list();
-    }
-}
 
 /// Puts a [`FlightService`] around a service.
 #[derive(Clone)]
 pub struct FlightLayer {
     flights: Arc<Flights>,
     shelf: Arc<Shelf>,
+    leases: Option<Leases>,
     config: FlightConfig,
 }
 
 impl FlightLayer {
-    /// Lists calls in `flights` and keeps what they bring on `shelf`.
-    pub fn new(flights: Arc<Flights>, shelf: Arc<Shelf>, config: FlightConfig) -> Self {
-        Self { flights, shelf, config }
+    /// Lists calls in `flights`, keeps what they bring on `shelf`, and shares them with other instances by `leases`.
+    pub fn new(flights: Arc<Flights>, shelf: Arc<Shelf>, leases: Option<Leases>, config: FlightConfig) -> Self {
+        Self { flights, shelf, leases, config }
     }
 }
 
@@ -188,52 +83,133 @@ where
 impl FlightLayer {
     async fn fly<S>(self, inner: S, question: Question) -> Result<Generation, GenerateError>
     where
-        S: Service<GenerateRequest, Response = Generation, Error = GenerateError, Future: Send> + Send + 'static,
+        S: Service<GenerateRequest, Response = Generation, Error = GenerateError, Future: Send>
+            + Clone
+            + Send
+            + 'static,
     {
-        let delivery = question.request.delivery;
-        let (joined, mut reader, flight) = if self.config.coalesce {
-            let Question { fingerprint, key: _, request } = &question;
-            let key = FlightKey { fingerprint: *fingerprint, allow_failover: request.allow_failover };
-            self.flights.board(key, self.config.patience)
-        } else {
-            let (flight, reader) = Flight::alone();
-            (None, reader, Some(flight))
-        };
-        if let Some(flight) = flight {
-            let tasks = self.flights.tasks.clone();
-            tasks.spawn(self.drive(inner, question, flight).in_current_span());
+        let Question { fingerprint, request, .. } = &question;
+        let (delivery, policy) = (request.delivery, request.policy);
+        let key = FlightKey { fingerprint: *fingerprint, allow_failover: request.allow_failover };
+        let is_alone = self.config.coalesce == Coalesce::Off || policy.no_store;
+        let mut question = Some(question);
+        loop {
+            let (joined, mut reader, flight) = if is_alone {
+                let (flight, reader) = Flight::alone();
+                (None, reader, Some(flight))
+            } else {
+                self.flights.board(key, self.config.patience)
+            };
+            if let Some((flight, question)) = flight.and_then(|flight| Some((flight, question.take()?))) {
+                let this = self.clone();
+                self.flights.tasks.spawn(this.drive(inner.clone(), question, flight).in_current_span());
+            }
+            let (cache, answer) = match reader.opening().await? {
+                // Whose flight this is had another wish.
+                Opening::Stored(found) if question.is_some() && !policy.accepts(found.freshness) => continue,
+                Opening::Stored(Found { completion, freshness }) => {
+                    (CacheResult::Hit(freshness), Answer::Whole(completion))
+                }
+                Opening::Live => {
+                    let events = match delivery {
+                        Delivery::Whole => reader.into_end(),
+                        Delivery::Stream => reader.into_events(),
+                    };
+                    (CacheResult::Miss, Answer::Live(events))
+                }
+            };
+            return Ok(Generation { receipt: Receipt { cache, joined, ..Receipt::bypass() }, answer });
         }
-        let (cache, answer) = match reader.opening().await? {
-            Opening::Stored(Found { completion, age, ttl }) => {
-                (CacheResult::Hit { age, ttl }, Answer::Whole(completion))
-            }
-            Opening::Live => {
-                let events = match delivery {
-                    Delivery::Whole => reader.into_end(),
-                    Delivery::Stream => reader.into_events(),
-                };
-                (CacheResult::Miss, Answer::Live(events))
-            }
-        };
-        Ok(Generation { receipt: Receipt { cache, joined, ..Receipt::bypass() }, answer })
     }
 
-    /// Makes the call, to its end or until nobody wants it.
+    /// Finds the answer or makes the call, to its end or until nobody wants it.
     async fn drive<S>(self, inner: S, question: Question, mut flight: Flight)
     where
         S: Service<GenerateRequest, Response = Generation, Error = GenerateError>,
     {
-        let Question { fingerprint: _, key, request } = question;
-        let target = request.target.clone();
+        if let ControlFlow::Continue(lease) = self.look_again(&question, &mut flight).await {
+            self.call(inner, question, flight).await;
+            // Others look for the answer as long as this stands: until it is stored, or did not come.
+            drop(lease);
+        }
+    }
+
+    /// Looks for the answer here and at other instances, and goes on only if a call has to be made.
+    async fn look_again(&self, question: &Question, flight: &mut Flight) -> ControlFlow<(), Option<Holding>> {
+        let Question { key, by, request: GenerateRequest { target, policy, .. }, .. } = question;
+        if self.config.coalesce == Coalesce::Off || policy.no_store {
+            return ControlFlow::Continue(None);
+        }
+        let will_do = |found: &Found| policy.accepts(found.freshness);
         // A flight that ended between the caller's look-up and this one's beginning has left its answer there.
-        if self.config.coalesce
-            && let Some(found) = self.shelf.peek(&key, &target)
-        {
+        if let Some(found) = self.shelf.peek(key, target).filter(will_do) {
             flight.leave_list();
             flight.log.open(Opening::Stored(found));
-            return flight.log.close(Ok(None));
+            flight.log.close(Ok(None));
+            return ControlFlow::Break(());
         }
-        let delivery = request.delivery;
+        // Who wants the answer anew does not want what another instance asked for before.
+        let Some(leases) = self.leases.as_ref().filter(|_| !policy.no_cache) else {
+            return ControlFlow::Continue(None);
+        };
+        let read = |bytes: &Bytes| self.shelf.read(bytes, target).filter(will_do);
+        match leases.turn(key, *by, read).await {
+            Turn::Mine(lease) => ControlFlow::Continue(lease),
+            Turn::Stored(found) => {
+                flight.leave_list();
+                flight.log.open(Opening::Stored(found));
+                flight.log.close(Ok(None));
+                ControlFlow::Break(())
+            }
+            Turn::Others => {
+                flight.log.open(Opening::Live);
+                self.wait(target, flight, leases.wait(key, read)).await
+            }
+        }
+    }
+
+    /// Waits for what another instance's call brings.
+    async fn wait(
+        &self,
+        target: &Target,
+        flight: &mut Flight,
+        turn: impl Future<Output = Turn>,
+    ) -> ControlFlow<(), Option<Holding>> {
+        let (log, mut turn) = (Arc::clone(&flight.log), pin!(turn));
+        let found = loop {
+            tokio::select! {
+                turn = &mut turn => match turn {
+                    Turn::Stored(found) => break found,
+                    Turn::Mine(lease) => return ControlFlow::Continue(lease),
+                    Turn::Others => return ControlFlow::Continue(None),
+                },
+                () = log.abandoned() => if flight.leave_list_if_abandoned() {
+                    return ControlFlow::Break(());
+                },
+                () = self.flights.stopping.cancelled() => {
+                    flight.leave_list();
+                    log.close(Err(GenerateError::from(ErrorKind::Stopping).at(target.clone())));
+                    return ControlFlow::Break(());
+                }
+            }
+        };
+        flight.leave_list();
+        let mut events = Arc::clone(&found.completion).replay();
+        while let Some(Ok(event @ (Event::Calling(_) | Event::Text(_) | Event::ToolCall(_)))) = events.next().await {
+            log.push(event);
+        }
+        let finish = Event::Finish { completion: found.completion, outcome: Outcome::Collapsed };
+        log.close(Ok(Some(finish)));
+        ControlFlow::Break(())
+    }
+
+    /// Makes the call, to its end or until nobody wants it, and keeps what it brings.
+    async fn call<S>(&self, inner: S, question: Question, mut flight: Flight)
+    where
+        S: Service<GenerateRequest, Response = Generation, Error = GenerateError>,
+    {
+        let Question { fingerprint: _, key, lifetime, by: _, request } = question;
+        let (target, policy, delivery) = (request.target.clone(), request.policy, request.delivery);
         let mut events = match inner.oneshot(request).await {
             Ok(Generation { receipt: _, answer }) => answer.into_events(),
             Err(error) => {
@@ -248,7 +224,7 @@ impl FlightLayer {
         };
         let log = Arc::clone(&flight.log);
         log.open(Opening::Live);
-        let mut unwanted = pin!(self.unwanted(&log, patience));
+        let mut unwanted = pin!(self.unwanted(&log, policy, patience));
         let end = loop {
             let event = tokio::select! {
                 event = events.next() => event,
@@ -257,19 +233,21 @@ impl FlightLayer {
                         tracing::info!(provider = %target.provider, model = %target.model, "cancelled: nobody waits for it");
                         return;
                     }
-                    unwanted.set(self.unwanted(&log, patience));
+                    unwanted.set(self.unwanted(&log, policy, patience));
                     continue;
                 }
                 () = self.flights.stopping.cancelled() => Some(Err(GenerateError::from(ErrorKind::Stopping).at(target.clone()))),
             };
             match event {
-                Some(Ok(Event::Finish { completion, stored: _ })) => {
-                    let mut keeping = pin!(self.shelf.keep(&key, &target, &completion));
+                Some(Ok(Event::Finish { completion, outcome: _ })) => {
+                    let keeping =
+                        async { !policy.no_store && self.shelf.keep(&key, &target, &completion, lifetime).await };
+                    let mut keeping = pin!(keeping);
                     // What this process keeps is there at once, and a shared store gets it behind the answer.
                     let kept = poll!(&mut keeping);
                     flight.leave_list();
-                    let stored = !matches!(kept, Poll::Ready(false));
-                    log.close(Ok(Some(Event::Finish { completion: Arc::clone(&completion), stored })));
+                    let outcome = if matches!(kept, Poll::Ready(false)) { Outcome::NotStored } else { Outcome::Stored };
+                    log.close(Ok(Some(Event::Finish { completion: Arc::clone(&completion), outcome })));
                     if kept.is_pending() {
                         keeping.await;
                     }
@@ -286,11 +264,11 @@ impl FlightLayer {
 
     /// Waits until nobody waits for the call any more and it is not finished for the cache either: because that is not
     /// wanted, or could not be kept, or because there are too many such calls, or `patience` is over.
-    async fn unwanted(&self, log: &Log, patience: Option<Instant>) {
+    async fn unwanted(&self, log: &Log, policy: Policy, patience: Option<Instant>) {
         let mut room = None;
         loop {
             log.abandoned().await;
-            if room.is_none() && self.config.finish_abandoned && self.shelf.is_open() {
+            if room.is_none() && self.config.finish_abandoned && self.shelf.is_open() && !policy.no_store {
                 room = self.flights.abandoned.try_acquire().ok();
             }
             match patience {

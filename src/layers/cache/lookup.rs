@@ -5,19 +5,23 @@
 use std::{
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
-use futures_util::{FutureExt as _, future::BoxFuture};
-use tokio::time::Instant;
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
+use tokio::time::{Instant, sleep_until};
 use tower::{Layer, Service, ServiceExt as _};
 
 use crate::generate::{
-    Answer, CacheResult, Fingerprint, GenerateError, GenerateRequest, Generation, Question, Receipt,
+    Answer, CacheResult, ErrorKind, Event, EventStream, Fingerprint, GenerateError, GenerateRequest, Generation,
+    Outcome, Question, Receipt,
 };
 
 use super::{
-    counts::CacheCounts,
-    entry,
+    counts::{CacheCounts, Counted, Verdict},
+    decide::{Decision, decide},
+    entry, lifetime,
+    refresh::Refreshes,
     shelf::{Found, Shelf},
 };
 
@@ -26,12 +30,15 @@ use super::{
 pub struct LookupLayer {
     shelf: Arc<Shelf>,
     counts: Arc<CacheCounts>,
+    refreshes: Arc<Refreshes>,
+    patience: Duration,
 }
 
 impl LookupLayer {
-    /// Looks into `shelf` and counts what comes of it.
-    pub fn new(shelf: Arc<Shelf>, counts: Arc<CacheCounts>) -> Self {
-        Self { shelf, counts }
+    /// Looks into `shelf`, counts what comes of it, and begins `refreshes`. A call that has brought nothing for `patience` has
+    /// failed for who can be given an older answer.
+    pub fn new(shelf: Arc<Shelf>, counts: Arc<CacheCounts>, refreshes: Refreshes, patience: Duration) -> Self {
+        Self { shelf, counts, refreshes: Arc::new(refreshes), patience }
     }
 }
 
@@ -71,34 +78,104 @@ where
 impl LookupLayer {
     async fn look_up<S>(self, inner: S, request: GenerateRequest) -> Result<Generation, GenerateError>
     where
-        S: Service<Question, Response = Generation, Error = GenerateError>,
+        S: Service<Question, Response = Generation, Error = GenerateError, Future: Send> + Send + 'static,
     {
         let begun = Instant::now();
+        let mut counted = self.counts.of(&request.target);
+        let (policy, by) = (request.policy, begun + request.lookup_time);
         let fingerprint = Fingerprint::of(&request);
         let key = entry::key(&request.target, &fingerprint);
-        let cache = if self.shelf.is_open() {
-            if let Some(Found { completion, age, ttl }) =
-                self.shelf.find(&key, &request.target, begun + request.lookup_time).await
-            {
-                self.counts.hit();
-                let (cache, lookup) = (CacheResult::Hit { age, ttl }, begun.elapsed());
-                let receipt = Receipt { cache, key: Some(key), joined: None, lookup };
+        let is_open = self.shelf.is_open() && !policy.no_store;
+        let found = if is_open { self.shelf.find(&key, &request.target, by).await } else { None };
+        let receipt = |cache| Receipt { cache, key: Some(Arc::clone(&key)), joined: None, lookup: begun.elapsed() };
+
+        let reason = match decide(&policy, found.as_ref().map(|found| found.freshness), &self.shelf.config) {
+            Decision::Forward(_) if !is_open => {
+                counted.verdict = Verdict::Bypassed;
+                CacheResult::Bypass
+            }
+            Decision::Forward(reason) => reason,
+            Decision::Refuse => return Err(ErrorKind::NotCached.into()),
+            Decision::Answer { refresh } => {
+                // Nothing is answered with what was not found.
+                let Found { completion, freshness } = found.ok_or(ErrorKind::Internal)?;
+                counted.verdict = Verdict::of_stored(freshness);
+                let receipt = receipt(CacheResult::Hit(freshness));
+                if refresh {
+                    let lifetime = lifetime(&request, &self.shelf.config);
+                    self.refreshes.begin(inner, Question { fingerprint, key, lifetime, by, request });
+                }
                 return Ok(Generation { receipt, answer: Answer::Whole(completion) });
             }
-            CacheResult::Miss
-        } else {
-            CacheResult::Bypass
         };
-        let lookup = begun.elapsed();
-        let answering = inner.oneshot(Question { fingerprint, key: Arc::clone(&key), request }).await;
-        // Another request may have brought the answer between the two look-ups.
-        match &answering {
-            Ok(generation) if generation.receipt.is_hit() => self.counts.hit(),
-            _ if cache == CacheResult::Miss => self.counts.miss(),
-            _ => {}
+
+        let receipt = receipt(reason);
+        let standby = found.filter(|found| policy.allows_stand_in(found.freshness, self.shelf.config.stale));
+        let lifetime = lifetime(&request, &self.shelf.config);
+        let question = Question { fingerprint, key: Arc::clone(&key), lifetime, by, request };
+        let (joined, events) = match inner.oneshot(question).await {
+            // Another request has brought the answer between the two look-ups.
+            Ok(Generation { receipt: Receipt { cache: cache @ CacheResult::Hit(freshness), .. }, answer }) => {
+                counted.verdict = Verdict::of_stored(freshness);
+                return Ok(Generation { receipt: Receipt { cache, ..receipt }, answer });
+            }
+            Ok(Generation { receipt, answer }) => (receipt.joined, answer.into_events()),
+            Err(error) if standby.is_some() => (None, stream::once(async { Err(error) }).boxed()),
+            Err(error) => return Err(error),
+        };
+        if joined.is_some() && is_open {
+            counted.verdict = Verdict::Joined;
         }
-        let Generation { receipt, answer } = answering?;
-        let cache = if receipt.is_hit() { receipt.cache } else { cache };
-        Ok(Generation { receipt: Receipt { cache, key: Some(key), lookup, ..receipt }, answer })
+        let watched = Watched { counted, standby, until: Instant::now() + self.patience };
+        Ok(Generation { receipt: Receipt { joined, ..receipt }, answer: Answer::Live(watched.events(events)) })
+    }
+}
+
+/// What is still to be found out about a request whose answer has to be called for.
+struct Watched {
+    counted: Counted,
+    /// What answers it if the call fails.
+    standby: Option<Found>,
+    /// When the call has failed that has brought nothing, if there is something else.
+    until: Instant,
+}
+
+impl Watched {
+    /// The same events, or up to the first text their replacement.
+    fn events(self, mut events: EventStream) -> EventStream {
+        let Self { mut counted, mut standby, until } = self;
+        let events = async_stream::stream! {
+            loop {
+                let event = tokio::select! {
+                    biased;
+                    event = events.next() => event.unwrap_or_else(|| Err(ErrorKind::StreamInterrupted.into())),
+                    () = sleep_until(until), if standby.is_some() => {
+                        Err(GenerateError { attempts: 1, ..ErrorKind::Timeout.into() })
+                    }
+                };
+                let event = match (event, standby.take()) {
+                    (Ok(event @ Event::Calling(_)), still) => {
+                        standby = still;
+                        Ok(event)
+                    }
+                    (Err(error), Some(Found { completion, freshness })) if error.kind.allows_stand_in() => {
+                        counted.verdict = Verdict::Stale;
+                        let outcome = Outcome::StandIn { freshness, called: error.attempts > 0 };
+                        Ok(Event::Finish { completion, outcome })
+                    }
+                    (event, _) => event,
+                };
+                if let Ok(Event::Finish { outcome: Outcome::Collapsed, .. }) = event {
+                    counted.verdict = Verdict::Joined;
+                }
+                let is_last = !matches!(event, Ok(Event::Calling(_) | Event::Text(_) | Event::ToolCall(_)));
+                yield event;
+                if is_last {
+                    break;
+                }
+            }
+            drop(counted);
+        };
+        events.boxed()
     }
 }

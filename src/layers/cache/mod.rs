@@ -2,15 +2,26 @@
 
 mod lookup;
 
+mod decide;
+mod refresh;
+
 mod flight;
+
+mod fanout;
+mod flights;
+mod lease;
 
 mod counts;
 mod entry;
-mod fanout;
+mod lifetime;
 mod shelf;
 
-pub use counts::CacheCounts;
+pub use counts::{CacheCounts, Tally};
 pub use entry::is_sound;
-pub use flight::{FlightLayer, FlightService, Flights};
+pub use flight::{FlightLayer, FlightService};
+pub use flights::Flights;
+pub use lease::Leases;
+use lifetime::lifetime;
 pub use lookup::{Lookup, LookupLayer};
-pub use shelf::Shelf;
+pub use refresh::Refreshes;
+pub use shelf::{Explained, Shelf};

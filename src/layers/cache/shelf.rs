@@ -1,4 +1,4 @@
-//! Where answers stand: found by their key while they are fresh, kept when they are good.
+//! Where answers stand: found by their key, kept when they are good.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,16 +8,20 @@ use tokio::time::Instant;
 use crate::{
     clock::Clock,
     config::CacheConfig,
-    generate::{Completion, Target},
-    stores::CacheStore,
+    generate::{CacheResult, Completion, Fingerprint, Freshness, GenerateRequest, Target},
+    stores::{CacheStore, Held, StoreError},
 };
 
-use super::entry;
+use super::{
+    decide::{Decision, decide},
+    entry::{self, Entry},
+};
 
 /// Answers in a store, as the layers of the cache know them.
 pub struct Shelf {
     store: Arc<dyn CacheStore>,
-    config: CacheConfig,
+    /// What is wanted of answers.
+    pub(super) config: CacheConfig,
     /// How long the store may take to keep an answer, with nobody waiting for it.
     keep_timeout: Duration,
     clock: Clock,
@@ -27,10 +31,19 @@ pub struct Shelf {
 #[derive(Clone)]
 pub(super) struct Found {
     pub(super) completion: Arc<Completion>,
-    /// Since it was stored.
-    pub(super) age: Duration,
-    /// Until it is no longer fresh.
-    pub(super) ttl: Duration,
+    pub(super) freshness: Freshness,
+}
+
+/// What the cache would say to a request.
+pub struct Explained {
+    /// The key.
+    pub key: Arc<str>,
+    /// How what is stored under it stands. `None`: nothing is.
+    pub stored: Option<Freshness>,
+    /// What the cache would say. `None`: nothing that the client accepts, and it wants no call.
+    pub says: Option<CacheResult>,
+    /// How long an answer to it would be fresh.
+    pub lifetime: Duration,
 }
 
 impl Shelf {
@@ -44,7 +57,8 @@ impl Shelf {
         self.config.enabled
     }
 
-    /// The fresh answer under `key`, which is one to `target`. A store that fails, or does not say `by` then, has none.
+    /// The answer under `key`, which is one to `target`, fresh or stale. A store that fails, or does not say `by` then, has
+    /// none.
     pub(super) async fn find(&self, key: &str, target: &Target, by: Instant) -> Option<Found> {
         if !self.config.enabled {
             return None;
@@ -62,22 +76,26 @@ impl Shelf {
         self.read(&found?, target)
     }
 
-    fn read(&self, bytes: &Bytes, target: &Target) -> Option<Found> {
-        let entry = entry::decode(bytes, target)?;
-        let (age, ttl) = entry.freshness(self.clock.epoch_ms())?;
-        Some(Found { completion: entry.completion, age, ttl })
+    /// The answer in `bytes` from the store, as long as it is of use.
+    pub(super) fn read(&self, bytes: &Bytes, target: &Target) -> Option<Found> {
+        let Entry { completion, stored_ms, lifetime } = entry::decode(bytes, target)?;
+        // An instance whose clock is ahead may have stored it.
+        let age = Duration::from_millis(self.clock.epoch_ms().saturating_sub(stored_ms));
+        let freshness = Freshness { age, lifetime };
+        let is_of_use = freshness.is_fresh() || freshness.stale_for() <= self.config.longest_stale();
+        is_of_use.then_some(Found { completion, freshness })
     }
 
-    /// Keeps `completion` under `key` if it is good and answers `target`, and says whether it did.
-    pub(super) async fn keep(&self, key: &str, target: &Target, completion: &Completion) -> bool {
+    /// Keeps `completion` under `key`, fresh for `lifetime`, if it is good and answers `target`, and says whether it did.
+    pub(super) async fn keep(&self, key: &str, target: &Target, completion: &Completion, lifetime: Duration) -> bool {
         let served = &completion.served;
         // An answer by failover is not the answer of the model that was asked for.
         let is_own = served.provider == target.provider && served.model == target.model;
         if !(self.config.enabled && is_own && completion.is_storable()) {
             return false;
         }
-        let CacheConfig { enabled: _, ttl, memory_bytes: _ } = self.config;
-        let value = entry::encode(completion, self.clock.epoch_ms(), ttl);
+        let value = entry::encode(completion, self.clock.epoch_ms(), lifetime);
+        let ttl = lifetime + self.config.longest_stale();
         match self.store.put(key, value, ttl, Instant::now() + self.keep_timeout).await {
             Ok(()) => true,
             Err(error) => {
@@ -85,5 +103,45 @@ impl Shelf {
                 false
             }
         }
+    }
+
+    /// What the cache would say to `request`.
+    ///
+    /// # Errors
+    /// When the store cannot say `by` then.
+    pub async fn explain(&self, request: &GenerateRequest, by: Instant) -> Result<Explained, StoreError> {
+        let target = &request.target;
+        let key = entry::key(target, &Fingerprint::of(request));
+        let bytes = if self.config.enabled { self.store.get(&key, by).await? } else { None };
+        let stored = bytes.and_then(|bytes| self.read(&bytes, target)).map(|found| found.freshness);
+        let is_open = self.is_open() && !request.policy.no_store;
+        let says = match decide(&request.policy, stored.filter(|_| is_open), &self.config) {
+            Decision::Answer { .. } => stored.map(CacheResult::Hit),
+            Decision::Forward(_) if !is_open => Some(CacheResult::Bypass),
+            Decision::Forward(reason) => Some(reason),
+            Decision::Refuse => None,
+        };
+        Ok(Explained { key, stored, says, lifetime: super::lifetime(request, &self.config) })
+    }
+
+    /// Forgets the answer under `key`, and says whether there was one.
+    ///
+    /// # Errors
+    /// When the store cannot say `by` then.
+    pub async fn delete(&self, key: &str, by: Instant) -> Result<bool, StoreError> {
+        self.store.delete(key, by).await
+    }
+
+    /// Forgets all answers, and says how many there were.
+    ///
+    /// # Errors
+    /// When the store cannot say `by` then; a part may be forgotten.
+    pub async fn clear(&self, by: Instant) -> Result<u64, StoreError> {
+        self.store.clear(by).await
+    }
+
+    /// What this process holds itself.
+    pub fn held(&self) -> Held {
+        self.store.held()
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use moka::{Expiry, policy::EvictionPolicy, sync::Cache};
 use tokio::time::Instant;
 
-use crate::stores::{CacheStore, StoreError};
+use crate::stores::{CacheStore, Held, StoreError};
 
 /// What an entry takes besides its key and value: moka's node, its place in the queue, two allocations. Measured, rounded up.
 const ENTRY_OVERHEAD_BYTES: usize = 160;
@@ -40,10 +40,15 @@ impl MemoryCache {
         Self { entries }
     }
 
-    /// Keeps `value` under `key` for `ttl`, unless something is there.
+    /// Keeps `value` under `key` for `ttl`.
+    pub fn insert(&self, key: &str, value: Bytes, ttl: Duration) {
+        self.entries.insert(key.into(), Kept { value, ttl, until: Instant::now() + ttl });
+    }
+
+    /// The same, unless something is there.
     pub fn put_if_absent(&self, key: &str, value: Bytes, ttl: Duration) {
         if self.peek(key).is_none() {
-            self.entries.insert(key.into(), Kept { value, ttl, until: Instant::now() + ttl });
+            self.insert(key, value, ttl);
         }
     }
 }
@@ -59,7 +64,7 @@ impl CacheStore for MemoryCache {
     }
 
     async fn put(&self, key: &str, value: Bytes, ttl: Duration, _by: Instant) -> Result<(), StoreError> {
-        self.entries.insert(key.into(), Kept { value, ttl, until: Instant::now() + ttl });
+        self.insert(key, value, ttl);
         Ok(())
     }
 
@@ -72,6 +77,11 @@ impl CacheStore for MemoryCache {
         let count = self.entries.entry_count();
         self.entries.invalidate_all();
         Ok(count)
+    }
+
+    fn held(&self) -> Held {
+        self.entries.run_pending_tasks();
+        Held { entries: self.entries.entry_count(), bytes: self.entries.weighted_size() }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Redis: every promise of the traits as commands, once, whatever carries them.
 
 mod cluster;
+mod lease;
+mod packed;
 mod resp;
 mod rest;
 mod script;
@@ -17,7 +19,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::clock::Clock;
 
-use super::{Admission, CacheStore, CounterStore, Quota, StoreError, TotalStore, limit::EXACT_MAX};
+use super::{Admission, CacheStore, CounterStore, Held, Quota, StoreError, TotalStore, limit::EXACT_MAX};
 
 pub use resp::{BadAddress, Resp};
 pub use rest::Rest;
@@ -142,16 +144,22 @@ fn read<V: FromRedisValue>(value: Value) -> Result<V, StoreError> {
     V::from_redis_value(value).map_err(|_| StoreError::Broken("an answer of another shape".to_owned()))
 }
 
+/// What a reply says that is kept.
+async fn kept(value: Value) -> Result<Option<Bytes>, StoreError> {
+    let value = match value {
+        Value::Nil => return Ok(None),
+        Value::BulkString(value) => value.into(),
+        // So a text `OK` comes back from Upstash.
+        Value::Okay => Bytes::from_static(b"OK"),
+        other => read::<Vec<u8>>(other)?.into(),
+    };
+    Ok(Some(packed::unpack(value).await))
+}
+
 #[async_trait]
 impl<T: Transport> CacheStore for Redis<T> {
     async fn get(&self, key: &str, by: Instant) -> Result<Option<Bytes>, StoreError> {
-        match self.run(cmd("GET").arg(key), Repeat::Harmless, by).await? {
-            Value::Nil => Ok(None),
-            Value::BulkString(value) => Ok(Some(value.into())),
-            // So a text `OK` comes back from Upstash.
-            Value::Okay => Ok(Some(Bytes::from_static(b"OK"))),
-            other => read::<Vec<u8>>(other).map(|value| Some(value.into())),
-        }
+        kept(self.run(cmd("GET").arg(key), Repeat::Harmless, by).await?).await
     }
 
     fn peek(&self, _: &str) -> Option<Bytes> {
@@ -159,6 +167,7 @@ impl<T: Transport> CacheStore for Redis<T> {
     }
 
     async fn put(&self, key: &str, value: Bytes, ttl: Duration, by: Instant) -> Result<(), StoreError> {
+        let value = packed::pack(value).await;
         if value.len() > MAX_VALUE_BYTES {
             return Err(StoreError::TooLarge);
         }
@@ -194,6 +203,10 @@ impl<T: Transport> CacheStore for Redis<T> {
             }
         }
         Ok(count)
+    }
+
+    fn held(&self) -> Held {
+        Held::default()
     }
 }
 

@@ -1,0 +1,142 @@
+//! `POST /llm/cache/explain`: why a request hits or misses.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use axum::{
+    Json,
+    extract::{Request, State},
+};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+
+use crate::{
+    error::ApiError,
+    generate::{Effort, Format, GenerateRequest, Message, Outcome, Part, Receipt, Sampling, Target},
+    layers::cache::Explained,
+};
+
+use super::{
+    Api,
+    ask::Ask,
+    body::read_json,
+    cache::unavailable,
+    cache_status::{NOT_CACHED, cache_status},
+    parameter,
+    resolve::resolve,
+};
+
+/// What the cache would say, and why.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Explanation {
+    key: String,
+    /// What a generation with this body and this `Cache-Control` would begin with.
+    cache_status: String,
+    stored: bool,
+    /// Seconds since it was stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    age: Option<u64>,
+    /// Seconds until it is no longer fresh; negative: since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl: Option<i64>,
+    /// Seconds that an answer stored now would be fresh.
+    lifetime: u64,
+    /// What the key is made of: two requests share it when all of this is equal.
+    fields: Value,
+}
+
+/// Explains what `POST /llm/generate` would do with the same body and headers. With `CACHE_SCOPE=caller` the query
+/// `caller=<address>` asks for another caller.
+///
+/// # Errors
+/// As for a generation; 503 when the store does not answer.
+pub async fn explain(State(api): State<Arc<Api>>, request: Request) -> Result<Json<Explanation>, ApiError> {
+    let (head, body) = request.into_parts();
+    let body = read_json(&head.headers, body, api.body_limit_bytes, &api.stopping).await?;
+    let (_, mut request) = resolve(&api, Ask::read(&body)?, &head, api.store_timeout)?;
+    if let (Some(caller), Some(private_to)) = (parameter(head.uri.query(), "caller"), &mut request.private_to) {
+        *private_to = caller.into();
+    }
+    let explained = api.shelf.explain(&request, Instant::now() + api.store_timeout).await;
+    let Explained { key, stored, says, lifetime } = explained.map_err(|error| unavailable(&error))?;
+    let says = says.map(|cache| cache_status(&Receipt { cache, ..Receipt::bypass() }, Outcome::NotStored));
+    Ok(Json(Explanation {
+        key: key.to_string(),
+        cache_status: says.map_or_else(|| NOT_CACHED.to_owned(), Into::into),
+        stored: stored.is_some(),
+        age: stored.map(|freshness| freshness.age.as_secs()),
+        ttl: stored.map(crate::generate::Freshness::ttl_seconds),
+        lifetime: lifetime.as_secs(),
+        fields: fields(&request),
+    }))
+}
+
+/// The fields that count, as [`crate::generate::Fingerprint`] takes them. Texts stand for themselves by length and hash, so
+/// that a prompt goes nowhere that it has not been.
+fn fields(request: &GenerateRequest) -> Value {
+    let GenerateRequest { target, messages, sampling, format, tools, private_to, .. } = request;
+    let Target { provider, model } = target;
+    let format = match format {
+        Format::Text => "text",
+        Format::JsonObject => "json_object",
+        Format::JsonSchema { .. } => "json_schema",
+    };
+    let tools: Vec<&str> = tools.definitions.iter().map(|tool| tool.name.as_str()).collect();
+    json!({
+        "provider": provider,
+        "model": model,
+        "messages": messages.iter().map(message).collect::<Vec<_>>(),
+        "sampling": sampled(sampling),
+        "format": format,
+        "tools": tools,
+        "caller": private_to.as_deref(),
+    })
+}
+
+fn message(message: &Message) -> Value {
+    let (role, texts): (_, Vec<&str>) = match message {
+        Message::System(text) => ("system", vec![text]),
+        Message::User(parts) => ("user", parts.iter().map(part).collect()),
+        Message::Assistant { text, tool_calls } => {
+            let calls = tool_calls.iter().flat_map(|call| [call.name.as_str(), call.arguments.as_str()]);
+            ("assistant", std::iter::once(text.as_str()).chain(calls).collect())
+        }
+        Message::Tool { call_id: _, content } => ("tool", vec![content]),
+    };
+    let mut hash = Sha256::new();
+    for text in &texts {
+        hash.update(text);
+    }
+    let mut hex = String::with_capacity(64);
+    for byte in hash.finalize() {
+        if write!(hex, "{byte:02x}").is_err() {
+            unreachable!("a String takes all of it");
+        }
+    }
+    json!({"role": role, "bytes": texts.iter().map(|text| text.len()).sum::<usize>(), "sha256": hex})
+}
+
+fn part(part: &Part) -> &str {
+    match part {
+        Part::Text(text) => text,
+        Part::Image { url } => url,
+    }
+}
+
+/// What is set of it, by the names of the API.
+fn sampled(sampling: &Sampling) -> Map<String, Value> {
+    let Sampling { temperature, top_p, max_tokens, seed, presence_penalty, frequency_penalty, stop, effort } = sampling;
+    let all = [
+        ("temperature", json!(temperature)),
+        ("topP", json!(top_p)),
+        ("maxTokens", json!(max_tokens)),
+        ("seed", json!(seed)),
+        ("presencePenalty", json!(presence_penalty)),
+        ("frequencyPenalty", json!(frequency_penalty)),
+        ("stop", if stop.is_empty() { Value::Null } else { json!(stop) }),
+        ("effort", json!(effort.map(Effort::as_str))),
+    ];
+    all.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.to_owned(), value)).collect()
+}

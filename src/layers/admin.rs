@@ -1,0 +1,88 @@
+//! Lets only the administrator through.
+//!
+//! Wraps HTTP, because the answer depends on who asks and not on what. Without a token there are no such routes.
+
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use axum::{
+    extract::Request,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use futures_util::future::{Either, Ready, ready};
+use secrecy::{ExposeSecret as _, SecretString};
+use subtle::ConstantTimeEq as _;
+use tower::{Layer, Service};
+
+use crate::error::ApiError;
+
+/// Puts an [`Admin`] around a service.
+#[derive(Clone)]
+pub struct AdminLayer {
+    token: Arc<Option<SecretString>>,
+}
+
+impl AdminLayer {
+    /// Lets through who knows `token`. `None`: nobody.
+    pub fn new(token: Option<SecretString>) -> Self {
+        Self { token: Arc::new(token) }
+    }
+}
+
+impl<S> Layer<S> for AdminLayer {
+    type Service = Admin<S>;
+
+    fn layer(&self, inner: S) -> Admin<S> {
+        Admin { inner, token: Arc::clone(&self.token) }
+    }
+}
+
+/// A service for the administrator.
+#[derive(Clone)]
+pub struct Admin<S> {
+    inner: S,
+    token: Arc<Option<SecretString>>,
+}
+
+impl<S> Service<Request> for Admin<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Either<Ready<Result<Response, Infallible>>, S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let refusal = match &*self.token {
+            // As if there were no such route.
+            None => ApiError::not_found().into_response(),
+            Some(token) if knows(request.headers(), token) => return Either::Right(self.inner.call(request)),
+            Some(_) => unauthorized(),
+        };
+        Either::Left(ready(Ok(refusal)))
+    }
+}
+
+/// Whether the bearer token (RFC 6750, section 2.1) is `token`; how much of it is right takes no time to find out.
+fn knows(headers: &HeaderMap, token: &SecretString) -> bool {
+    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let (scheme, given) = given.split_once(' ').unwrap_or_default();
+    let is_equal = given.trim().as_bytes().ct_eq(token.expose_secret().as_bytes());
+    scheme.eq_ignore_ascii_case("bearer") && is_equal.into()
+}
+
+fn unauthorized() -> Response {
+    let error = ApiError::new(StatusCode::UNAUTHORIZED, "Administrator only")
+        .message("Send the service's ADMIN_TOKEN as `Authorization: Bearer <token>`.");
+    let mut response = error.into_response();
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"llm-gateway\""));
+    response
+}
