@@ -62,12 +62,18 @@ impl Sources {
     }
 }
 
-impl<const N: usize> From<[(&str, &str); N]> for Sources {
-    fn from(values: [(&str, &str); N]) -> Self {
+impl From<&[(&str, &str)]> for Sources {
+    fn from(values: &[(&str, &str)]) -> Self {
         let mut sources = Self::default();
         for (name, value) in values {
-            sources.add(name.to_owned(), value.to_owned());
+            sources.add((*name).to_owned(), (*value).to_owned());
         }
         sources
+    }
+}
+
+impl<const N: usize> From<[(&str, &str); N]> for Sources {
+    fn from(values: [(&str, &str); N]) -> Self {
+        Self::from(values.as_slice())
     }
 }

@@ -16,6 +16,7 @@ mod vendors;
 mod generate;
 mod stream;
 
+mod admin;
 mod cache;
 mod flight;
 mod freshness;
@@ -24,6 +25,8 @@ mod native;
 mod outage;
 mod rate_limit;
 mod requests;
+mod sharing;
+mod stale;
 mod stores;
 
 mod dialects;

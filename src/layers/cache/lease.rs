@@ -110,19 +110,21 @@ impl Leases {
     }
 
     async fn keep(self, key: &str, asked: Instant, mut ended: oneshot::Receiver<()>) {
+        // Whatever may be late must not be so late that the lease is another's.
+        let patience = self.store_timeout.min(RENEW_INTERVAL);
         let mut until = asked + TTL;
         while timeout(RENEW_INTERVAL, &mut ended).await.is_err() {
             let asked = Instant::now();
-            match self.store.renew(key, TTL, asked + self.store_timeout).await {
+            match self.store.renew(key, TTL, asked + patience).await {
                 Ok(true) => until = asked + TTL,
                 // It is lost, and may be another's by now.
                 Ok(false) => return,
                 Err(error) => tracing::debug!(%error, "a lease could not be renewed"),
             }
         }
-        let by = Instant::now() + self.store_timeout;
+        let by = Instant::now() + patience;
         // Who is not sure to have it still leaves it to its own end.
-        if by + RENEW_INTERVAL < until
+        if by < until
             && let Err(error) = self.store.release(key, by).await
         {
             tracing::debug!(%error, "a lease could not be ended");

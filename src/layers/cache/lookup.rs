@@ -159,7 +159,7 @@ impl Watched {
                         Ok(event)
                     }
                     (Err(error), Some(Found { completion, freshness })) if error.kind.allows_stand_in() => {
-                        counted.verdict = Verdict::Stale;
+                        counted.verdict = Verdict::of_stored(freshness);
                         let outcome = Outcome::StandIn { freshness, called: error.attempts > 0 };
                         Ok(Event::Finish { completion, outcome })
                     }

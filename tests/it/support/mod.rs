@@ -52,6 +52,11 @@ impl Gateway {
     }
 
     pub(crate) fn with<const N: usize>(settings: [(&str, &str); N], provider: Scripted) -> Self {
+        Self::with_all(&settings, provider)
+    }
+
+    /// The same for settings that are put together.
+    pub(crate) fn with_all(settings: &[(&str, &str)], provider: Scripted) -> Self {
         let provider = Arc::new(provider);
         let app = Self::between(settings, &[("openai", Arc::clone(&provider))]);
         Self { app, provider }
@@ -64,11 +69,11 @@ impl Gateway {
         xai: Scripted,
     ) -> (Self, Arc<Scripted>) {
         let (provider, xai) = (Arc::new(openai), Arc::new(xai));
-        let app = Self::between(settings, &[("openai", Arc::clone(&provider)), ("xai", Arc::clone(&xai))]);
+        let app = Self::between(&settings, &[("openai", Arc::clone(&provider)), ("xai", Arc::clone(&xai))]);
         (Self { app, provider }, xai)
     }
 
-    fn between<const N: usize>(settings: [(&str, &str); N], scripted: &[(&str, Arc<Scripted>)]) -> App {
+    fn between(settings: &[(&str, &str)], scripted: &[(&str, Arc<Scripted>)]) -> App {
         let Ok(mut config) = Config::read(Sources::from(settings)) else { panic!("{settings:?}") };
         config.providers = ProvidersConfig::none();
         let (mut providers, mut configured) = (Providers::default(), Vec::new());

@@ -17,7 +17,7 @@ use llm_gateway::{
 use tokio::{sync::Mutex, time::sleep};
 
 /// What happens next.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) enum Step {
     Text(&'static str),
     Pause(Duration),
