@@ -274,13 +274,16 @@ fn routes(config: &Config, backends: &Backends, api: Arc<Api>) -> Router {
             ("generate", "/llm/generate"),
         ))
         .service(http::generate::generate.with_state(Arc::clone(&api)));
-    let administration = Router::new()
-        .route("/llm/cache/explain", post(http::explain))
-        .route("/llm/cache", delete(http::clear))
-        .route("/llm/cache/{*key}", delete(http::forget))
-        .route_layer(AdminLayer::new(config.admin_token.clone()));
+    // Without a token there are no such routes.
+    let administration = config.admin_token.clone().map(|token| {
+        Router::new()
+            .route("/llm/cache/explain", post(http::explain))
+            .route("/llm/cache", delete(http::clear))
+            .route("/llm/cache/{*key}", delete(http::forget))
+            .route_layer(AdminLayer::new(token))
+    });
     Router::new()
-        .merge(administration)
+        .merge(administration.unwrap_or_default())
         .route("/llm/models", get(http::models))
         .route("/llm/providers", get(http::providers))
         .route("/llm/cache/stats", get(http::cache_stats))

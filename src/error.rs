@@ -79,11 +79,6 @@ impl ApiError {
         self
     }
 
-    /// There is nothing at this path.
-    pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "Not found").message("There is nothing at this path.")
-    }
-
     /// A failure of this service itself.
     pub fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal error")

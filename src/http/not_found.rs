@@ -9,7 +9,7 @@ use crate::error::ApiError;
 
 /// There is nothing at this path.
 pub async fn not_found() -> ApiError {
-    ApiError::not_found()
+    ApiError::new(StatusCode::NOT_FOUND, "Not found").message("There is nothing at this path.")
 }
 
 /// There is something at this path, but not for this method. The router adds `Allow`.

@@ -1,6 +1,6 @@
 //! Lets only the administrator through.
 //!
-//! Wraps HTTP, because the answer depends on who asks and not on what. Without a token there are no such routes.
+//! Wraps HTTP, because the answer depends on who asks and not on what.
 
 use std::{
     convert::Infallible,
@@ -23,12 +23,12 @@ use crate::error::ApiError;
 /// Puts an [`Admin`] around a service.
 #[derive(Clone)]
 pub struct AdminLayer {
-    token: Arc<Option<SecretString>>,
+    token: Arc<SecretString>,
 }
 
 impl AdminLayer {
-    /// Lets through who knows `token`. `None`: nobody.
-    pub fn new(token: Option<SecretString>) -> Self {
+    /// Lets through who knows `token`.
+    pub fn new(token: SecretString) -> Self {
         Self { token: Arc::new(token) }
     }
 }
@@ -45,7 +45,7 @@ impl<S> Layer<S> for AdminLayer {
 #[derive(Clone)]
 pub struct Admin<S> {
     inner: S,
-    token: Arc<Option<SecretString>>,
+    token: Arc<SecretString>,
 }
 
 impl<S> Service<Request> for Admin<S>
@@ -61,13 +61,11 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let refusal = match &*self.token {
-            // As if there were no such route.
-            None => ApiError::not_found().into_response(),
-            Some(token) if knows(request.headers(), token) => return Either::Right(self.inner.call(request)),
-            Some(_) => unauthorized(),
-        };
-        Either::Left(ready(Ok(refusal)))
+        if knows(request.headers(), &self.token) {
+            Either::Right(self.inner.call(request))
+        } else {
+            Either::Left(ready(Ok(unauthorized())))
+        }
     }
 }
 

@@ -86,7 +86,9 @@ impl LookupLayer {
         let fingerprint = Fingerprint::of(&request);
         let key = entry::key(&request.target, &fingerprint);
         let is_open = self.shelf.is_open() && !policy.no_store;
-        let found = if is_open { self.shelf.find(&key, &request.target, by).await } else { None };
+        // Who wants the answer anew has no use for a stored one, unless in need.
+        let is_of_use = is_open && (!policy.no_cache || policy.stale_if_error.is_some());
+        let found = if is_of_use { self.shelf.find(&key, &request.target, by).await } else { None };
         let receipt = |cache| Receipt { cache, key: Some(Arc::clone(&key)), joined: None, lookup: begun.elapsed() };
 
         let reason = match decide(&policy, found.as_ref().map(|found| found.freshness), &self.shelf.config) {
