@@ -1,4 +1,4 @@
-//! Books what a call cost when it ends.
+//! Desk what a call cost when it ends.
 //!
 //! Wraps the typed request, inside the flight, so that a call nobody waits for any more is paid for all the same.
 
@@ -18,15 +18,17 @@ use crate::{
 
 /// Puts a [`Meter`] around a service.
 #[derive(Clone)]
-pub struct MeterLayer {
+pub struct MeterLayer(Arc<Desk>);
+
+struct Desk {
     catalogue: Arc<Catalogue>,
     ledger: Arc<Ledger>,
 }
 
 impl MeterLayer {
-    /// Books at the catalogue's prices.
+    /// Desk at the catalogue's prices.
     pub fn new(catalogue: Arc<Catalogue>, ledger: Arc<Ledger>) -> Self {
-        Self { catalogue, ledger }
+        Self(Arc::new(Desk { catalogue, ledger }))
     }
 }
 
@@ -34,7 +36,7 @@ impl<S> Layer<S> for MeterLayer {
     type Service = Meter<S>;
 
     fn layer(&self, inner: S) -> Meter<S> {
-        Meter { inner, meter: self.clone() }
+        Meter { inner, desk: Arc::clone(&self.0) }
     }
 }
 
@@ -42,7 +44,7 @@ impl<S> Layer<S> for MeterLayer {
 #[derive(Clone)]
 pub struct Meter<S> {
     inner: S,
-    meter: MeterLayer,
+    desk: Arc<Desk>,
 }
 
 impl<S> Service<GenerateRequest> for Meter<S>
@@ -58,14 +60,14 @@ where
     }
 
     fn call(&mut self, request: GenerateRequest) -> Self::Future {
-        let meter = self.meter.clone();
+        let desk = Arc::clone(&self.desk);
         let answering = self.inner.call(request);
-        answering.map(|generation| generation.map(|generation| meter.book(generation))).boxed()
+        answering.map(|generation| generation.map(|generation| desk.book(generation))).boxed()
     }
 }
 
-impl MeterLayer {
-    fn book(self, Generation { receipt, answer }: Generation) -> Generation {
+impl Desk {
+    fn book(self: Arc<Self>, Generation { receipt, answer }: Generation) -> Generation {
         let events = answer.into_events().inspect(move |event| {
             if let Ok(Event::Finish { completion, .. }) = event {
                 let served = &completion.served;

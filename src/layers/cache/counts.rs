@@ -102,10 +102,11 @@ impl From<[u64; COUNT]> for Tally {
     }
 }
 
-/// One request, which is counted when this is dropped, however that comes.
+/// One request whose end is not known yet: it is counted when this is dropped, however that comes.
 pub(super) struct Counted {
-    counts: Arc<CacheCounts>,
-    target: Target,
+    pub(super) counts: Arc<CacheCounts>,
+    /// Who was asked.
+    pub(super) target: Target,
     /// What became of it, as far as is known.
     pub(super) verdict: Verdict,
 }
@@ -122,13 +123,9 @@ impl CacheCounts {
         Self { totals, counts: Default::default(), models: RwLock::default(), travelling: Mutex::default() }
     }
 
-    /// A request to `target`, a miss until something better is known.
-    pub(super) fn of(self: &Arc<Self>, target: &Target) -> Counted {
-        Counted { counts: Arc::clone(self), target: target.clone(), verdict: Verdict::Miss }
-    }
-
+    /// A request to `target` whose end is known.
     #[expect(clippy::indexing_slicing, reason = "there are as many counts as verdicts")]
-    fn count(&self, target: &Target, verdict: Verdict) {
+    pub(super) fn count(&self, target: &Target, verdict: Verdict) {
         let at = verdict as usize;
         self.counts[at].fresh.fetch_add(1, Ordering::Relaxed);
         if let Some(model) = self.models.read().unwrap_or_else(PoisonError::into_inner).get(target) {
@@ -228,8 +225,8 @@ mod tests {
         let counts = Arc::new(CacheCounts::new(Arc::clone(&store) as _));
         let model = Target { provider: "openai".into(), model: "gpt-4o".into() };
         for _ in 0..3 {
-            counts.of(&model).verdict = Verdict::Hit;
-            drop(counts.of(&model));
+            counts.count(&model, Verdict::Hit);
+            counts.count(&model, Verdict::Miss);
             counts.flush(Duration::from_secs(1)).await;
         }
         let given = store.given.lock().await.clone();

@@ -34,7 +34,10 @@ use super::{
 
 /// Puts a [`FlightService`] around a service.
 #[derive(Clone)]
-pub struct FlightLayer {
+pub struct FlightLayer(Arc<Desk>);
+
+/// What every flight needs.
+struct Desk {
     flights: Arc<Flights>,
     shelf: Arc<Shelf>,
     leases: Option<Leases>,
@@ -44,7 +47,7 @@ pub struct FlightLayer {
 impl FlightLayer {
     /// Lists calls in `flights`, keeps what they bring on `shelf`, and shares them with other instances by `leases`.
     pub fn new(flights: Arc<Flights>, shelf: Arc<Shelf>, leases: Option<Leases>, config: FlightConfig) -> Self {
-        Self { flights, shelf, leases, config }
+        Self(Arc::new(Desk { flights, shelf, leases, config }))
     }
 }
 
@@ -52,7 +55,7 @@ impl<S> Layer<S> for FlightLayer {
     type Service = FlightService<S>;
 
     fn layer(&self, inner: S) -> FlightService<S> {
-        FlightService { inner, layer: self.clone() }
+        FlightService { inner, desk: Arc::clone(&self.0) }
     }
 }
 
@@ -60,7 +63,7 @@ impl<S> Layer<S> for FlightLayer {
 #[derive(Clone)]
 pub struct FlightService<S> {
     inner: S,
-    layer: FlightLayer,
+    desk: Arc<Desk>,
 }
 
 impl<S> Service<Question> for FlightService<S>
@@ -76,12 +79,12 @@ where
     }
 
     fn call(&mut self, question: Question) -> Self::Future {
-        self.layer.clone().fly(self.inner.clone(), question).boxed()
+        Arc::clone(&self.desk).fly(self.inner.clone(), question).boxed()
     }
 }
 
-impl FlightLayer {
-    async fn fly<S>(self, inner: S, question: Question) -> Result<Generation, GenerateError>
+impl Desk {
+    async fn fly<S>(self: Arc<Self>, inner: S, question: Question) -> Result<Generation, GenerateError>
     where
         S: Service<GenerateRequest, Response = Generation, Error = GenerateError, Future: Send>
             + Clone
@@ -101,8 +104,7 @@ impl FlightLayer {
                 self.flights.board(key, self.config.patience)
             };
             if let Some((flight, question)) = flight.and_then(|flight| Some((flight, question.take()?))) {
-                let this = self.clone();
-                self.flights.tasks.spawn(this.drive(inner.clone(), question, flight).in_current_span());
+                self.flights.tasks.spawn(Arc::clone(&self).drive(inner.clone(), question, flight).in_current_span());
             }
             let (cache, answer) = match reader.opening().await? {
                 // Whose flight this is had another wish.
@@ -123,7 +125,7 @@ impl FlightLayer {
     }
 
     /// Finds the answer or makes the call, to its end or until nobody wants it.
-    async fn drive<S>(self, inner: S, question: Question, mut flight: Flight)
+    async fn drive<S>(self: Arc<Self>, inner: S, question: Question, mut flight: Flight)
     where
         S: Service<GenerateRequest, Response = Generation, Error = GenerateError>,
     {

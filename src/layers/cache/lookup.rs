@@ -27,10 +27,12 @@ use super::{
 
 /// Puts a [`Lookup`] around a service.
 #[derive(Clone)]
-pub struct LookupLayer {
+pub struct LookupLayer(Arc<Desk>);
+
+struct Desk {
     shelf: Arc<Shelf>,
     counts: Arc<CacheCounts>,
-    refreshes: Arc<Refreshes>,
+    refreshes: Refreshes,
     patience: Duration,
 }
 
@@ -38,7 +40,7 @@ impl LookupLayer {
     /// Looks into `shelf`, counts what comes of it, and begins `refreshes`. A call that has brought nothing for `patience` has
     /// failed for who can be given an older answer.
     pub fn new(shelf: Arc<Shelf>, counts: Arc<CacheCounts>, refreshes: Refreshes, patience: Duration) -> Self {
-        Self { shelf, counts, refreshes: Arc::new(refreshes), patience }
+        Self(Arc::new(Desk { shelf, counts, refreshes, patience }))
     }
 }
 
@@ -46,7 +48,7 @@ impl<S> Layer<S> for LookupLayer {
     type Service = Lookup<S>;
 
     fn layer(&self, inner: S) -> Lookup<S> {
-        Lookup { inner, layer: self.clone() }
+        Lookup { inner, desk: Arc::clone(&self.0) }
     }
 }
 
@@ -54,7 +56,7 @@ impl<S> Layer<S> for LookupLayer {
 #[derive(Clone)]
 pub struct Lookup<S> {
     inner: S,
-    layer: LookupLayer,
+    desk: Arc<Desk>,
 }
 
 impl<S> Service<GenerateRequest> for Lookup<S>
@@ -71,17 +73,16 @@ where
     }
 
     fn call(&mut self, request: GenerateRequest) -> Self::Future {
-        self.layer.clone().look_up(self.inner.clone(), request).boxed()
+        Arc::clone(&self.desk).look_up(self.inner.clone(), request).boxed()
     }
 }
 
-impl LookupLayer {
-    async fn look_up<S>(self, inner: S, request: GenerateRequest) -> Result<Generation, GenerateError>
+impl Desk {
+    async fn look_up<S>(self: Arc<Self>, inner: S, request: GenerateRequest) -> Result<Generation, GenerateError>
     where
         S: Service<Question, Response = Generation, Error = GenerateError, Future: Send> + Send + 'static,
     {
         let begun = Instant::now();
-        let mut counted = self.counts.of(&request.target);
         let (policy, by) = (request.policy, begun + request.lookup_time);
         let fingerprint = Fingerprint::of(&request);
         let key = entry::key(&request.target, &fingerprint);
@@ -92,16 +93,16 @@ impl LookupLayer {
         let receipt = |cache| Receipt { cache, key: Some(Arc::clone(&key)), joined: None, lookup: begun.elapsed() };
 
         let reason = match decide(&policy, found.as_ref().map(|found| found.freshness), &self.shelf.config) {
-            Decision::Forward(_) if !is_open => {
-                counted.verdict = Verdict::Bypassed;
-                CacheResult::Bypass
-            }
+            Decision::Forward(_) if !is_open => CacheResult::Bypass,
             Decision::Forward(reason) => reason,
-            Decision::Refuse => return Err(ErrorKind::NotCached.into()),
+            Decision::Refuse => {
+                self.counts.count(&request.target, Verdict::Miss);
+                return Err(ErrorKind::NotCached.into());
+            }
             Decision::Answer { refresh } => {
                 // Nothing is answered with what was not found.
                 let Found { completion, freshness } = found.ok_or(ErrorKind::Internal)?;
-                counted.verdict = Verdict::of_stored(freshness);
+                self.counts.count(&request.target, Verdict::of_stored(freshness));
                 let receipt = receipt(CacheResult::Hit(freshness));
                 if refresh {
                     let lifetime = lifetime(&request, &self.shelf.config);
@@ -112,6 +113,8 @@ impl LookupLayer {
         };
 
         let receipt = receipt(reason);
+        let verdict = if is_open { Verdict::Miss } else { Verdict::Bypassed };
+        let mut counted = Counted { counts: Arc::clone(&self.counts), target: request.target.clone(), verdict };
         let standby = found.filter(|found| policy.allows_stand_in(found.freshness, self.shelf.config.stale));
         let lifetime = lifetime(&request, &self.shelf.config);
         let question = Question { fingerprint, key: Arc::clone(&key), lifetime, by, request };
