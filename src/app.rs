@@ -12,7 +12,7 @@ use axum::{
     body::Body,
     extract::{ConnectInfo, Request},
     handler::Handler as _,
-    http::Uri,
+    http::{Method, Uri},
     response::{IntoResponse as _, Response},
     routing::{delete, get, post, post_service},
 };
@@ -33,7 +33,7 @@ use crate::{
     http::{self, Api, GenerateService, StoreHealth, cors::CorsLayer, edge::EdgeLayer},
     layers::{
         admin::AdminLayer,
-        cache::{CacheCounts, FlightLayer, Flights, Leases, LookupLayer, Refreshes, Shelf, is_sound},
+        cache::{CacheCounts, FlightLayer, Flights, Leases, LookupLayer, Refreshes, Shelf, fresh_until},
         load_shed::LoadShedLayer,
         meter::MeterLayer,
         rate_limit::RateLimitLayer,
@@ -43,6 +43,9 @@ use crate::{
     stores::{Room, Shared, Stores, redis::BadAddress},
 };
 
+/// The part of the time that an answer may take after which a stale one stands in for it: those who wait for a provider that
+/// hangs keep the room of those who need not.
+const STAND_IN_SHARE: u32 = 5;
 /// How often a provider is asked which models it has, and how long it may take to say so.
 const LIST_INTERVAL: Duration = Duration::from_mins(1);
 const LIST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -180,7 +183,7 @@ impl App {
 
 /// How much the stores may hold in this process.
 pub fn room(config: &Config) -> Room {
-    Room { cache_bytes: config.cache.memory_bytes, longest_window: config.rate_limit.window, is_sound }
+    Room { cache_bytes: config.cache.memory_bytes, longest_window: config.rate_limit.window, fresh_until }
 }
 
 /// What has to be done while the service serves.
@@ -250,7 +253,12 @@ fn generation_stack(config: &Config, backends: &Backends) -> GenerateService {
     let leases = leases.map(|leases| Leases::new(Arc::clone(leases), tasks, config.store.timeout, patience));
     let stack = ServiceBuilder::new()
         // Per caller: freshness is the caller's wish, and a hit must touch nothing below.
-        .layer(LookupLayer::new(Arc::clone(shelf), Arc::clone(counts), refreshes, config.bounds.answer))
+        .layer(LookupLayer::new(
+            Arc::clone(shelf),
+            Arc::clone(counts),
+            refreshes,
+            config.bounds.answer / STAND_IN_SHARE,
+        ))
         // Per question: misses and refreshes meet here, so that one call serves all of them.
         .layer(FlightLayer::new(Arc::clone(flights), Arc::clone(shelf), leases, config.flight))
         // Per call: inside the flight, so that a call nobody waits for any more is paid for all the same.
@@ -328,6 +336,10 @@ fn panicked(_: Box<dyn Any + Send>) -> Response {
 /// One spelling for each route: no trailing slash, and the first two segments of the original's routes in lower case.
 fn canonical_path(mut request: Request) -> Request {
     let path = request.uri().path();
+    // Where something is deleted, a last segment that is missing must not make it everything.
+    if request.method() == Method::DELETE && path.ends_with('/') {
+        return request;
+    }
     if !path.ends_with('/') && !path.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return request;
     }

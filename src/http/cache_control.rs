@@ -12,36 +12,57 @@ const LONGEST: Duration = Duration::from_secs(1 << 31);
 /// What `headers` want of the cache. Directives that are unknown or make no sense are ignored; of several, the first counts.
 pub(super) fn policy(headers: &HeaderMap) -> Policy {
     let mut policy = Policy::default();
-    let values = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
-    for directive in values.flat_map(directives) {
-        let (name, argument) = match directive.split_once('=') {
-            Some((name, argument)) => (name.trim_end(), Some(argument.trim_start())),
-            None => (directive, None),
-        };
-        let seconds = || argument.and_then(delta_seconds);
-        match (name.to_ascii_lowercase().as_str(), argument) {
-            ("no-cache", None) => policy.no_cache = true,
-            ("no-store", None) => policy.no_store = true,
-            ("only-if-cached", None) => policy.only_if_cached = true,
-            ("max-age", _) => policy.max_age = policy.max_age.or_else(seconds),
-            ("min-fresh", _) => policy.min_fresh = policy.min_fresh.or_else(seconds),
-            ("max-stale", None) => policy.max_stale = policy.max_stale.or(Some(Duration::MAX)),
-            ("max-stale", _) => policy.max_stale = policy.max_stale.or_else(seconds),
-            ("stale-if-error", _) => policy.stale_if_error = policy.stale_if_error.or_else(seconds),
-            _ => {}
-        }
+    for value in headers.get_all(CACHE_CONTROL) {
+        // Letters that are no ASCII may stand in quotes, and spoil nothing else.
+        let value = String::from_utf8_lossy(value.as_bytes());
+        directives(&value).for_each(|directive| add(&mut policy, directive));
     }
     policy
 }
 
-/// The parts between commas that stand in no quotes.
+fn add(policy: &mut Policy, directive: &str) {
+    let (name, argument) = match directive.split_once('=') {
+        Some((name, argument)) => (name.trim_end(), Some(argument.trim_start())),
+        None => (directive, None),
+    };
+    let seconds = || argument.and_then(delta_seconds);
+    match (name.to_ascii_lowercase().as_str(), argument) {
+        ("no-cache", None) => policy.no_cache = true,
+        ("no-store", None) => policy.no_store = true,
+        ("only-if-cached", None) => policy.only_if_cached = true,
+        ("max-age", _) => policy.max_age = policy.max_age.or_else(seconds),
+        ("min-fresh", _) => policy.min_fresh = policy.min_fresh.or_else(seconds),
+        ("max-stale", None) => policy.max_stale = policy.max_stale.or(Some(Duration::MAX)),
+        ("max-stale", _) => policy.max_stale = policy.max_stale.or_else(seconds),
+        ("stale-if-error", _) => policy.stale_if_error = policy.stale_if_error.or_else(seconds),
+        _ => {}
+    }
+}
+
+/// The parts between commas that stand in no quotes (RFC 9110, section 5.6.4). A quote that is never closed is none.
 fn directives(value: &str) -> impl Iterator<Item = &str> {
-    let mut is_quoted = false;
-    let parts = value.split(move |letter: char| {
-        is_quoted ^= letter == '"';
-        letter == ',' && !is_quoted
+    let mut rest = Some(value);
+    let parts = std::iter::from_fn(move || {
+        let value = rest?;
+        let mut end = 0;
+        while let Some(letter) = value.get(end..).and_then(|left| left.chars().next()).filter(|letter| *letter != ',') {
+            end += if letter == '"' { quoted_bytes(value.get(end..)?) } else { letter.len_utf8() };
+        }
+        rest = value.get(end + 1..);
+        value.get(..end)
     });
     parts.map(str::trim).filter(|part| !part.is_empty())
+}
+
+/// The length of the quoted string that `text` begins with, or of its quote alone.
+fn quoted_bytes(text: &str) -> usize {
+    let mut is_escaped = false;
+    let end = text.bytes().skip(1).position(|byte| {
+        let closes = byte == b'"' && !is_escaped;
+        is_escaped = byte == b'\\' && !is_escaped;
+        closes
+    });
+    end.map_or(1, |end| end + 2)
 }
 
 /// A number of seconds, also in quotes, which RFC 9111, section 5.2, wants to be taken.
@@ -79,9 +100,19 @@ mod tests {
             (&["max-stale"], Policy { max_stale: Some(Duration::MAX), ..none }),
             (&["max-stale=7,stale-if-error=0"], Policy { max_stale: seconds(7), stale_if_error: seconds(0), ..none }),
             (&["ext=\"a, no-store, b\", no-cache"], Policy { no_cache: true, ..none }),
+            (&["ext=\"a\\\"b\", no-store"], Policy { no_store: true, ..none }),
+            (&["ext=\"a\\\\\", no-store"], Policy { no_store: true, ..none }),
+            (&["ext=\"never closed, no-store"], Policy { no_store: true, ..none }),
         ] {
             assert_eq!(read(values), expected, "{values:?}");
         }
+    }
+
+    #[test]
+    fn what_is_no_ascii_spoils_nothing_else() {
+        let mut headers = HeaderMap::new();
+        headers.insert(CACHE_CONTROL, axum::http::HeaderValue::from_bytes(b"x=\"\xe9\", no-store").unwrap());
+        assert_eq!(policy(&headers), Policy { no_store: true, ..Policy::default() });
     }
 
     #[test]

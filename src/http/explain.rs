@@ -1,10 +1,11 @@
 //! `POST /llm/cache/explain`: why a request hits or misses.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{fmt::Write as _, net::IpAddr, sync::Arc};
 
 use axum::{
     Json,
     extract::{Request, State},
+    http::StatusCode,
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -12,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use crate::{
+    caller::Caller,
     error::ApiError,
     generate::{Effort, Format, GenerateRequest, Message, Outcome, Part, Receipt, Sampling, Target},
     layers::cache::Explained,
@@ -57,7 +59,7 @@ pub async fn explain(State(api): State<Arc<Api>>, request: Request) -> Result<Js
     let body = read_json(&head.headers, body, api.body_limit_bytes, &api.stopping).await?;
     let (_, mut request) = resolve(&api, Ask::read(&body)?, &head, api.store_timeout)?;
     if let (Some(caller), Some(private_to)) = (parameter(head.uri.query(), "caller"), &mut request.private_to) {
-        *private_to = caller.into();
+        *private_to = address(&caller)?.to_string().into();
     }
     let explained = api.shelf.explain(&request, Instant::now() + api.store_timeout).await;
     let Explained { key, stored, says, lifetime } = explained.map_err(|error| unavailable(&error))?;
@@ -71,6 +73,15 @@ pub async fn explain(State(api): State<Arc<Api>>, request: Request) -> Result<Js
         lifetime: lifetime.as_secs(),
         fields: fields(&request),
     }))
+}
+
+/// A caller by its address, however that is written, or by the network that callers of IPv6 share.
+fn address(text: &str) -> Result<Caller, ApiError> {
+    let address = text.split('/').next().unwrap_or_default().trim().parse::<IpAddr>();
+    address.map(|address| Caller { address: address.to_canonical() }).map_err(|_| {
+        ApiError::new(StatusCode::BAD_REQUEST, "Not an address")
+            .message("`caller` wants an IP address, such as 1.2.3.4.")
+    })
 }
 
 /// The fields that count, as [`crate::generate::Fingerprint`] takes them. Texts stand for themselves by length and hash, so

@@ -12,7 +12,7 @@ use crate::{
 };
 
 use super::{
-    CacheStore, CounterStore, Degrade, Guard, IsSound, LeaseStore, Near, StoreError, TotalStore,
+    CacheStore, CounterStore, Degrade, FreshUntil, Guard, LeaseStore, Near, StoreError, TotalStore,
     memory::{MemoryCache, MemoryCounters, MemoryTotals},
     redis::{BadAddress, Redis, Resp, Rest, Transport},
 };
@@ -70,8 +70,8 @@ pub struct Room {
     pub cache_bytes: u64,
     /// The longest window of any limit.
     pub longest_window: Duration,
-    /// What an answer from elsewhere must be.
-    pub is_sound: IsSound,
+    /// What an answer from elsewhere must be, and how long a copy of it is as good.
+    pub fresh_until: FreshUntil,
 }
 
 impl Stores {
@@ -101,18 +101,24 @@ impl Stores {
             Backend::Memory => Ok(Self::memory(room)),
             Backend::Redis(addresses) => {
                 let redis = Redis::new(Resp::new(addresses, extra_ca_pem)?, clock);
-                Ok(Self::around("Redis", redis, config, room))
+                Ok(Self::around("Redis", redis, config, room, clock))
             }
             Backend::Upstash { url, token } => {
                 let rest = Rest::new(client.clone(), url, token).map_err(|_| BadAddress)?;
-                Ok(Self::around("Upstash", Redis::new(rest, clock), config, room))
+                Ok(Self::around("Upstash", Redis::new(rest, clock), config, room, clock))
             }
         }
     }
 
-    fn around<T: Transport + 'static>(name: &'static str, redis: Redis<T>, config: &StoreConfig, room: Room) -> Self {
+    fn around<T: Transport + 'static>(
+        name: &'static str,
+        redis: Redis<T>,
+        config: &StoreConfig,
+        room: Room,
+        clock: Clock,
+    ) -> Self {
         let guarded = Arc::new(Guard::new(redis));
-        let near = Arc::new(Near::new(Arc::clone(&guarded), room.cache_bytes, room.is_sound));
+        let near = Arc::new(Near::new(Arc::clone(&guarded), room.cache_bytes, room.fresh_until, clock));
         Self {
             cache: Arc::clone(&near) as _,
             leases: Some(near),

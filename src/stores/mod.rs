@@ -24,7 +24,7 @@ pub use connect::{Room, Shared, Stores};
 pub use degrade::Degrade;
 pub use error::StoreError;
 pub use guard::Guard;
-pub use near::{IsSound, Near};
+pub use near::{FreshUntil, Near};
 
 /// Keeps answers for a while. Keys begin with `llm:cache:`; values are UTF-8 text, the only thing that every store keeps.
 #[async_trait]

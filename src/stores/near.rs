@@ -18,6 +18,8 @@ use futures_util::{
 };
 use tokio::time::{Instant, timeout_at};
 
+use crate::clock::Clock;
+
 use super::{CacheStore, Held, Lease, LeaseStore, StoreError, memory::MemoryCache};
 
 /// How long a copy is trusted: what was forgotten elsewhere is gone here within a minute.
@@ -27,25 +29,29 @@ const LONGEST: Duration = Duration::from_mins(1);
 pub struct Near<S> {
     copies: MemoryCache,
     inner: Arc<S>,
-    is_sound: IsSound,
+    fresh_until: FreshUntil,
+    clock: Clock,
     has_told: Arc<AtomicBool>,
     asking: Arc<Asking>,
 }
 
-/// Whether a value is what its keeper put there, and not something that others did.
-pub type IsSound = fn(&Bytes) -> bool;
+/// Until when a copy of a value is as good as the value, in milliseconds since the Unix epoch. `None`: it is not what its keeper
+/// put there, but something that others did.
+pub type FreshUntil = fn(&Bytes) -> Option<u64>;
 
-type Fetched = BoxFuture<'static, Result<Option<Bytes>, StoreError>>;
+/// A value and until when a copy of it is good.
+type Fetched = BoxFuture<'static, Result<Option<(Bytes, u64)>, StoreError>>;
 
 /// The look-ups under way.
 #[derive(Default)]
 struct Asking(Mutex<HashMap<Arc<str>, WeakShared<Fetched>>>);
 
 impl<S: CacheStore + 'static> Near<S> {
-    /// At most `limit_bytes` of copies of what `inner` keeps, as far as it is sound.
-    pub fn new(inner: Arc<S>, limit_bytes: u64, is_sound: IsSound) -> Self {
+    /// At most `limit_bytes` of copies of what `inner` keeps, as far as it is sound, and as long as `fresh_until` and
+    /// `clock` say.
+    pub fn new(inner: Arc<S>, limit_bytes: u64, fresh_until: FreshUntil, clock: Clock) -> Self {
         let (copies, has_told, asking) = (MemoryCache::new(limit_bytes), Arc::default(), Arc::default());
-        Self { copies, inner, is_sound, has_told, asking }
+        Self { copies, inner, fresh_until, clock, has_told, asking }
     }
 
     /// The look-up of `key` that is under way, or a new one that ends `by`.
@@ -56,11 +62,11 @@ impl<S: CacheStore + 'static> Near<S> {
         }
         let key: Arc<str> = key.into();
         let (inner, ends) = (Arc::clone(&self.inner), Ends { asking: Arc::clone(&self.asking), key: Arc::clone(&key) });
-        let (is_sound, has_told) = (self.is_sound, Arc::clone(&self.has_told));
+        let (fresh_until, has_told) = (self.fresh_until, Arc::clone(&self.has_told));
         // It lives as long as someone waits for it.
         let fetched = async move {
             let found = inner.get(&ends.key, by).await?;
-            Ok(found.filter(|value| is_readable(value, is_sound, &ends.key, &has_told)))
+            Ok(found.and_then(|value| sound(value, fresh_until, &ends.key, &has_told)))
         };
         let fetched = fetched.boxed().shared();
         asking.extend(fetched.downgrade().map(|weak| (key, weak)));
@@ -69,21 +75,26 @@ impl<S: CacheStore + 'static> Near<S> {
 
     /// The same lease, of whose value there is a copy now: it is newer than what was here.
     fn copy(&self, key: &str, lease: Lease) -> Lease {
-        let value = lease.value.filter(|value| is_readable(value, self.is_sound, key, &self.has_told));
-        if let Some(value) = &value {
-            self.copies.insert(key, value.clone(), LONGEST);
+        let sound = lease.value.and_then(|value| sound(value, self.fresh_until, key, &self.has_told));
+        if let Some((value, fresh_until)) = &sound {
+            self.copies.insert(key, value.clone(), self.trusted_for(*fresh_until));
         }
-        Lease { value, ..lease }
+        Lease { value: sound.map(|(value, _)| value), ..lease }
+    }
+
+    /// How long a copy is trusted: what is no longer fresh may have a successor elsewhere.
+    fn trusted_for(&self, fresh_until: u64) -> Duration {
+        LONGEST.min(Duration::from_millis(fresh_until.saturating_sub(self.clock.epoch_ms())))
     }
 }
 
-/// Whether `value` is sound; the log hears of the first that is not.
-fn is_readable(value: &Bytes, is_sound: IsSound, key: &str, has_told: &AtomicBool) -> bool {
-    let is_readable = is_sound(value);
-    if !is_readable && !has_told.swap(true, Ordering::Relaxed) {
+/// `value` if it is sound, and until when it is fresh; the log hears of the first that is not.
+fn sound(value: Bytes, fresh_until: FreshUntil, key: &str, has_told: &AtomicBool) -> Option<(Bytes, u64)> {
+    let sound = fresh_until(&value).map(|until| (value, until));
+    if sound.is_none() && !has_told.swap(true, Ordering::Relaxed) {
         tracing::warn!(key, "an entry of the cache cannot be read: it, and whatever else cannot, counts as absent");
     }
-    is_readable
+    sound
 }
 
 impl Asking {
@@ -113,11 +124,11 @@ impl<S: CacheStore + 'static> CacheStore for Near<S> {
         }
         let fetched = self.fetch(key, by);
         let found = timeout_at(by, fetched).await.unwrap_or(Err(StoreError::Timeout))?;
-        if let Some(value) = &found {
+        Ok(found.map(|(value, fresh_until)| {
             // What was put here meanwhile is newer.
-            self.copies.put_if_absent(key, value.clone(), LONGEST);
-        }
-        Ok(found)
+            self.copies.put_if_absent(key, value.clone(), self.trusted_for(fresh_until));
+            value
+        }))
     }
 
     fn peek(&self, key: &str) -> Option<Bytes> {
@@ -125,7 +136,8 @@ impl<S: CacheStore + 'static> CacheStore for Near<S> {
     }
 
     async fn put(&self, key: &str, value: Bytes, ttl: Duration, by: Instant) -> Result<(), StoreError> {
-        self.copies.put(key, value.clone(), ttl.min(LONGEST), by).await?;
+        let trusted_for = (self.fresh_until)(&value).map(|until| self.trusted_for(until));
+        self.copies.insert(key, value.clone(), trusted_for.unwrap_or_default().min(ttl));
         self.inner.put(key, value, ttl, by).await
     }
 

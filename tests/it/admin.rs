@@ -98,6 +98,8 @@ async fn what_is_forgotten_is_fetched_anew() {
     for elsewhere in ["session:00", "ratelimit:generate:1.2.3.4", "llm:stats:cache:hits", "*"] {
         delete(&gateway, &format!("/llm/cache/{elsewhere}"), TOKEN).await.expect(400);
     }
+    // A key that is missing is not all of them.
+    delete(&gateway, "/llm/cache/", TOKEN).await.expect(404);
     assert_eq!(delete(&gateway, "/llm/cache", TOKEN).await.expect(200).body, r#"{"deleted":3}"#);
     assert_eq!(gateway.generate("y").await.json()["cached"], false);
 }

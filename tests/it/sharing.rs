@@ -187,6 +187,20 @@ async fn a_refresh_is_one_call_for_all_instances() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_is_no_longer_fresh_hides_no_newer_answer() {
+    let redis = RedisServer::start().await;
+    let ttl = [("CACHE_TTL_SECONDS", "2"), ("COALESCE", "local")];
+    let [one, other] = [instance(&redis, ttl, Scripted::hello()), instance(&redis, ttl, Scripted::hello())];
+    ask(&one, false).await.expect(200);
+    settled(&one).await;
+    assert_eq!(ask(&other, false).await.json()["cached"], true);
+    sleep(Duration::from_millis(2_100)).await;
+    assert_eq!(ask(&one, false).await.json()["cached"], false);
+    settled(&one).await;
+    assert_eq!((ask(&other, false).await.json()["cached"].as_bool(), other.provider.calls()), (Some(true), 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_cannot_be_read_is_fetched_anew() {
     let redis = RedisServer::start().await;
     let gateway = instance(&redis, [("ADMIN_TOKEN", "secret")], Scripted::hello());

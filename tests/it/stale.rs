@@ -71,9 +71,15 @@ async fn a_stale_answer_stands_in_for_a_provider_that_fails_and_for_none_that_re
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_hangs_has_failed_when_its_time_is_over() {
     let gateway = once([], [Step::Hang]).await;
+    let begun = tokio::time::Instant::now();
     let (json, stream) = (gateway.generate("x"), async { gateway.stream("x").await.finish().await });
     let (json, stream) = tokio::join!(json, stream);
     assert_eq!(json.expect(200).header("cache-status"), "llm-gateway; fwd=stale; detail=stale-if-error");
+    assert_eq!(
+        begun.elapsed(),
+        Duration::from_secs(11),
+        "a fifth of what it may take, so that they do not crowd out others"
+    );
     assert_eq!(stream.last()["metadata"]["cache"], "llm-gateway; fwd=stale; detail=stale-if-error");
 }
 
@@ -167,6 +173,18 @@ async fn a_refresh_that_failed_is_not_tried_again_by_everyone() {
         gateway.generate("x").await.expect(200);
         sleep(Duration::from_secs(1)).await;
         assert_eq!(gateway.provider.calls(), 3);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_went_well_may_follow_another_soon() {
+    let gateway = Gateway::with([("CACHE_TTL_SECONDS", "2"), ("CACHE_REVALIDATE_SECONDS", "60")], Scripted::hello());
+    gateway.generate("x").await.expect(200);
+    for calls in 2..6 {
+        sleep(Duration::from_millis(2_500)).await;
+        assert_eq!(gateway.generate("x").await.header("cache-status"), "llm-gateway; hit; ttl=-1");
+        sleep(Duration::from_millis(10)).await;
+        assert_eq!(gateway.provider.calls(), calls);
     }
 }
 

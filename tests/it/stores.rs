@@ -43,7 +43,7 @@ impl Subject {
         let store = Arc::new(Guard::new(Redis::new(transport, clock())));
         Self {
             name,
-            cache: Arc::new(Near::new(Arc::clone(&store), 1 << 20, |_| true)),
+            cache: Arc::new(Near::new(Arc::clone(&store), 1 << 20, |_| Some(u64::MAX), clock())),
             counters: Arc::new(Degrade::new(Arc::clone(&store) as _, NonZeroU32::MIN, Duration::from_secs(60))),
             totals: store,
             _alive: Box::new(alive),

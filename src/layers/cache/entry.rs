@@ -13,6 +13,9 @@ use crate::generate::{Completion, Fingerprint, FinishReason, Served, Target, Too
 /// The version of the form. An entry of another version counts as absent.
 const VERSION: u8 = 1;
 
+/// As long as the longest `CACHE_TTL_SECONDS`, whatever an entry says.
+const LONGEST: Duration = Duration::from_secs(31_536_000);
+
 /// A stored answer.
 pub(super) struct Entry {
     /// The answer.
@@ -72,14 +75,16 @@ pub(super) fn encode(completion: &Completion, now_ms: u64, lifetime: Duration) -
     bytes.into()
 }
 
-/// Whether `bytes` from elsewhere are an entry, its text JSON to the last letter: it goes into answers as it is.
-pub fn is_sound(bytes: &Bytes) -> bool {
+/// Until when the entry in `bytes` from elsewhere is fresh, in milliseconds since the Unix epoch. `None`: they are no entry, its
+/// text JSON to the last letter: it goes into answers as it is.
+pub fn fresh_until(bytes: &Bytes) -> Option<u64> {
     let nobody = Target { provider: "".into(), model: "".into() };
     let is_json = |entry: &Entry| {
         let text = &entry.completion.text_json;
         std::str::from_utf8(text).is_ok() && serde_json::from_slice::<IgnoredAny>(text).is_ok()
     };
-    decode(bytes, &nobody).as_ref().is_some_and(is_json)
+    let entry = decode(bytes, &nobody).filter(is_json)?;
+    Some(entry.stored_ms.saturating_add(u64::try_from(entry.lifetime.as_millis()).unwrap_or(u64::MAX)))
 }
 
 /// The entry in `bytes`, which answered `target`. `None`: it is not one, or of another version.
@@ -103,7 +108,7 @@ pub(super) fn decode(bytes: &Bytes, target: &Target) -> Option<Entry> {
     };
     // What would not be kept was never kept.
     let is_storable = completion.is_storable();
-    let lifetime = Duration::from_millis(head.fresh);
+    let lifetime = Duration::from_millis(head.fresh).min(LONGEST);
     is_storable.then(|| Entry { completion: Arc::new(completion), stored_ms: head.at, lifetime })
 }
 

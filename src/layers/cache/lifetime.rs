@@ -38,7 +38,7 @@ fn kind(messages: &[Message]) -> Option<Duration> {
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty())
+    text.split(|letter: char| !letter.is_alphanumeric() && letter != '_').filter(|word| !word.is_empty())
 }
 
 fn is_same(run: &[&str], phrase: &[&str]) -> bool {

@@ -96,7 +96,7 @@ impl Desk {
             Decision::Forward(_) if !is_open => CacheResult::Bypass,
             Decision::Forward(reason) => reason,
             Decision::Refuse => {
-                self.counts.count(&request.target, Verdict::Miss);
+                self.counts.count(&request.target, if is_open { Verdict::Miss } else { Verdict::Bypassed });
                 return Err(ErrorKind::NotCached.into());
             }
             Decision::Answer { refresh } => {

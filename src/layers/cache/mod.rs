@@ -17,7 +17,7 @@ mod lifetime;
 mod shelf;
 
 pub use counts::{CacheCounts, Tally};
-pub use entry::is_sound;
+pub use entry::fresh_until;
 pub use flight::{FlightLayer, FlightService};
 pub use flights::Flights;
 pub use lease::Leases;

@@ -8,7 +8,7 @@ use tokio_util::task::TaskTracker;
 use tower::{Service, ServiceExt as _};
 use tracing::Instrument as _;
 
-use crate::generate::{Delivery, Fingerprint, GenerateError, GenerateRequest, Generation, Policy, Question};
+use crate::generate::{Delivery, Fingerprint, GenerateError, GenerateRequest, Generation, Outcome, Policy, Question};
 
 /// How long nobody tries again: a call that failed, or whose answer could not be kept, is not made again by every request.
 const PAUSE: Duration = Duration::from_secs(30);
@@ -47,11 +47,14 @@ impl Refreshes {
             policy: Policy::default(),
             ..question.request
         };
+        let (begun, fingerprint) = (self.begun.clone(), question.fingerprint);
         let answering = inner.oneshot(Question { request, ..question });
         // A reader like any other: as long as it stays, the call goes on. Why it failed, the provider's warning says.
-        let refreshing = async {
-            if let Ok(generation) = answering.await {
-                drop(generation.answer.collect().await);
+        let refreshing = async move {
+            let Ok(generation) = answering.await else { return };
+            let collected = generation.answer.collect().await;
+            if collected.is_ok_and(|collected| collected.outcome != Outcome::NotStored) {
+                begun.invalidate(&fingerprint);
             }
         };
         self.tasks.spawn(refreshing.in_current_span());

@@ -32,7 +32,12 @@ impl<T: Transport> LeaseStore for Redis<T> {
         let (Some(set), Some(get)) = (answers.next(), answers.next()) else {
             return Err(StoreError::Broken("an answer to each of two commands is missing".to_owned()));
         };
-        Ok(Lease { is_free: set? != Value::Nil, value: kept(get?).await? })
+        let value = match get {
+            // Something that is no value will be overwritten.
+            Err(StoreError::WrongType) => None,
+            get => kept(get?).await?,
+        };
+        Ok(Lease { is_free: set? != Value::Nil, value })
     }
 
     async fn look(&self, key: &str, by: Instant) -> Result<Lease, StoreError> {

@@ -17,7 +17,7 @@ const WORTH_BYTES: usize = 4 << 10;
 /// From here on it takes more than a millisecond, and others want the thread.
 const LONG_BYTES: usize = 64 << 10;
 /// The most that is unpacked of a value, so that nobody who writes to the store can fill the memory.
-const MAX_UNPACKED_BYTES: usize = 64 << 20;
+const MAX_UNPACKED_BYTES: usize = 16 << 20;
 
 /// `value` as it is sent.
 pub(super) async fn pack(value: Bytes) -> Bytes {
