@@ -41,12 +41,16 @@ fn add(policy: &mut Policy, directive: &str) {
 
 /// The parts between commas that stand in no quotes (RFC 9110, section 5.6.4). A quote that is never closed is none.
 fn directives(value: &str) -> impl Iterator<Item = &str> {
-    let mut rest = Some(value);
+    // Looked for once: a value of nothing but such quotes must not be read again for each of them.
+    let (mut rest, mut may_be_quoted) = (Some(value), true);
     let parts = std::iter::from_fn(move || {
         let value = rest?;
         let mut end = 0;
         while let Some(letter) = value.get(end..).and_then(|left| left.chars().next()).filter(|letter| *letter != ',') {
-            end += if letter == '"' { quoted_bytes(value.get(end..)?) } else { letter.len_utf8() };
+            let is_quote = letter == '"' && may_be_quoted;
+            let quoted = if is_quote { quoted_bytes(value.get(end..)?) } else { None };
+            may_be_quoted &= !is_quote || quoted.is_some();
+            end += quoted.unwrap_or(letter.len_utf8());
         }
         rest = value.get(end + 1..);
         value.get(..end)
@@ -54,15 +58,15 @@ fn directives(value: &str) -> impl Iterator<Item = &str> {
     parts.map(str::trim).filter(|part| !part.is_empty())
 }
 
-/// The length of the quoted string that `text` begins with, or of its quote alone.
-fn quoted_bytes(text: &str) -> usize {
+/// The length of the quoted string that `text` begins with. `None`: it does not end.
+fn quoted_bytes(text: &str) -> Option<usize> {
     let mut is_escaped = false;
     let end = text.bytes().skip(1).position(|byte| {
         let closes = byte == b'"' && !is_escaped;
         is_escaped = byte == b'\\' && !is_escaped;
         closes
     });
-    end.map_or(1, |end| end + 2)
+    end.map(|end| end + 2)
 }
 
 /// A number of seconds, also in quotes, which RFC 9111, section 5.2, wants to be taken.

@@ -145,9 +145,7 @@ impl Desk {
         let will_do = |found: &Found| policy.accepts(found.freshness);
         // A flight that ended between the caller's look-up and this one's beginning has left its answer there.
         if let Some(found) = self.shelf.peek(key, target).filter(will_do) {
-            flight.leave_list();
-            flight.log.open(Opening::Stored(found));
-            flight.log.close(Ok(None));
+            answer_stored(flight, found);
             return ControlFlow::Break(());
         }
         // Who wants the answer anew does not want what another instance asked for before.
@@ -158,9 +156,7 @@ impl Desk {
         match leases.turn(key, *by, read).await {
             Turn::Mine(lease) => ControlFlow::Continue(lease),
             Turn::Stored(found) => {
-                flight.leave_list();
-                flight.log.open(Opening::Stored(found));
-                flight.log.close(Ok(None));
+                answer_stored(flight, found);
                 ControlFlow::Break(())
             }
             Turn::Others => {
@@ -283,4 +279,11 @@ impl Desk {
             }
         }
     }
+}
+
+/// Ends a flight with what is stored after all.
+fn answer_stored(flight: &mut Flight, found: Found) {
+    flight.leave_list();
+    flight.log.open(Opening::Stored(found));
+    flight.log.close(Ok(None));
 }
