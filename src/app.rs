@@ -14,7 +14,7 @@ use axum::{
     handler::Handler as _,
     http::{Method, Uri},
     response::{IntoResponse as _, Response},
-    routing::{delete, get, post, post_service},
+    routing::{delete, get, patch, post, post_service},
 };
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -22,7 +22,7 @@ use tower::{ServiceBuilder, util::BoxCloneSyncService};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
-    caller::Callers,
+    caller::{Addresses, Caller, Keys},
     catalogue::{BadCatalogue, Catalogue, Configured, Retired},
     client::{BadRoots, client},
     clock::Clock,
@@ -33,6 +33,7 @@ use crate::{
     http::{self, Api, GenerateService, StoreHealth, cors::CorsLayer, edge::EdgeLayer},
     layers::{
         admin::AdminLayer,
+        authenticate::{AuthenticateLayer, Desk, Wanted},
         cache::{CacheCounts, FlightLayer, Flights, Leases, LookupLayer, Refreshes, Shelf, fresh_until},
         load_shed::LoadShedLayer,
         meter::MeterLayer,
@@ -40,6 +41,7 @@ use crate::{
     },
     ledger::Ledger,
     providers::Providers,
+    sessions::Sessions,
     stores::{Room, Shared, Stores, redis::BadAddress},
 };
 
@@ -107,6 +109,7 @@ struct Backends {
     flights: Arc<Flights>,
     ledger: Arc<Ledger>,
     counts: Arc<CacheCounts>,
+    sessions: Arc<Sessions>,
     clock: Clock,
 }
 
@@ -140,6 +143,9 @@ impl App {
             RetiredModels::Refuse => Retired::Refuse,
         };
         let store_timeout = config.store.timeout;
+        let (ttl, tasks) = (config.sessions.ttl, flights.tasks().clone());
+        let (kept, guesses) = (Arc::clone(&stores.sessions), Arc::clone(&stores.guesses));
+        let sessions = Arc::new(Sessions::new(kept, guesses, ttl, store_timeout, clock, tasks));
         let backends = Backends {
             shelf: Arc::new(Shelf::new(Arc::clone(&stores.cache), config.cache, store_timeout, clock)),
             counts: Arc::new(CacheCounts::new(Arc::clone(&stores.totals))),
@@ -149,6 +155,7 @@ impl App {
             providers,
             flights: Arc::new(flights),
             ledger: Arc::new(Ledger::new(clock, config.budget)),
+            sessions,
             clock,
         };
         let chores = Chores {
@@ -167,6 +174,8 @@ impl App {
             breakers: Arc::clone(&backends.breakers),
             store_health: StoreHealth::new(backends.stores.shared.clone()),
             started: Instant::now(),
+            sessions: Arc::clone(&backends.sessions),
+            session_cookie: config.sessions,
             clock,
             store_timeout,
             bounds: config.bounds,
@@ -183,7 +192,8 @@ impl App {
 
 /// How much the stores may hold in this process.
 pub fn room(config: &Config) -> Room {
-    Room { cache_bytes: config.cache.memory_bytes, longest_window: config.rate_limit.window, fresh_until }
+    let longest_window = config.rate_limit.window.max(Sessions::GUESSES_WINDOW);
+    Room { cache_bytes: config.cache.memory_bytes, longest_window, fresh_until }
 }
 
 /// What has to be done while the service serves.
@@ -244,7 +254,7 @@ fn configured(config: &Config) -> Vec<Configured> {
 
 /// What a generation passes through. The outermost layer comes first.
 fn generation_stack(config: &Config, backends: &Backends) -> GenerateService {
-    let Backends { shelf, catalogue, providers, breakers, flights, ledger, counts, clock: _, stores } = backends;
+    let Backends { shelf, catalogue, providers, breakers, flights, ledger, counts, stores, .. } = backends;
     let (retries, breakers) = (config.attempts.retries, Arc::clone(breakers));
     let refreshes = Refreshes::new(flights.tasks().clone());
     let leases = stores.leases.as_ref().filter(|_| config.cache.enabled && config.flight.coalesce == Coalesce::Shared);
@@ -270,9 +280,17 @@ fn generation_stack(config: &Config, backends: &Backends) -> GenerateService {
 /// What a request passes through once its route is known. The outermost layer comes first.
 fn routes(config: &Config, backends: &Backends, api: Arc<Api>) -> Router {
     let room = LoadShedLayer::new(config.server.max_in_flight);
+    let desk = Arc::new(Desk {
+        keys: Keys::new(&config.api_keys),
+        sessions: Arc::clone(&backends.sessions),
+        origins: config.frontend_origins.clone().into(),
+        store_timeout: config.store.timeout,
+    });
+    let wanted = |wanted| AuthenticateLayer::new(Arc::clone(&desk), wanted);
     let generation = ServiceBuilder::new()
         // Before anything is counted: what is shed costs its caller nothing.
         .layer(room.clone())
+        .layer(wanted(Wanted::Client))
         // Refuses while the body is still unread.
         .layer(RateLimitLayer::new(
             Arc::clone(&backends.stores.counters),
@@ -282,6 +300,22 @@ fn routes(config: &Config, backends: &Backends, api: Arc<Api>) -> Router {
             ("generate", "/llm/generate"),
         ))
         .service(http::generate::generate.with_state(Arc::clone(&api)));
+    let lists = Router::new()
+        .route("/llm/models", get(http::models))
+        .route("/llm/providers", get(http::providers))
+        .route("/llm/cache/stats", get(http::cache_stats))
+        .route_layer(wanted(Wanted::Client));
+    let own_session = get(http::sessions::current).delete(http::sessions::end);
+    let own_session = if desk.keys.is_empty() { own_session.patch(http::not_found) } else { own_session };
+    let own_session = Router::new().route("/sessions/current", own_session).route_layer(wanted(Wanted::Anyone));
+    // Without keys nobody can be trusted with these.
+    let trusted = (!desk.keys.is_empty()).then(|| {
+        Router::new()
+            .route("/sessions", post(http::sessions::create))
+            .route("/sessions/current", patch(http::sessions::update))
+            .route("/users/{id}/sessions", get(http::sessions::of_user).delete(http::sessions::end_all))
+            .route_layer(wanted(Wanted::Key))
+    });
     // Without a token there are no such routes.
     let administration = config.admin_token.clone().map(|token| {
         Router::new()
@@ -290,11 +324,10 @@ fn routes(config: &Config, backends: &Backends, api: Arc<Api>) -> Router {
             .route("/llm/cache/{*key}", delete(http::forget))
             .route_layer(AdminLayer::new(token))
     });
-    Router::new()
-        .merge(administration.unwrap_or_default())
-        .route("/llm/models", get(http::models))
-        .route("/llm/providers", get(http::providers))
-        .route("/llm/cache/stats", get(http::cache_stats))
+    let optional = [trusted, administration].into_iter().flatten().fold(Router::new(), Router::merge);
+    optional
+        .merge(lists)
+        .merge(own_session)
         .route_layer(room)
         .route("/llm/generate", post_service(generation))
         // Not shed: while the process serves, it says so.
@@ -307,18 +340,18 @@ fn routes(config: &Config, backends: &Backends, api: Arc<Api>) -> Router {
 
 /// What every request passes through before its route is known. The outermost layer comes first.
 fn http_stack(config: &Config, routes: Router) -> HttpService {
-    let callers = Arc::new(Callers::new(config.client_ip.clone()));
+    let addresses = Arc::new(Addresses::new(config.client_ip.clone()));
     let identify = move |mut request: Request| {
         let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
-        let caller = callers.caller(request.headers(), peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
-        request.extensions_mut().insert(caller);
+        let address = addresses.of(request.headers(), peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
+        request.extensions_mut().insert(Caller::at(address));
         request
     };
     let stack = ServiceBuilder::new()
         // Outside everything: whatever happens below has an id, is logged, and is JSON when it is an error.
         .layer(EdgeLayer)
         // Outside everything that refuses, panics included, so that browsers can read the refusal.
-        .layer(CorsLayer::new(&config.frontend_origins))
+        .layer(CorsLayer::new(config.frontend_origins.clone().into()))
         .map_response(|response: Response<_>| response.map(Body::new))
         .layer(CatchPanicLayer::custom(panicked))
         .map_request(canonical_path)

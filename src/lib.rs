@@ -8,9 +8,11 @@
 //!    ▼
 //!  serve         accept, time limits, drain                                     serve.rs
 //!    ▼
-//!  edge          id ▸ span ▸ errors as JSON ▸ CORS ▸ catch panic ▸ who asks     app.rs, http/edge.rs
+//!  edge          id ▸ span ▸ errors as JSON ▸ CORS ▸ catch panic ▸ address      app.rs, http/edge.rs
 //!    ▼
 //!  load shed     is there room?                                                 layers/load_shed.rs
+//!    ▼
+//!  authenticate  who is it: a person, a key, or an address; or 401              layers/authenticate.rs
 //!    ▼
 //!  rate limit    admit, or 429 with the body still unread                       layers/rate_limit.rs
 //!    ▼
@@ -55,10 +57,11 @@
 //! | 2 | `providers` | `client`, `config`, `generate` |
 //! | 2 | `stores` | `breaker`, `client`, `clock`, `config` |
 //! | 2 | `ledger` | `catalogue`, `clock`, `config`, `generate` |
+//! | 3 | `sessions` | `caller`, `clock`, `stores` |
 //! | 3 | `dispatch` | `breaker`, `catalogue`, `config`, `generate`, `providers` |
-//! | 3 | `layers` | `caller`, `catalogue`, `clock`, `config`, `error`, `generate`, `ledger`, `stores` |
-//! | 4 | `http` | `breaker`, `caller`, `catalogue`, `clock`, `config`, `error`, `generate`, `layers`, `ledger`, `stores` |
-//! | 5 | `app` | `breaker`, `caller`, `catalogue`, `client`, `clock`, `config`, `dispatch`, `error`, `generate`, `http`, `layers`, `ledger`, `providers`, `stores` |
+//! | 3 | `layers` | `caller`, `catalogue`, `clock`, `config`, `error`, `generate`, `ledger`, `sessions`, `stores` |
+//! | 4 | `http` | `breaker`, `caller`, `catalogue`, `clock`, `config`, `error`, `generate`, `layers`, `ledger`, `sessions`, `stores` |
+//! | 5 | `app` | `breaker`, `caller`, `catalogue`, `client`, `clock`, `config`, `dispatch`, `error`, `generate`, `http`, `layers`, `ledger`, `providers`, `sessions`, `stores` |
 //! | 6 | `serve` | `app`, `http` |
 //!
 //! Layers never know one another, nor dispatch, nor providers.
@@ -75,7 +78,8 @@
 //! - Every task is waited for, and hears of the stop: [`app::App::tasks`]. One that makes a connection anew ends by itself.
 //! - Everything held is bounded: the cache by bytes, the limiter by clients, an answer by its length, a body by its own,
 //!   calls that go on for nobody by their number.
-//! - No secret is printable; prompts reach no log.
+//! - No secret is printable; prompts and ids of sessions reach no log.
+//! - A store that cannot say who is signed in is never taken for one that says «nobody».
 //! - `/health` waits on nothing, and no request waits for a store longer than `STORE_TIMEOUT_MS` in all.
 
 pub mod app;
@@ -86,6 +90,7 @@ pub mod layers;
 
 pub mod dispatch;
 pub mod providers;
+pub mod sessions;
 
 pub mod breaker;
 pub mod caller;

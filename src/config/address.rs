@@ -10,7 +10,7 @@ pub(super) fn is_origin(url: &Url) -> bool {
         && url.fragment().is_none()
         && url.username().is_empty()
         && url.password().is_none()
-        && url.host_str().is_some_and(|host| !host.contains('*'))
+        && url.has_host()
 }
 
 /// An address to which a path can be added, without a name and password that nobody would send.

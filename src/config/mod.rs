@@ -1,7 +1,9 @@
 //! Settings as plain data. Only this module reads the environment.
 
+mod access;
 mod address;
 mod cache;
+mod origin;
 mod providers;
 mod read;
 mod sources;
@@ -13,13 +15,16 @@ use std::{
     time::Duration,
 };
 
-use ipnet::IpNet;
 use secrecy::SecretString;
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
 
+pub use access::{ApiKeyConfig, ClientIpConfig, ClientIpSource, SameSite, SessionConfig};
+use access::{read_client_ip, read_secrets, read_sessions};
 pub use cache::{CacheConfig, CacheScope, Coalesce, FlightConfig};
 use cache::{read_cache, read_flight};
+pub use origin::Origin;
+use origin::read_origins;
 use providers::read_providers;
 use read::Reader;
 pub use sources::{Problem, Sources};
@@ -30,8 +35,8 @@ pub use store::{Backend, StoreConfig};
 pub struct Config {
     /// Where and how to listen.
     pub server: ServerConfig,
-    /// Who may call from a browser: exact origins, without a trailing slash.
-    pub frontend_origins: Vec<String>,
+    /// `FRONTEND_URL`: who may call from a browser.
+    pub frontend_origins: Vec<Origin>,
     /// What is logged, and how.
     pub log: LogConfig,
     /// What instances share, and how.
@@ -44,6 +49,12 @@ pub struct Config {
     pub rate_limit: RateLimitConfig,
     /// Whose address a client has.
     pub client_ip: ClientIpConfig,
+    /// `API_KEYS`. Empty: anyone may ask.
+    pub api_keys: Vec<ApiKeyConfig>,
+    /// `ADMIN_TOKEN`: opens the administrative routes. `None`: there are none.
+    pub admin_token: Option<SecretString>,
+    /// How sessions are kept.
+    pub sessions: SessionConfig,
     /// Who answers.
     pub providers: ProvidersConfig,
     /// `EXTRA_CA_FILE`: PEM text of root certificates to trust besides the built-in ones, for stores and providers.
@@ -56,8 +67,6 @@ pub struct Config {
     pub bounds: BoundsConfig,
     /// Whether the system message asks for fenced code with a path for each file.
     pub prompt_style: PromptStyle,
-    /// `ADMIN_TOKEN`: opens the administrative routes. `None`: there are none.
-    pub admin_token: Option<SecretString>,
     /// What may be spent, for the budget part of answers.
     pub budget: BudgetConfig,
     /// Settings that are set and do nothing yet.
@@ -104,32 +113,6 @@ pub struct RateLimitConfig {
     pub max: Option<NonZeroU32>,
     /// `RATE_LIMIT_WINDOW_SECONDS`.
     pub window: Duration,
-}
-
-/// Whose address a client has.
-#[derive(Clone, Debug)]
-pub struct ClientIpConfig {
-    /// `CLIENT_IP_SOURCE`.
-    pub source: ClientIpSource,
-    /// `TRUSTED_PROXIES`: with [`ClientIpSource::XForwardedFor`], networks skipped from the right.
-    pub trusted_proxies: Vec<IpNet>,
-}
-
-/// Where a client's address is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClientIpSource {
-    /// The other end of the connection.
-    ConnectInfo,
-    /// The last entry of `X-Forwarded-For`: exactly one proxy in front.
-    RightmostXForwardedFor,
-    /// `X-Forwarded-For` from the right, past trusted proxies.
-    XForwardedFor,
-    /// Cloudflare's header, and Render's with it.
-    CfConnectingIp,
-    /// Akamai's header, and Cloudflare's for some.
-    TrueClientIp,
-    /// nginx's header by custom.
-    XRealIp,
 }
 
 /// Who answers.
@@ -240,26 +223,8 @@ pub struct BudgetConfig {
     pub monthly: f64,
 }
 
-const PRIVATE_NETWORKS: [&str; 8] = [
-    "127.0.0.0/8",
-    "10.0.0.0/8",
-    "172.16.0.0/12",
-    "192.168.0.0/16",
-    "169.254.0.0/16",
-    "::1/128",
-    "fc00::/7",
-    "fe80::/10",
-];
-
 /// Promised settings that nothing reads yet (`interface.md`): the start says so instead of keeping quiet.
-const NOT_USED_YET: [&str; 6] = [
-    "SESSION_TTL_SECONDS",
-    "SESSION_SAME_SITE",
-    "MODEL_ALIASES",
-    "BUDGET_WEBHOOK_URL",
-    "OTEL_EXPORTER_OTLP_ENDPOINT",
-    "SENTRY_DSN",
-];
+const NOT_USED_YET: [&str; 4] = ["MODEL_ALIASES", "BUDGET_WEBHOOK_URL", "OTEL_EXPORTER_OTLP_ENDPOINT", "SENTRY_DSN"];
 
 impl Config {
     /// Reads every setting.
@@ -277,6 +242,7 @@ impl Config {
         };
         let store = read_store(&mut read);
         let flight = read_flight(&mut read, bounds.answer, &store.backend);
+        let (api_keys, admin_token) = read_secrets(&mut read);
         let config = Self {
             server: ServerConfig {
                 host: read.host("HOST", IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
@@ -285,7 +251,7 @@ impl Config {
                 body_limit_bytes: read.number("BODY_LIMIT_KB", 1024, 1..=102_400_usize) * 1024,
                 shutdown_grace: read.seconds("SHUTDOWN_GRACE_SECONDS", 25, 0..=3_600),
             },
-            frontend_origins: read.origins("FRONTEND_URL", "http://localhost:3000"),
+            frontend_origins: read_origins(&mut read),
             log: LogConfig {
                 filter: read.log_filter("LOG_LEVEL", Level::INFO),
                 format: {
@@ -300,21 +266,10 @@ impl Config {
                 max: NonZeroU32::new(read.number("RATE_LIMIT_MAX", 20, 0..=1_000_000_000)),
                 window: read.seconds("RATE_LIMIT_WINDOW_SECONDS", 60, 1..=86_400),
             },
-            client_ip: ClientIpConfig {
-                source: read.one_of(
-                    "CLIENT_IP_SOURCE",
-                    ClientIpSource::ConnectInfo,
-                    &[
-                        ("ConnectInfo", ClientIpSource::ConnectInfo),
-                        ("RightmostXForwardedFor", ClientIpSource::RightmostXForwardedFor),
-                        ("XForwardedFor", ClientIpSource::XForwardedFor),
-                        ("CfConnectingIp", ClientIpSource::CfConnectingIp),
-                        ("TrueClientIp", ClientIpSource::TrueClientIp),
-                        ("XRealIp", ClientIpSource::XRealIp),
-                    ],
-                ),
-                trusted_proxies: read.networks("TRUSTED_PROXIES", &PRIVATE_NETWORKS),
-            },
+            client_ip: read_client_ip(&mut read),
+            sessions: read_sessions(&mut read, production),
+            api_keys,
+            admin_token,
             providers: read_providers(&mut read, production),
             extra_ca_pem: read.file("EXTRA_CA_FILE"),
             models: ModelsConfig {
@@ -339,7 +294,6 @@ impl Config {
                 PromptStyle::Code,
                 &[("code", PromptStyle::Code), ("plain", PromptStyle::Plain)],
             ),
-            admin_token: read.secret("ADMIN_TOKEN"),
             budget: BudgetConfig {
                 daily: read.dollars("BUDGET_DAILY_USD", 50.0),
                 weekly: read.dollars("BUDGET_WEEKLY_USD", 300.0),
@@ -348,8 +302,7 @@ impl Config {
             unused: read.set_among(&NOT_USED_YET),
             warnings: Vec::new(),
         };
-        // Who sets these relies on them; without them the service would be open, or spend what it must not.
-        read.not_yet("API_KEYS");
+        // Who sets this relies on it; without it the service would spend what it must not.
         read.not_yet("BUDGET_HARD_LIMIT");
         read.finish().map(|warnings| Self { warnings, ..config })
     }

@@ -13,15 +13,17 @@ use axum::{
     http::{
         HeaderValue, Method, StatusCode,
         header::{
-            ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-            ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
-            ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+            ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+            ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+            ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
         },
     },
     response::{IntoResponse as _, Response},
 };
 use futures_util::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
 use tower::{Layer, Service};
+
+use crate::config::Origin;
 
 /// The original's list.
 const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,PUT,PATCH,POST,DELETE");
@@ -36,13 +38,13 @@ const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 /// Puts a [`Cors`] around a service.
 #[derive(Clone)]
 pub struct CorsLayer {
-    origins: Arc<[String]>,
+    origins: Arc<[Origin]>,
 }
 
 impl CorsLayer {
-    /// Lets pages of exactly these origins read answers.
-    pub fn new(origins: &[String]) -> Self {
-        Self { origins: origins.into() }
+    /// Lets pages of these origins read answers, those to their cookies too.
+    pub fn new(origins: Arc<[Origin]>) -> Self {
+        Self { origins }
     }
 }
 
@@ -58,7 +60,7 @@ impl<S> Layer<S> for CorsLayer {
 #[derive(Clone)]
 pub struct Cors<S> {
     inner: S,
-    origins: Arc<[String]>,
+    origins: Arc<[Origin]>,
 }
 
 impl<S> Service<Request> for Cors<S>
@@ -75,7 +77,8 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let origin = request.headers().get(ORIGIN);
-        let allowed = origin.filter(|origin| self.origins.iter().any(|allowed| **allowed == **origin)).cloned();
+        let allowed =
+            origin.filter(|origin| self.origins.iter().any(|allowed| allowed.allows(origin.as_bytes()))).cloned();
         let is_preflight =
             request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
         if is_preflight {
@@ -103,6 +106,7 @@ fn for_origin(mut response: Response, allowed: Option<HeaderValue>) -> Response 
     headers.append(VARY, ORIGIN.into());
     if let Some(origin) = allowed {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     }
     response

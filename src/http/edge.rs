@@ -26,6 +26,12 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest id that is taken over from a client.
 const MAX_ID_BYTES: usize = 128;
 
+/// What a page may load: nothing but what it brings itself.
+const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
+     form-action 'none'; frame-ancestors 'none'",
+);
+
 /// What handlers may know of the request they belong to.
 #[derive(Clone)]
 pub struct RequestContext {
@@ -91,12 +97,26 @@ async fn answer(
     id: Arc<str>,
     mut ended: Ended,
 ) -> Result<Response, Infallible> {
-    let mut response = say(answering.await?, &id);
+    let mut response = harden(say(answering.await?, &id));
     if let Ok(value) = HeaderValue::try_from(&*id) {
         response.headers_mut().insert(X_REQUEST_ID, value);
     }
     ended.status = Some(response.status());
     Ok(response.map(|body| Held::body(body, ended)))
+}
+
+/// Says what a browser must not make of a reply: something else than its type says, a source of addresses for other sites, and
+/// of a page, one that loads or is loaded by others.
+fn harden(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    let content_type = headers.get(header::CONTENT_TYPE);
+    if content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/html")) {
+        // A page that needs more says so itself.
+        headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(PAGE_POLICY);
+    }
+    response
 }
 
 /// The client's own id if it is sane, else a new one.
@@ -181,7 +201,17 @@ impl Drop for Ended {
 
 #[cfg(test)]
 mod tests {
+    use axum::response::{Html, IntoResponse as _};
+
     use super::*;
+
+    #[test]
+    fn a_page_says_what_it_may_load_and_may_say_it_itself() {
+        let policy = |response: Response| harden(response).headers()[header::CONTENT_SECURITY_POLICY].clone();
+        assert_eq!(policy(Html("<p>").into_response()), PAGE_POLICY);
+        let own = ([(header::CONTENT_SECURITY_POLICY, "sandbox")], Html("<p>")).into_response();
+        assert_eq!(policy(own), "sandbox");
+    }
 
     #[test]
     fn only_a_sane_id_is_taken_over() {

@@ -50,7 +50,7 @@ pub struct Explanation {
 }
 
 /// Explains what `POST /llm/generate` would do with the same body and headers. With `CACHE_SCOPE=caller` the query
-/// `caller=<address>` asks for another caller.
+/// `caller=` asks for another caller.
 ///
 /// # Errors
 /// As for a generation; 503 when the store does not answer.
@@ -59,7 +59,7 @@ pub async fn explain(State(api): State<Arc<Api>>, request: Request) -> Result<Js
     let body = read_json(&head.headers, body, api.body_limit_bytes, &api.stopping).await?;
     let (_, mut request) = resolve(&api, Ask::read(&body)?, &head, api.store_timeout)?;
     if let (Some(caller), Some(private_to)) = (parameter(head.uri.query(), "caller"), &mut request.private_to) {
-        *private_to = address(&caller)?.to_string().into();
+        *private_to = bucket(&caller)?.into();
     }
     let explained = api.shelf.explain(&request, Instant::now() + api.store_timeout).await;
     let Explained { key, stored, says, lifetime } = explained.map_err(|error| unavailable(&error))?;
@@ -75,12 +75,15 @@ pub async fn explain(State(api): State<Arc<Api>>, request: Request) -> Result<Js
     }))
 }
 
-/// A caller by its address, however that is written, or by the network that callers of IPv6 share.
-fn address(text: &str) -> Result<Caller, ApiError> {
+/// A caller by its address, however that is written, by the network that callers of IPv6 share, or as limits name it.
+fn bucket(text: &str) -> Result<String, ApiError> {
+    if text.starts_with("key:") || text.starts_with("user:") {
+        return Ok(text.to_owned());
+    }
     let address = text.split('/').next().unwrap_or_default().trim().parse::<IpAddr>();
-    address.map(|address| Caller { address: address.to_canonical() }).map_err(|_| {
-        ApiError::new(StatusCode::BAD_REQUEST, "Not an address")
-            .message("`caller` wants an IP address, such as 1.2.3.4.")
+    address.map(|address| Caller::at(address.to_canonical()).to_string()).map_err(|_| {
+        ApiError::new(StatusCode::BAD_REQUEST, "Not a caller")
+            .message("`caller` wants an IP address, such as 1.2.3.4, or `key:<name>`, `user:<id>`, `user:<key>:<id>`.")
     })
 }
 

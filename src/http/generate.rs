@@ -18,7 +18,7 @@ use crate::{
     generate::{
         CacheResult, Collected, Completion, Delivery, ErrorKind, Event, GenerateError, Generation, Outcome, Receipt,
     },
-    layers::rate_limit::LimiterTook,
+    layers::StoreTook,
 };
 
 use super::{
@@ -49,14 +49,14 @@ const HEADERS: usize = 12;
 pub async fn generate(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {
     let (head, body) = request.into_parts();
     let context = head.extensions.get::<RequestContext>().cloned().ok_or_else(ApiError::internal)?;
-    let limiter_took = head.extensions.get::<LimiterTook>().map(|LimiterTook(took)| *took);
+    let took = head.extensions.get::<StoreTook>().copied().unwrap_or_default();
 
     let body = read_json(&head.headers, body, api.body_limit_bytes, &api.stopping).await?;
     let ask = Ask::read(&body)?;
     // What was read need not be held while it is answered.
     drop(body);
-    // Counting was the first store call of this request, and all of them share the time that there is.
-    let lookup_time = api.store_timeout.saturating_sub(limiter_took.unwrap_or_default());
+    // All store calls of a request share the time that there is.
+    let lookup_time = api.store_timeout.saturating_sub(took.total());
     let (asked, request) = resolve(&api, ask, &head, lookup_time)?;
     let delivery = request.delivery;
     let generation = match api.generate.clone().oneshot(request).await {
@@ -66,7 +66,7 @@ pub async fn generate(State(api): State<Arc<Api>>, request: Request) -> Result<R
     if let Some(looked_up) = looked_up(&generation.receipt) {
         context.looked_up.get_or_init(|| looked_up);
     }
-    let exchange = Exchange { api, context, limiter_took, asked };
+    let exchange = Exchange { api, context, limiter_took: took.limiter, asked };
     Ok(match delivery {
         Delivery::Whole => exchange.whole(generation).await,
         Delivery::Stream => exchange.stream(generation),

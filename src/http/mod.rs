@@ -4,6 +4,7 @@ pub mod generate;
 
 pub mod cors;
 pub mod edge;
+pub mod sessions;
 pub mod unread;
 
 mod answer;
@@ -29,10 +30,11 @@ use crate::{
     breaker::Breaker,
     catalogue::Catalogue,
     clock::Clock,
-    config::{BoundsConfig, CacheConfig, PromptStyle, RateLimitConfig},
+    config::{BoundsConfig, CacheConfig, PromptStyle, RateLimitConfig, SessionConfig},
     generate::{GenerateError, GenerateRequest, Generation, ProviderId},
     layers::cache::{CacheCounts, Shelf},
     ledger::Ledger,
+    sessions::Sessions,
 };
 
 pub use cache::{cache_stats, clear, forget};
@@ -64,6 +66,10 @@ pub struct Api {
     pub shelf: Arc<Shelf>,
     /// What is wanted of them.
     pub cache: CacheConfig,
+    /// Who is signed in.
+    pub sessions: Arc<Sessions>,
+    /// What browsers are told of that.
+    pub session_cookie: SessionConfig,
     /// The time of day.
     pub clock: Clock,
     /// How long store calls together may delay a request.

@@ -8,17 +8,15 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum::{
-    extract::Request,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse as _, Response},
-};
+use axum::{extract::Request, http::HeaderMap, response::Response};
 use futures_util::future::{Either, Ready, ready};
 use secrecy::{ExposeSecret as _, SecretString};
 use subtle::ConstantTimeEq as _;
 use tower::{Layer, Service};
 
-use crate::error::ApiError;
+use super::bearer::{bearer_token, unauthorized};
+
+const ADVICE: &str = "Send the service's ADMIN_TOKEN as `Authorization: Bearer <token>`.";
 
 /// Puts an [`Admin`] around a service.
 #[derive(Clone)]
@@ -64,23 +62,13 @@ where
         if knows(request.headers(), &self.token) {
             Either::Right(self.inner.call(request))
         } else {
-            Either::Left(ready(Ok(unauthorized())))
+            Either::Left(ready(Ok(unauthorized("Administrator only", ADVICE))))
         }
     }
 }
 
-/// Whether the bearer token (RFC 6750, section 2.1) is `token`; how much of it is right takes no time to find out.
+/// Whether the bearer token is `token`; how much of it is right takes no time to find out.
 fn knows(headers: &HeaderMap, token: &SecretString) -> bool {
-    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let (scheme, given) = given.split_once(' ').unwrap_or_default();
-    let is_equal = given.trim().as_bytes().ct_eq(token.expose_secret().as_bytes());
-    scheme.eq_ignore_ascii_case("bearer") && is_equal.into()
-}
-
-fn unauthorized() -> Response {
-    let error = ApiError::new(StatusCode::UNAUTHORIZED, "Administrator only")
-        .message("Send the service's ADMIN_TOKEN as `Authorization: Bearer <token>`.");
-    let mut response = error.into_response();
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"llm-gateway\""));
-    response
+    let given = bearer_token(headers).unwrap_or_default();
+    given.as_bytes().ct_eq(token.expose_secret().as_bytes()).into()
 }

@@ -20,12 +20,14 @@ use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt as _};
 
 use crate::{
-    caller::Caller,
+    caller::{Caller, Who},
     clock::Clock,
     config::RateLimitConfig,
     error::{ApiError, whole_seconds},
     stores::{Admission, CounterStore, Quota},
 };
+
+use super::StoreTook;
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
@@ -43,8 +45,10 @@ pub struct RateLimitLayer {
 /// Everything that one route's limit needs.
 struct Limiter {
     counters: Arc<dyn CounterStore>,
+    /// Of who has no rate of its own. `None`: as often as it likes.
     quota: Option<Quota>,
-    /// The headers that are always the same.
+    window: Duration,
+    /// The headers that go with it.
     limit: HeaderValue,
     policy: HeaderValue,
     clock: Clock,
@@ -53,10 +57,6 @@ struct Limiter {
     scope: &'static str,
     path: &'static str,
 }
-
-/// How long the limiter took, for `Server-Timing`.
-#[derive(Clone, Copy)]
-pub struct LimiterTook(pub Duration);
 
 impl RateLimitLayer {
     /// The limit of the route `path`, counted under `scope`.
@@ -68,11 +68,10 @@ impl RateLimitLayer {
         (scope, path): (&'static str, &'static str),
     ) -> Self {
         let quota = config.max.map(|max| Quota { max, window: config.window });
-        let max = config.max.map_or(0, NonZeroU32::get);
-        let policy = HeaderValue::try_from(format!("\"{scope}\";q={max};w={}", config.window.as_secs()));
-        let policy = policy.unwrap_or_else(|_| unreachable!("a scope is a plain word"));
-        let limit = HeaderValue::from(max);
-        let limiter = Limiter { counters, quota, limit, policy, clock, store_timeout, scope, path };
+        let limit = HeaderValue::from(config.max.map_or(0, NonZeroU32::get));
+        let policy = quota.map_or(HeaderValue::from_static(""), |quota| policy(scope, quota));
+        let window = config.window;
+        let limiter = Limiter { counters, quota, window, limit, policy, clock, store_timeout, scope, path };
         Self { limiter: Arc::new(limiter) }
     }
 }
@@ -117,12 +116,14 @@ impl Limiter {
     where
         S: Service<Request, Response = Response, Error = Infallible>,
     {
-        let caller = request.extensions().get::<Caller>().copied();
         // Everyone has been identified further out.
-        let (Some(quota), Some(caller)) = (self.quota, caller) else { return inner.oneshot(request).await };
+        let Some(caller) = request.extensions().get::<Caller>() else { return inner.oneshot(request).await };
+        let Some(quota) = self.quota_of(caller) else { return inner.oneshot(request).await };
         let begun = Instant::now();
         let key = format!("ratelimit:{}:{caller}", self.scope);
-        let admission = match self.counters.admit(&key, quota, NonZeroU32::MIN, begun + self.store_timeout).await {
+        let took = request.extensions().get::<StoreTook>().copied().unwrap_or_default();
+        let by = begun + self.store_timeout.saturating_sub(took.total());
+        let admission = match self.counters.admit(&key, quota, NonZeroU32::MIN, by).await {
             Ok(admission) => admission,
             Err(error) => {
                 // A service that answers without counting is better than one that does not answer.
@@ -131,21 +132,30 @@ impl Limiter {
             }
         };
         let mut response = if admission.admitted {
-            request.extensions_mut().insert(LimiterTook(begun.elapsed()));
+            request.extensions_mut().insert(StoreTook { limiter: Some(begun.elapsed()), ..took });
             inner.oneshot(request).await?
         } else {
             self.refuse(caller, &admission)
         };
-        self.set_headers(response.headers_mut(), &admission);
+        self.set_headers(response.headers_mut(), quota, &admission);
         Ok(response)
     }
 
-    fn set_headers(&self, headers: &mut HeaderMap, admission: &Admission) {
+    /// How often the caller may ask: as often as its key may, or as everyone. `None`: as often as it likes.
+    fn quota_of(&self, caller: &Caller) -> Option<Quota> {
+        match caller.max() {
+            Some(max) => NonZeroU32::new(max).map(|max| Quota { max, window: self.window }),
+            None => self.quota,
+        }
+    }
+
+    fn set_headers(&self, headers: &mut HeaderMap, quota: Quota, admission: &Admission) {
         let grows_in_ms = u64::try_from(admission.grows_in.as_millis()).unwrap_or(u64::MAX);
-        headers.insert(LIMIT, if admission.local { admission.limit.into() } else { self.limit.clone() });
+        let is_usual = self.quota == Some(quota);
+        headers.insert(LIMIT, if is_usual && !admission.local { self.limit.clone() } else { admission.limit.into() });
         headers.insert(REMAINING, HeaderValue::from(admission.remaining));
         headers.insert(RESET, HeaderValue::from(self.clock.epoch_ms().saturating_add(grows_in_ms)));
-        headers.insert(RATE_LIMIT_POLICY, self.policy.clone());
+        headers.insert(RATE_LIMIT_POLICY, if is_usual { self.policy.clone() } else { policy(self.scope, quota) });
         headers.insert(RATE_LIMIT, self.rate_limit_value(admission));
         if admission.local {
             headers.insert(MODE, HeaderValue::from_static("local"));
@@ -162,12 +172,23 @@ impl Limiter {
         HeaderValue::try_from(value).unwrap_or_else(|_| unreachable!("a scope is a plain word"))
     }
 
-    fn refuse(&self, caller: Caller, admission: &Admission) -> Response {
+    fn refuse(&self, caller: &Caller, admission: &Admission) -> Response {
         let max = admission.limit;
-        tracing::warn!("Rate limit exceeded: {} on {} ({}/{max})", caller.address, self.path, u64::from(max) + 1);
+        let client = match caller.who {
+            // Runbooks search for the address as it is.
+            Who::Anyone => caller.address.to_string(),
+            Who::User(_) | Who::UserOf(..) | Who::Key(_) => caller.to_string(),
+        };
+        tracing::warn!("Rate limit exceeded: {client} on {} ({}/{max})", self.path, u64::from(max) + 1);
         let error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "Rate limit exceeded")
             .message("Too many LLM requests, please wait before trying again.")
             .retry_after(admission.retry_in);
         error.into_response()
     }
+}
+
+/// `"generate";q=20;w=60`: how many, and within how many seconds.
+fn policy(scope: &str, quota: Quota) -> HeaderValue {
+    let policy = HeaderValue::try_from(format!("\"{scope}\";q={};w={}", quota.max, quota.window.as_secs()));
+    policy.unwrap_or_else(|_| unreachable!("a scope is a plain word"))
 }

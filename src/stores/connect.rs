@@ -12,8 +12,8 @@ use crate::{
 };
 
 use super::{
-    CacheStore, CounterStore, Degrade, FreshUntil, Guard, LeaseStore, Near, StoreError, TotalStore,
-    memory::{MemoryCache, MemoryCounters, MemoryTotals},
+    CacheStore, CounterStore, Degrade, FreshUntil, Guard, LeaseStore, Near, SessionStore, StoreError, TotalStore,
+    memory::{MemoryCache, MemoryCounters, MemorySessions, MemoryTotals},
     redis::{BadAddress, Redis, Resp, Rest, Transport},
 };
 
@@ -26,6 +26,10 @@ pub struct Stores {
     pub counters: Arc<dyn CounterStore>,
     /// Totals.
     pub totals: Arc<dyn TotalStore>,
+    /// Who is signed in.
+    pub sessions: Arc<dyn SessionStore>,
+    /// Who asks for sessions that do not exist: each instance for itself.
+    pub guesses: Arc<dyn CounterStore>,
     /// Who fetches what others want too. `None`: there are no others.
     pub leases: Option<Arc<dyn LeaseStore>>,
     /// What other instances share too. `None`: nothing.
@@ -81,6 +85,8 @@ impl Stores {
             cache: Arc::new(MemoryCache::new(room.cache_bytes)),
             counters: Arc::new(MemoryCounters::new(room.longest_window)),
             totals: Arc::new(MemoryTotals::default()),
+            sessions: Arc::new(MemorySessions::default()),
+            guesses: Arc::new(MemoryCounters::new(room.longest_window)),
             leases: None,
             shared: None,
         }
@@ -124,6 +130,8 @@ impl Stores {
             leases: Some(near),
             counters: Arc::new(Degrade::new(Arc::clone(&guarded) as _, config.instances, room.longest_window)),
             totals: Arc::clone(&guarded) as _,
+            sessions: Arc::clone(&guarded) as _,
+            guesses: Arc::new(MemoryCounters::new(room.longest_window)),
             shared: Some(Shared { name, backend: guarded }),
         }
     }

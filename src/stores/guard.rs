@@ -13,7 +13,10 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::breaker::{Breaker, Pauses};
 
-use super::{Admission, CacheStore, CounterStore, Held, Lease, LeaseStore, Quota, StoreError, TotalStore};
+use super::{
+    Admission, CacheStore, CounterStore, Held, Kept, Lease, LeaseStore, Quota, SessionStore, StoreError, Swapped,
+    TotalStore,
+};
 
 /// How many failures in a row there may be, and how long it is left alone then: so short that a store which is back is used
 /// again within 5 s (`upstash-rest.md` 8).
@@ -133,6 +136,41 @@ impl<S: LeaseStore> LeaseStore for Guard<S> {
 
     async fn release(&self, key: &str, by: Instant) -> Result<(), StoreError> {
         self.ask(by, self.inner.release(key, by)).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: SessionStore> SessionStore for Guard<S> {
+    async fn put(&self, key: &str, value: Bytes, ttl: Duration, by: Instant) -> Result<(), StoreError> {
+        self.ask(by, self.inner.put(key, value, ttl, by)).await
+    }
+
+    async fn load(&self, key: &str, ttl: Duration, by: Instant) -> Result<Option<Bytes>, StoreError> {
+        self.ask(by, self.inner.load(key, ttl, by)).await
+    }
+
+    async fn swap(
+        &self,
+        key: &str,
+        expected: Bytes,
+        new: Bytes,
+        ttl: Duration,
+        by: Instant,
+    ) -> Result<Swapped, StoreError> {
+        self.ask(by, self.inner.swap(key, expected, new, ttl, by)).await
+    }
+
+    async fn delete(&self, key: &str, by: Instant) -> Result<bool, StoreError> {
+        self.ask(by, self.inner.delete(key, by)).await
+    }
+
+    async fn enrol(&self, group: &str, key: &str, ttl: Duration, by: Instant) -> Result<(), StoreError> {
+        self.ask(by, self.inner.enrol(group, key, ttl, by)).await
+    }
+
+    async fn members(&self, group: &str, by: Instant) -> Result<Vec<Kept>, StoreError> {
+        self.ask(by, self.inner.members(group, by)).await
     }
 }
 

@@ -108,6 +108,76 @@ pub struct Lease {
     pub value: Option<Bytes>,
 }
 
+/// Keeps values that live as long as they are used, and are changed by many at once. Keys begin with `session:`; values are UTF-8
+/// text.
+#[async_trait]
+pub trait SessionStore: Send + Sync {
+    /// Keeps `value` under `key` for `ttl`, in whole seconds, in place of what was there.
+    ///
+    /// # Errors
+    /// When the store cannot keep it; what was there may or may not still be.
+    async fn put(&self, key: &str, value: Bytes, ttl: Duration, by: Instant) -> Result<(), StoreError>;
+
+    /// The value under `key`, which is kept for `ttl` from now on. `None`: there is none, or its time is over.
+    ///
+    /// # Errors
+    /// When the store cannot say.
+    async fn load(&self, key: &str, ttl: Duration, by: Instant) -> Result<Option<Bytes>, StoreError>;
+
+    /// Puts `new` in the place of `expected` under `key`, for `ttl`, if that is what is there. Atomic.
+    ///
+    /// # Errors
+    /// When the store cannot say; it may be done.
+    async fn swap(
+        &self,
+        key: &str,
+        expected: Bytes,
+        new: Bytes,
+        ttl: Duration,
+        by: Instant,
+    ) -> Result<Swapped, StoreError>;
+
+    /// Forgets `key`, and says whether there was something to forget.
+    ///
+    /// # Errors
+    /// When the store cannot say.
+    async fn delete(&self, key: &str, by: Instant) -> Result<bool, StoreError>;
+
+    /// Makes `key` one of `group`'s for `ttl`, and forgets those whose time there is over.
+    ///
+    /// # Errors
+    /// When the store cannot say.
+    async fn enrol(&self, group: &str, key: &str, ttl: Duration, by: Instant) -> Result<(), StoreError>;
+
+    /// Those of `group` that are kept, in no order.
+    ///
+    /// # Errors
+    /// When the store cannot say.
+    async fn members(&self, group: &str, by: Instant) -> Result<Vec<Kept>, StoreError>;
+}
+
+/// What has become of a [`SessionStore::swap`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Swapped {
+    /// The new value is there.
+    Done,
+    /// Nothing: this other value was there, and still is.
+    Not(Bytes),
+    /// Nothing: there was no value.
+    Gone,
+}
+
+/// A value that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Its key.
+    pub key: String,
+    /// The value.
+    pub value: Bytes,
+    /// How long it will be.
+    pub expires_in: Duration,
+}
+
 /// Counts what callers do.
 #[async_trait]
 pub trait CounterStore: Send + Sync {

@@ -12,7 +12,10 @@ fn settings() -> Vec<String> {
     // Those that are only promised are explained when they are read.
     let (before, promised) = source.split_once("const NOT_USED_YET").unwrap();
     let source = before.to_owned() + promised.split_once("];").unwrap().1;
-    let source = source + &["cache", "providers", "store"].map(|part| read(&format!("src/config/{part}.rs"))).concat();
+    let source = source
+        + &["access", "cache", "origin", "providers", "store"]
+            .map(|part| read(&format!("src/config/{part}.rs")))
+            .concat();
     let source: String = source.lines().filter(|line| !line.contains("not_yet(")).collect();
     let names = source.split('"').skip(1).step_by(2);
     let is_name = |name: &&str| name.len() > 3 && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');

@@ -4,6 +4,7 @@ use axum::{
     body::Body,
     http::{Method, Request},
 };
+use llm_gateway::generate::ErrorKind;
 use serde_json::json;
 
 use crate::support::{Gateway, Scripted, post};
@@ -44,6 +45,8 @@ async fn every_error_is_json_with_the_requests_id() {
         assert_eq!(reply.header("content-type"), "application/json", "{name}");
         assert_eq!(body["requestId"], reply.header("x-request-id"), "{name}");
         assert_eq!(reply.header("x-request-id").len(), 36, "{name}");
+        assert_eq!(reply.header("x-content-type-options"), "nosniff", "{name}");
+        assert_eq!(reply.header("referrer-policy"), "no-referrer", "{name}");
         if status == 405 {
             assert_eq!(reply.header("allow"), "POST");
         }
@@ -69,16 +72,17 @@ async fn a_compressed_body_is_read_and_its_limit_is_that_of_what_it_holds() {
 
 #[tokio::test(start_paused = true)]
 async fn a_page_of_an_allowed_origin_may_read_answers_and_refusals() {
-    let settings = [("FRONTEND_URL", "https://app.example.com/, http://localhost:3000"), ("RATE_LIMIT_MAX", "1")];
-    let gateway = Gateway::with(settings, Scripted::hello());
+    let origins = "https://app.example.com/, http://localhost:3000, https://shop-*-team.vercel.app";
+    let gateway = Gateway::with([("FRONTEND_URL", origins), ("RATE_LIMIT_MAX", "1")], Scripted::hello());
     let from = |origin: &str| {
         let mut request = post("/llm/generate", &json!({"prompt": "x", "model": "gpt-4o"}));
         request.headers_mut().insert("origin", origin.parse().unwrap());
         request
     };
-    for status in [200, 429] {
-        let reply = gateway.send(from("https://app.example.com")).await;
-        assert_eq!(reply.expect(status).header("access-control-allow-origin"), "https://app.example.com");
+    for (status, origin) in [(200, "https://app.example.com"), (429, "https://shop-git-x-team.vercel.app")] {
+        let reply = gateway.send(from(origin)).await;
+        assert_eq!(reply.expect(status).header("access-control-allow-origin"), origin);
+        assert_eq!(reply.header("access-control-allow-credentials"), "true");
         let exposed = reply.header("access-control-expose-headers");
         for header in ["x-ratelimit-remaining", "retry-after", "cache-status", "x-request-id", "age", "ratelimit"] {
             assert!(exposed.contains(header), "{header} in {exposed}");
@@ -86,7 +90,9 @@ async fn a_page_of_an_allowed_origin_may_read_answers_and_refusals() {
         assert!(reply.header("vary").contains("origin"));
     }
     for origin in ["https://evil.example.com", "https://app.example.com.evil.com", "null", "http://app.example.com"] {
-        assert_eq!(gateway.send(from(origin)).await.header("access-control-allow-origin"), "", "{origin}");
+        let reply = gateway.send(from(origin)).await;
+        assert_eq!(reply.header("access-control-allow-origin"), "", "{origin}");
+        assert_eq!(reply.header("access-control-allow-credentials"), "", "{origin}");
     }
     let preflight = Request::builder()
         .method(Method::OPTIONS)
@@ -101,8 +107,32 @@ async fn a_page_of_an_allowed_origin_may_read_answers_and_refusals() {
     assert_eq!(reply.header("access-control-allow-origin"), "http://localhost:3000");
     assert_eq!(reply.header("access-control-allow-headers"), "content-type,x-session-id");
     assert_eq!(reply.header("access-control-allow-methods"), "GET,HEAD,PUT,PATCH,POST,DELETE");
+    assert_eq!(reply.header("access-control-max-age"), "600");
     let plain = Request::builder().method(Method::OPTIONS).uri("/llm/generate").body(Body::empty()).unwrap();
     assert_eq!(gateway.send(plain).await.expect(405).header("allow"), "POST");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_may_read_every_kind_of_refusal() {
+    let settings = [("API_KEYS", "web:0123456789abcdef"), ("BODY_LIMIT_KB", "1"), ("PROVIDER_RETRIES", "0")];
+    let (key, large) = ("Bearer 0123456789abcdef", "x".repeat(2_000));
+    for (status, kind, key, prompt) in [
+        (401, ErrorKind::ServerError, "", "x"),
+        (413, ErrorKind::ServerError, key, &*large),
+        (429, ErrorKind::RateLimited, key, "x"),
+        (500, ErrorKind::Internal, key, "x"),
+        (502, ErrorKind::ServerError, key, "x"),
+        (503, ErrorKind::Overloaded, key, "x"),
+        (504, ErrorKind::Timeout, key, "x"),
+    ] {
+        let gateway = Gateway::with(settings, Scripted::failing(kind));
+        let mut request = post("/llm/generate", &json!({"prompt": prompt, "model": "gpt-4o", "allowFailover": false}));
+        request.headers_mut().insert("origin", "http://localhost:3000".parse().unwrap());
+        request.headers_mut().insert("authorization", key.parse().unwrap());
+        let reply = gateway.send(request).await;
+        assert_eq!(reply.expect(status).header("access-control-allow-origin"), "http://localhost:3000");
+        assert!(reply.header("access-control-expose-headers").contains("retry-after"), "{status}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,6 +18,7 @@ mod stream;
 
 mod admin;
 mod cache;
+mod clients;
 mod flight;
 mod freshness;
 mod limiter;
@@ -25,6 +26,7 @@ mod native;
 mod outage;
 mod rate_limit;
 mod requests;
+mod sessions;
 mod sharing;
 mod stale;
 mod stores;

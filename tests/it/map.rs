@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Each module and what it may import from this crate, from the bottom to the top.
-const MAY_IMPORT: [(&str, &[&str]); 17] = [
+const MAY_IMPORT: [(&str, &[&str]); 18] = [
     ("config", &[]),
     ("clock", &[]),
     ("generate", &[]),
@@ -20,9 +20,25 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("providers", &["client", "config", "generate"]),
     ("stores", &["breaker", "client", "clock", "config"]),
     ("ledger", &["catalogue", "clock", "config", "generate"]),
+    ("sessions", &["caller", "clock", "stores"]),
     ("dispatch", &["breaker", "catalogue", "config", "generate", "providers"]),
-    ("layers", &["caller", "catalogue", "clock", "config", "error", "generate", "ledger", "stores"]),
-    ("http", &["breaker", "caller", "catalogue", "clock", "config", "error", "generate", "layers", "ledger", "stores"]),
+    ("layers", &["caller", "catalogue", "clock", "config", "error", "generate", "ledger", "sessions", "stores"]),
+    (
+        "http",
+        &[
+            "breaker",
+            "caller",
+            "catalogue",
+            "clock",
+            "config",
+            "error",
+            "generate",
+            "layers",
+            "ledger",
+            "sessions",
+            "stores",
+        ],
+    ),
     (
         "app",
         &[
@@ -39,6 +55,7 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
             "layers",
             "ledger",
             "providers",
+            "sessions",
             "stores",
         ],
     ),

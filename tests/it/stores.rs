@@ -13,8 +13,8 @@ use llm_gateway::{
     client::client,
     clock::Clock,
     stores::{
-        CacheStore, CounterStore, Degrade, Guard, Near, Quota, StoreError, TotalStore,
-        memory::{MemoryCache, MemoryCounters, MemoryTotals},
+        CacheStore, CounterStore, Degrade, Guard, Near, Quota, SessionStore, StoreError, Swapped, TotalStore,
+        memory::{MemoryCache, MemoryCounters, MemorySessions, MemoryTotals},
         redis::{Redis, Resp, Rest, Transport},
     },
 };
@@ -24,19 +24,20 @@ use tokio::time::{Instant, sleep};
 use crate::support::{RedisCluster, RedisServer, Upstash};
 
 /// A store under its name, with what keeps it alive.
-struct Subject {
-    name: &'static str,
+pub(crate) struct Subject {
+    pub(crate) name: &'static str,
     cache: Arc<dyn CacheStore>,
     counters: Arc<dyn CounterStore>,
     totals: Arc<dyn TotalStore>,
-    _alive: Box<dyn std::any::Any>,
+    pub(crate) sessions: Arc<dyn SessionStore>,
+    pub(crate) _alive: Box<dyn std::any::Any>,
 }
 
 impl Subject {
     fn of<T: Transport + 'static>(name: &'static str, transport: T, alive: impl std::any::Any) -> Self {
         let store = Arc::new(Redis::new(transport, clock()));
-        let (cache, counters, totals) = (Arc::clone(&store) as _, Arc::clone(&store) as _, store);
-        Self { name, cache, counters, totals, _alive: Box::new(alive) }
+        let (cache, counters, totals) = (Arc::clone(&store) as _, Arc::clone(&store) as _, Arc::clone(&store) as _);
+        Self { name, cache, counters, totals, sessions: store, _alive: Box::new(alive) }
     }
 
     fn around<T: Transport + 'static>(name: &'static str, transport: T, alive: impl std::any::Any) -> Self {
@@ -45,7 +46,8 @@ impl Subject {
             name,
             cache: Arc::new(Near::new(Arc::clone(&store), 1 << 20, |_| Some(u64::MAX), clock())),
             counters: Arc::new(Degrade::new(Arc::clone(&store) as _, NonZeroU32::MIN, Duration::from_secs(60))),
-            totals: store,
+            totals: Arc::clone(&store) as _,
+            sessions: store,
             _alive: Box::new(alive),
         }
     }
@@ -64,12 +66,13 @@ pub(crate) fn rest(upstash: &Upstash) -> Rest {
     Rest::new(client(None).unwrap(), &upstash.url(), &upstash.token().into()).unwrap()
 }
 
-async fn subjects() -> Vec<Subject> {
+pub(crate) async fn subjects() -> Vec<Subject> {
     let memory = Subject {
         name: "memory",
         cache: Arc::new(MemoryCache::new(1 << 20)),
         counters: Arc::new(MemoryCounters::new(Duration::from_secs(60))),
         totals: Arc::new(MemoryTotals::default()),
+        sessions: Arc::new(MemorySessions::default()),
         _alive: Box::new(()),
     };
     let (redis, tls, cluster) = (RedisServer::start().await, RedisServer::tls().await, RedisCluster::start().await);
@@ -86,7 +89,7 @@ async fn subjects() -> Vec<Subject> {
     ]
 }
 
-fn soon() -> Instant {
+pub(crate) fn soon() -> Instant {
     Instant::now() + Duration::from_secs(20)
 }
 
@@ -164,6 +167,60 @@ async fn totals_are_sums() {
         totals.add(&[(keys[0], 5)], soon()).await.unwrap();
         assert_eq!(totals.read(&keys, soon()).await, Ok(vec![8, 4, 0]), "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_session_lives_as_long_as_it_is_used_and_is_changed_only_by_who_knows_it() {
+    let (hour, second) = (Duration::from_secs(3600), Duration::from_secs(1));
+    for Subject { name, sessions, _alive, .. } in subjects().await {
+        let key = "session:aa";
+        let (a, b, c) = (Bytes::from(r#"{"a":"naïve ✅"}"#), Bytes::from(r#"{"b":1}"#), Bytes::from("{}"));
+        assert_eq!(sessions.load(key, hour, soon()).await, Ok(None), "{name}");
+        assert_eq!(sessions.swap(key, a.clone(), b.clone(), hour, soon()).await, Ok(Swapped::Gone), "{name}");
+        sessions.put(key, a.clone(), hour, soon()).await.unwrap();
+        assert_eq!(sessions.load(key, hour, soon()).await, Ok(Some(a.clone())), "{name}");
+        assert_eq!(sessions.swap(key, c, b.clone(), hour, soon()).await, Ok(Swapped::Not(a.clone())), "{name}");
+        assert_eq!(sessions.swap(key, a, b.clone(), hour, soon()).await, Ok(Swapped::Done), "{name}");
+        assert_eq!(sessions.load(key, hour, soon()).await, Ok(Some(b.clone())), "{name}");
+
+        // Groups name those that are kept, and each only as long as it was told to.
+        let group = "llm:sessions:ann";
+        assert_eq!(sessions.members(group, soon()).await, Ok(Vec::new()), "{name}");
+        sessions.put("session:bb", b.clone(), hour, soon()).await.unwrap();
+        for (key, ttl) in [(key, hour), (key, hour), ("session:bb", second), ("session:gone", hour)] {
+            sessions.enrol(group, key, ttl, soon()).await.unwrap();
+        }
+        let members = sessions.members(group, soon()).await.unwrap();
+        let mut keys: Vec<_> = members.iter().map(|kept| &*kept.key).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, [key, "session:bb"], "{name}");
+        assert!(members.iter().all(|kept| kept.value == b && kept.expires_in + second * 60 > hour), "{name}");
+
+        assert_eq!(sessions.delete(key, soon()).await, Ok(true), "{name}");
+        assert_eq!(sessions.delete(key, soon()).await, Ok(false), "{name}");
+        assert_eq!(sessions.swap(key, b.clone(), b.clone(), hour, soon()).await, Ok(Swapped::Gone), "{name}");
+
+        sessions.put("session:cc", b.clone(), second * 2, soon()).await.unwrap();
+        sleep(second + second / 2).await;
+        assert_eq!(sessions.load("session:cc", second * 2, soon()).await, Ok(Some(b.clone())), "{name}");
+        sleep(second + second / 2).await;
+        assert_eq!(sessions.load("session:cc", second, soon()).await, Ok(Some(b)), "{name}: it was used");
+        sleep(second + second / 5).await;
+        assert_eq!(sessions.load("session:cc", second, soon()).await, Ok(None), "{name}");
+        assert_eq!(sessions.delete("session:cc", soon()).await, Ok(false), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_text_is_no_session() {
+    let redis = RedisServer::start().await;
+    let store = Redis::new(resp(&redis.url(), None), clock());
+    let mut connection = redis.connection().await;
+    redis::cmd("HSET").arg("session:aa").arg("a").arg(1).exec_async(&mut connection).await.unwrap();
+    let hour = Duration::from_secs(3600);
+    assert_eq!(store.load("session:aa", hour, soon()).await, Ok(None));
+    let swapped = SessionStore::swap(&store, "session:aa", "{}".into(), "{}".into(), hour, soon()).await;
+    assert_eq!(swapped, Ok(Swapped::Gone));
 }
 
 #[tokio::test]

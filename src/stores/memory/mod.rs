@@ -2,8 +2,10 @@
 
 mod cache;
 mod counters;
+mod sessions;
 mod totals;
 
 pub use cache::MemoryCache;
 pub use counters::MemoryCounters;
+pub use sessions::MemorySessions;
 pub use totals::MemoryTotals;

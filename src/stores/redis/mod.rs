@@ -6,6 +6,7 @@ mod packed;
 mod resp;
 mod rest;
 mod script;
+mod sessions;
 mod silence;
 mod single;
 mod transport;
@@ -48,6 +49,7 @@ pub struct Redis<T> {
     clock: Clock,
     log: Script,
     window: Script,
+    swap: Script,
 }
 
 /// Whether a command may be sent again although it may have been done.
@@ -64,7 +66,8 @@ impl<T: Transport> Redis<T> {
     pub fn new(transport: T, clock: Clock) -> Self {
         let script = |body| Script::new(body, transport.dialect());
         let (log, window) = (script(include_str!("log.lua")), script(include_str!("window.lua")));
-        Self { transport, clock, log, window }
+        let swap = script(include_str!("swap.lua"));
+        Self { transport, clock, log, window, swap }
     }
 
     /// Writes something, to see whether that is possible.

@@ -1,6 +1,6 @@
 //! A script of one key, known by its hash.
 
-use redis::{Cmd, cmd};
+use redis::{Cmd, ToRedisArgs, cmd};
 
 use super::transport::Dialect;
 
@@ -21,16 +21,16 @@ impl Script {
     }
 
     /// Runs it if the server knows it.
-    pub(super) fn by_hash(&self, key: &str, args: &[u64]) -> Cmd {
+    pub(super) fn by_hash(&self, key: &str, args: &[impl ToRedisArgs]) -> Cmd {
         Self::command("EVALSHA", &self.hash, key, args)
     }
 
     /// Runs it, and the server knows it from then on.
-    pub(super) fn by_body(&self, key: &str, args: &[u64]) -> Cmd {
+    pub(super) fn by_body(&self, key: &str, args: &[impl ToRedisArgs]) -> Cmd {
         Self::command("EVAL", &self.body, key, args)
     }
 
-    fn command(name: &str, script: &str, key: &str, args: &[u64]) -> Cmd {
+    fn command(name: &str, script: &str, key: &str, args: &[impl ToRedisArgs]) -> Cmd {
         let mut command = cmd(name);
         command.arg(script).arg(1).arg(key).arg(args);
         command

@@ -1,8 +1,7 @@
-//! Who is asking, as far as a limit goes by it: the client's address.
+//! The client's address, as far as it can be believed.
 
 use std::{
-    fmt,
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -11,32 +10,25 @@ use axum::http::HeaderMap;
 use crate::config::{ClientIpConfig, ClientIpSource};
 
 /// Finds the address of whoever sent a request.
-pub struct Callers {
+pub struct Addresses {
     config: ClientIpConfig,
     warned: AtomicBool,
 }
 
-/// Whoever sent a request, by address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Caller {
-    /// Its address; an IPv4 address never as IPv6.
-    pub address: IpAddr,
-}
-
-impl Callers {
+impl Addresses {
     /// Reads addresses as `config` says.
     pub fn new(config: ClientIpConfig) -> Self {
         Self { config, warned: AtomicBool::new(false) }
     }
 
-    /// Whoever sent `headers` over a connection from `peer`.
+    /// The address of whoever sent `headers` over a connection from `peer`; an IPv4 address never as IPv6.
     ///
     /// Where a promised header is missing or holds no address, it is `peer`, and the log says so once.
-    pub fn caller(&self, headers: &HeaderMap, peer: IpAddr) -> Caller {
+    pub fn of(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
         let found = match self.config.source {
             ClientIpSource::ConnectInfo => Some(peer),
             ClientIpSource::RightmostXForwardedFor => forwarded(headers).next().flatten(),
-            ClientIpSource::XForwardedFor => self.first_untrusted(headers),
+            ClientIpSource::XForwardedFor => self.first_untrusted(headers, peer),
             ClientIpSource::CfConnectingIp => single(headers, "cf-connecting-ip"),
             ClientIpSource::TrueClientIp => single(headers, "true-client-ip"),
             ClientIpSource::XRealIp => single(headers, "x-real-ip"),
@@ -44,15 +36,20 @@ impl Callers {
         if found.is_none() && !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 source = ?self.config.source,
-                "a request came without the header that CLIENT_IP_SOURCE promises; its peer's address is used instead"
+                "a request came without the header that CLIENT_IP_SOURCE promises, or from a peer that is not among \
+                 TRUSTED_PROXIES; its peer's address is used instead"
             );
         }
-        Caller { address: found.unwrap_or(peer).to_canonical() }
+        found.unwrap_or(peer).to_canonical()
     }
 
-    /// From the right, past proxies that are trusted. The leftmost entries are whatever the client wrote.
-    fn first_untrusted(&self, headers: &HeaderMap) -> Option<IpAddr> {
+    /// From the right, past proxies that are trusted, of which `peer` must be one. The leftmost entries are whatever the client
+    /// wrote.
+    fn first_untrusted(&self, headers: &HeaderMap, peer: IpAddr) -> Option<IpAddr> {
         let is_trusted = |ip: &IpAddr| self.config.trusted_proxies.iter().any(|network| network.contains(ip));
+        if !is_trusted(&peer.to_canonical()) {
+            return None;
+        }
         let mut last_trusted = None;
         for entry in forwarded(headers) {
             // Behind an entry that is no address, nothing can be believed.
@@ -72,40 +69,23 @@ fn forwarded(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
     values.into_iter().rev().flat_map(|value| value.to_str().unwrap_or_default().rsplit(',').map(address))
 }
 
+/// The address in the header `name`. Where there are several, the last is the one that the nearest proxy wrote.
 fn single(headers: &HeaderMap, name: &str) -> Option<IpAddr> {
-    headers.get(name).and_then(|value| value.to_str().ok()).and_then(address)
+    headers.get_all(name).iter().next_back().and_then(|value| value.to_str().ok()).and_then(address)
 }
 
 /// An address as proxies write it: bare, with a port, or in brackets.
 fn address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
-    let bare = text.trim_start_matches('[').split(']').next().unwrap_or(text);
-    let without_port = || text.rsplit_once(':').map(|(host, _)| host);
-    let address = bare.parse().ok().or_else(|| without_port()?.parse().ok())?;
-    Some(IpAddr::to_canonical(&address))
-}
-
-/// The bucket that the caller shares: an IPv4 address alone, an IPv6 address with its /64, which is one household's.
-impl fmt::Display for Caller {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.address {
-            // Every request is counted under its address, and the standard library formats as if it could be padded.
-            IpAddr::V4(address) => address.octets().into_iter().enumerate().try_for_each(|(at, octet)| {
-                f.write_str(if at == 0 { "" } else { "." })?;
-                f.write_str(itoa::Buffer::new().format(octet))
-            }),
-            IpAddr::V6(address) => {
-                let household = u128::from(address) >> 64 << 64;
-                write!(f, "{}/64", Ipv6Addr::from(household))
-            }
-        }
-    }
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    text.parse().ok().or_else(with_port).or_else(bracketed).map(|address: IpAddr| address.to_canonical())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use crate::{caller::Caller, config::Config};
 
     fn caller(source: &str, headers: &[(&'static str, &str)], peer: &str) -> String {
         let config = Config::read([("CLIENT_IP_SOURCE", source)].into()).unwrap_or_else(|_| panic!("{source}"));
@@ -113,7 +93,7 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
-        Callers::new(config.client_ip).caller(&map, peer.parse().unwrap()).to_string()
+        Caller::at(Addresses::new(config.client_ip).of(&map, peer.parse().unwrap())).to_string()
     }
 
     #[test]
@@ -122,16 +102,24 @@ mod tests {
         for (source, headers, expected) in [
             ("ConnectInfo", xff, "9.9.9.9"),
             ("RightmostXForwardedFor", xff, "10.2.2.2"),
-            ("XForwardedFor", xff, "1.2.3.4"),
-            ("XForwardedFor", &[("x-forwarded-for", "1.2.3.4, garbage, 10.2.2.2")], "10.2.2.2"),
-            ("XForwardedFor", &[], "9.9.9.9"),
+            ("XForwardedFor", xff, "9.9.9.9"),
             ("CfConnectingIp", &[("cf-connecting-ip", "1.2.3.4")], "1.2.3.4"),
             ("CfConnectingIp", xff, "9.9.9.9"),
             ("TrueClientIp", &[("true-client-ip", "2001:db8:1:2:3:4:5:6")], "2001:db8:1:2::/64"),
             ("XRealIp", &[("x-real-ip", "[2001:db8::1]:443")], "2001:db8::/64"),
             ("XRealIp", &[("x-real-ip", "1.2.3.4:5678")], "1.2.3.4"),
+            ("XRealIp", &[("x-real-ip", "6.6.6.6"), ("x-real-ip", "1.2.3.4")], "1.2.3.4"),
         ] {
             assert_eq!(caller(source, headers, "9.9.9.9"), expected, "{source} {headers:?}");
+        }
+        for (headers, expected) in [
+            (xff, "1.2.3.4"),
+            (&[("x-forwarded-for", "1.2.3.4, garbage, 10.2.2.2")], "10.2.2.2"),
+            (&[("x-forwarded-for", "10.9.9.9, 10.2.2.2")], "10.9.9.9"),
+            (&[("x-forwarded-for", "1.2.3.4,")], "10.0.0.1"),
+            (&[], "10.0.0.1"),
+        ] {
+            assert_eq!(caller("XForwardedFor", headers, "::ffff:10.0.0.1"), expected, "{headers:?}");
         }
     }
 

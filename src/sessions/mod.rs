@@ -1,0 +1,238 @@
+//! Sessions: who is signed in, and what is known of them. In the original's form and under its keys, so that a session that is
+//! alive there is alive here.
+
+mod data;
+mod guesses;
+mod id;
+mod seen;
+mod updates;
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    caller::{BadUserId, Caller, UserId},
+    clock::Clock,
+    stores::{CounterStore, SessionStore, StoreError},
+};
+
+pub use data::{MAX_SESSION_BYTES, SessionData};
+use guesses::Guesses;
+pub use id::SessionId;
+use seen::Seen;
+use updates::Updates;
+
+/// How many sessions of a user are ended at once.
+const PARALLEL: usize = 16;
+
+/// Why a session could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// It is not known whether there is one.
+    #[error(transparent)]
+    Unavailable(#[from] StoreError),
+    /// It would be larger than [`MAX_SESSION_BYTES`].
+    #[error("too large")]
+    TooLarge,
+    /// Its `userId` cannot be one.
+    #[error(transparent)]
+    BadUser(#[from] BadUserId),
+    /// Too many that do not exist were asked for from the same address: the next is looked up after this time.
+    #[error("too many that do not exist")]
+    Guessing(Duration),
+    /// The system gives no randomness for an id.
+    #[error("no randomness")]
+    NoRandomness,
+}
+
+/// A session that is alive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveSession {
+    /// Whose it is. `None`: nobody's in particular.
+    pub user: Option<UserId>,
+}
+
+/// A session of a user.
+pub struct SessionOfUser {
+    /// Its id.
+    pub id: SessionId,
+    /// What it holds: a JSON object.
+    pub json: Bytes,
+    /// How long it lives if it is not used.
+    pub expires_in: Duration,
+}
+
+/// All sessions.
+pub struct Sessions {
+    store: Arc<dyn SessionStore>,
+    ttl: Duration,
+    clock: Clock,
+    seen: Seen,
+    guesses: Guesses,
+    updates: Arc<Updates>,
+}
+
+impl Sessions {
+    /// Sessions in `store` that live for `ttl` from their last use on. `unknown` counts who asks for what does not exist;
+    /// `tasks` finish what nobody waits for any more, each thing within `store_timeout`.
+    pub fn new(
+        store: Arc<dyn SessionStore>,
+        unknown: Arc<dyn CounterStore>,
+        ttl: Duration,
+        store_timeout: Duration,
+        clock: Clock,
+        tasks: TaskTracker,
+    ) -> Self {
+        let updates = Arc::new(Updates::new(Arc::clone(&store), ttl, store_timeout, tasks));
+        Self { store, ttl, clock, seen: Seen::new(ttl / 4), guesses: Guesses::new(unknown), updates }
+    }
+
+    /// The longest window in which unknown ids are counted.
+    pub const GUESSES_WINDOW: Duration = guesses::WINDOW;
+
+    /// How long a session lives from its last use on.
+    pub fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
+    /// When a session that is used now will end, in milliseconds since the Unix epoch.
+    pub fn expires_at_ms(&self) -> u64 {
+        self.clock.epoch_ms().saturating_add(u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Makes a session that holds `data`.
+    ///
+    /// # Errors
+    /// When it could not be kept, is too large, or its `userId` cannot be one.
+    pub async fn create(&self, data: &SessionData, by: Instant) -> Result<SessionId, SessionError> {
+        let (user, json) = (data.user()?, data.to_json());
+        if json.len() > MAX_SESSION_BYTES {
+            return Err(SessionError::TooLarge);
+        }
+        let id = SessionId::random().map_err(|_| SessionError::NoRandomness)?;
+        self.store.put(&id.key(), json, self.ttl, by).await?;
+        self.saw(id, user, by).await;
+        Ok(id)
+    }
+
+    /// The session `id`, as it was half a minute ago at most. `None`: there is none, which counts against `caller`'s address.
+    ///
+    /// # Errors
+    /// When the store cannot say, or too many do not exist.
+    pub async fn live(&self, id: SessionId, caller: &Caller, by: Instant) -> Result<Option<LiveSession>, SessionError> {
+        match self.seen.session(id) {
+            Some(session) => Ok(Some(session)),
+            None => Ok(self.load(id, caller, by).await?.map(|(user, _)| LiveSession { user })),
+        }
+    }
+
+    /// What the session `id` holds, as JSON; it is used by that. `None`: there is none, which counts against `caller`'s address.
+    ///
+    /// # Errors
+    /// When the store cannot say, or too many do not exist.
+    pub async fn get(&self, id: SessionId, caller: &Caller, by: Instant) -> Result<Option<Bytes>, SessionError> {
+        Ok(self.load(id, caller, by).await?.map(|(_, json)| json))
+    }
+
+    /// Puts the fields of `part` into the session `id`, and gives back what it holds then, as JSON. `None`: there is none.
+    ///
+    /// # Errors
+    /// When the store cannot say (it may have been done), the whole would be too large, or `userId` cannot be one.
+    pub async fn update(&self, id: SessionId, part: SessionData, by: Instant) -> Result<Option<Bytes>, SessionError> {
+        part.user()?;
+        let updated = self.updates.update(id, part, by).await;
+        // Whose it was may no longer be true, also if nobody can say.
+        self.seen.forget(id);
+        let Some(json) = updated? else { return Ok(None) };
+        let user = SessionData::read(&json).and_then(|data| data.user().ok().flatten());
+        self.saw(id, user, by).await;
+        Ok(Some(json))
+    }
+
+    /// Ends the session `id`, and says whether there was one.
+    ///
+    /// # Errors
+    /// When the store cannot say.
+    pub async fn end(&self, id: SessionId, by: Instant) -> Result<bool, SessionError> {
+        let ended = self.store.delete(&id.key(), by).await;
+        self.seen.forget(id);
+        Ok(ended?)
+    }
+
+    /// The sessions of `user`: those that were made or used here, or at another instance.
+    ///
+    /// # Errors
+    /// When the store cannot say.
+    pub async fn of_user(&self, user: &UserId, by: Instant) -> Result<Vec<SessionOfUser>, SessionError> {
+        let kept = self.store.members(&enrolment(user), by).await?;
+        let own = kept.into_iter().filter_map(|kept| {
+            // It may be another's by now.
+            let is_own = SessionData::read(&kept.value)?.user().ok()?.as_ref() == Some(user);
+            let id = SessionId::of_key(&kept.key).filter(|_| is_own)?;
+            Some(SessionOfUser { id, json: kept.value, expires_in: kept.expires_in })
+        });
+        Ok(own.collect())
+    }
+
+    /// Ends the sessions of `user`, and says how many there were.
+    ///
+    /// # Errors
+    /// When the store cannot say; some may be ended.
+    pub async fn end_all(&self, user: &UserId, by: Instant) -> Result<u64, SessionError> {
+        let own = self.of_user(user, by).await?;
+        let ended = stream::iter(own).map(|session| self.end(session.id, by)).buffer_unordered(PARALLEL);
+        let ended: Vec<Result<bool, SessionError>> = ended.collect().await;
+        ended.into_iter().try_fold(0, |count, was_there| Ok(count + u64::from(was_there?)))
+    }
+
+    async fn load(
+        &self,
+        id: SessionId,
+        caller: &Caller,
+        by: Instant,
+    ) -> Result<Option<(Option<UserId>, Bytes)>, SessionError> {
+        let address = Caller::at(caller.address).to_string();
+        if let Some(wait) = self.guesses.wait(&address) {
+            return Err(SessionError::Guessing(wait));
+        }
+        let json = self.store.load(&id.key(), self.ttl, by).await?;
+        // What is no object is no session, whoever put it there.
+        let found = json.and_then(|json| SessionData::read(&json).map(|data| (data, json)));
+        let Some((data, json)) = found else {
+            self.seen.forget(id);
+            self.guesses.count(address, by).await;
+            return Ok(None);
+        };
+        let user = data.user().ok().flatten();
+        self.saw(id, user.clone(), by).await;
+        Ok(Some((user, json)))
+    }
+
+    /// Remembers whose session `id` is, and writes it down under its user where that was not done for long: those of the
+    /// original are under nobody.
+    async fn saw(&self, id: SessionId, user: Option<UserId>, by: Instant) {
+        let is_new = user.as_ref().filter(|user| !self.seen.is_enrolled(id, user));
+        let was_enrolled = match is_new {
+            // It is found under its user until it has ended for certain: used once more just before the next time, and not
+            // then.
+            Some(user) => match self.store.enrol(&enrolment(user), &id.key(), self.ttl * 2, by).await {
+                Ok(()) => true,
+                Err(error) => {
+                    tracing::debug!(%error, "a session could not be written down under its user");
+                    false
+                }
+            },
+            None => false,
+        };
+        self.seen.insert(id, user, was_enrolled);
+    }
+}
+
+/// Where the sessions of `user` are written down.
+fn enrolment(user: &UserId) -> String {
+    format!("llm:sessions:{}", user.as_str())
+}

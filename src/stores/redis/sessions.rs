@@ -1,0 +1,98 @@
+//! Sessions as plain values that end by themselves, and groups as sorted sets: each member with the time, in milliseconds, when
+//! it is no longer one.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use redis::{Cmd, Value, cmd};
+use tokio::time::Instant;
+
+use crate::stores::{Kept, SessionStore, StoreError, Swapped};
+
+use super::{BATCH, Redis, Repeat, Transport, read};
+
+fn seconds(ttl: Duration) -> u64 {
+    ttl.as_secs().max(1)
+}
+
+/// The text that a reply brings. What is none, whoever put it there, counts as nothing.
+fn text(reply: Result<Value, StoreError>) -> Result<Option<Bytes>, StoreError> {
+    match reply {
+        Ok(Value::BulkString(text)) => Ok(Some(text.into())),
+        Ok(Value::Nil | Value::Okay) | Err(StoreError::WrongType) => Ok(None),
+        Ok(other) => read::<Vec<u8>>(other).map(|text| Some(text.into())),
+        Err(error) => Err(error),
+    }
+}
+
+#[async_trait]
+impl<T: Transport> SessionStore for Redis<T> {
+    async fn put(&self, key: &str, value: Bytes, ttl: Duration, by: Instant) -> Result<(), StoreError> {
+        let mut set = cmd("SET");
+        set.arg(key).arg(&*value).arg("EX").arg(seconds(ttl));
+        self.run(&set, Repeat::Harmless, by).await.map(drop)
+    }
+
+    async fn load(&self, key: &str, ttl: Duration, by: Instant) -> Result<Option<Bytes>, StoreError> {
+        let mut get = cmd("GETEX");
+        get.arg(key).arg("EX").arg(seconds(ttl));
+        text(self.run(&get, Repeat::Harmless, by).await)
+    }
+
+    async fn swap(
+        &self,
+        key: &str,
+        expected: Bytes,
+        new: Bytes,
+        ttl: Duration,
+        by: Instant,
+    ) -> Result<Swapped, StoreError> {
+        let seconds = seconds(ttl).to_string();
+        let args = [&*expected, &*new, seconds.as_bytes()];
+        let answer = match self.run(&self.swap.by_hash(key, &args), Repeat::Harmless, by).await {
+            Err(StoreError::NoScript) => self.run(&self.swap.by_body(key, &args), Repeat::Harmless, by).await,
+            answer => answer,
+        };
+        match answer {
+            Ok(Value::Int(1)) => Ok(Swapped::Done),
+            answer => Ok(text(answer)?.map_or(Swapped::Gone, Swapped::Not)),
+        }
+    }
+
+    async fn delete(&self, key: &str, by: Instant) -> Result<bool, StoreError> {
+        let count: u64 = read(self.run(cmd("UNLINK").arg(key), Repeat::Harmless, by).await?)?;
+        Ok(count > 0)
+    }
+
+    async fn enrol(&self, group: &str, key: &str, ttl: Duration, _: Instant) -> Result<(), StoreError> {
+        let now = self.clock.epoch_ms();
+        let until = now.saturating_add(seconds(ttl) * 1_000);
+        let (mut add, mut forget, mut expire) = (cmd("ZADD"), cmd("ZREMRANGEBYSCORE"), cmd("EXPIRE"));
+        add.arg(group).arg(until).arg(key);
+        forget.arg(group).arg("-inf").arg(now);
+        // The last to be added is the last to leave.
+        expire.arg(group).arg(seconds(ttl));
+        self.run_all(&[add, forget, expire]).await?.into_iter().try_for_each(|answer| answer.map(drop))
+    }
+
+    async fn members(&self, group: &str, by: Instant) -> Result<Vec<Kept>, StoreError> {
+        let mut range = cmd("ZRANGEBYSCORE");
+        range.arg(group).arg(self.clock.epoch_ms()).arg("+inf");
+        let keys: Vec<String> = read(self.run(&range, Repeat::Harmless, by).await?)?;
+        let mut members = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(BATCH / 2) {
+            let ask = |key: &String| [cmd("GET").arg(key).to_owned(), cmd("PTTL").arg(key).to_owned()];
+            let commands: Vec<Cmd> = keys.iter().flat_map(ask).collect();
+            let mut answers = self.run_all(&commands).await?.into_iter();
+            for key in keys {
+                let (Some(value), Some(ttl)) = (answers.next(), answers.next()) else { break };
+                let (value, ttl) = (text(value)?, read::<i64>(ttl?)?);
+                // Negative: it ended between the two, or was put there without an end by someone else.
+                let (Some(value), Ok(ttl)) = (value, u64::try_from(ttl)) else { continue };
+                members.push(Kept { key: key.clone(), value, expires_in: Duration::from_millis(ttl) });
+            }
+        }
+        Ok(members)
+    }
+}
