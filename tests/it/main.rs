@@ -34,6 +34,7 @@ mod stores;
 mod dialects;
 mod fingerprint;
 
+mod browser;
 mod http;
 mod serve;
 mod start;

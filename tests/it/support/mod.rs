@@ -1,8 +1,10 @@
 //! A gateway in process, and someone behind it who does as told.
 
+mod browser;
 mod redis_server;
 mod scripted;
 mod sockets;
+mod tls;
 mod upstash;
 
 use std::{
@@ -31,9 +33,11 @@ use llm_gateway::{
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+pub(crate) use browser::{Browser, Seen};
 pub(crate) use redis_server::{RedisCluster, RedisServer};
 pub(crate) use scripted::{Scripted, Step};
 pub(crate) use sockets::{Binary, Vendor};
+pub(crate) use tls::Certificate;
 pub(crate) use upstash::{Fault, Upstash};
 
 /// 2026-11-24 in UTC, since 1970: on that day, the built-in models that the tests name are served.

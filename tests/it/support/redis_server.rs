@@ -74,7 +74,7 @@ impl RedisServer {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("the tests need `redis-server`: run scripts/install-redis");
+            .expect("the tests need `redis-server`: run scripts/install-test-tools");
         let pid = child.id();
         *self.child() = Some(child);
         let begun = Instant::now();
