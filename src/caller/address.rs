@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 
 use crate::config::{ClientIpConfig, ClientIpSource};
 
@@ -63,10 +63,12 @@ impl Addresses {
     }
 }
 
-/// The entries of all `X-Forwarded-For` headers, from the right. `None`: not an address.
+/// The entries of all `X-Forwarded-For` headers, from the right. `None`: not an address. Cut as bytes, so that what a client
+/// wrote cannot make unreadable what a proxy put behind it.
 fn forwarded(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
-    let values: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
-    values.into_iter().rev().flat_map(|value| value.to_str().unwrap_or_default().rsplit(',').map(address))
+    let values: Vec<_> = headers.get_all("x-forwarded-for").iter().map(HeaderValue::as_bytes).collect();
+    let entries = values.into_iter().rev().flat_map(|value| value.rsplit(|byte| *byte == b','));
+    entries.map(|entry| address(std::str::from_utf8(entry).ok()?))
 }
 
 /// The address in the header `name`. Where there are several, the last is the one that the nearest proxy wrote.
@@ -91,7 +93,7 @@ mod tests {
         let config = Config::read([("CLIENT_IP_SOURCE", source)].into()).unwrap_or_else(|_| panic!("{source}"));
         let mut map = HeaderMap::new();
         for (name, value) in headers {
-            map.append(*name, value.parse().unwrap());
+            map.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         Caller::at(Addresses::new(config.client_ip).of(&map, peer.parse().unwrap())).to_string()
     }
@@ -114,6 +116,7 @@ mod tests {
         }
         for (headers, expected) in [
             (xff, "1.2.3.4"),
+            (&[("x-forwarded-for", "\u{ff}, 1.2.3.4")], "1.2.3.4"),
             (&[("x-forwarded-for", "1.2.3.4, garbage, 10.2.2.2")], "10.2.2.2"),
             (&[("x-forwarded-for", "10.9.9.9, 10.2.2.2")], "10.9.9.9"),
             (&[("x-forwarded-for", "1.2.3.4,")], "10.0.0.1"),

@@ -5,6 +5,7 @@ mod lease;
 mod packed;
 mod resp;
 mod rest;
+pub mod rest_reply;
 mod script;
 mod sessions;
 mod silence;

@@ -1,7 +1,6 @@
 //! Redis over HTTPS, as Upstash speaks it (`upstash-rest.md` 2 to 9).
 
 use async_trait::async_trait;
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::{
@@ -17,6 +16,7 @@ use crate::{client::HttpClient, stores::StoreError};
 
 use super::{
     Transport,
+    rest_reply::{read_all, read_one},
     transport::{Dialect, Node},
 };
 
@@ -116,38 +116,13 @@ fn write(command: &Cmd, body: &mut Vec<u8>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// What one command brought: `{"result":…}` or `{"error":…}`.
-fn outcome(answer: Json) -> Result<Value, StoreError> {
-    let Json::Object(mut answer) = answer else { return Err(no_sense()) };
-    if let Some(Json::String(error)) = answer.get("error") {
-        return Err(StoreError::of_server(error));
-    }
-    answer.remove("result").ok_or_else(no_sense).and_then(value)
-}
-
-/// A result in the encoding that was asked for: every string is base64, except the bare `OK`.
-fn value(result: Json) -> Result<Value, StoreError> {
-    Ok(match result {
-        Json::Null => Value::Nil,
-        Json::Number(number) => Value::Int(number.as_i64().ok_or_else(no_sense)?),
-        Json::String(text) if text == "OK" => Value::Okay,
-        Json::String(text) => Value::BulkString(STANDARD.decode(text).map_err(|_| no_sense())?),
-        Json::Array(values) => Value::Array(values.into_iter().map(value).collect::<Result<_, _>>()?),
-        Json::Bool(_) | Json::Object(_) => return Err(no_sense()),
-    })
-}
-
-fn no_sense() -> StoreError {
-    StoreError::Broken("not an answer of Upstash".to_owned())
-}
-
 #[async_trait]
 impl Transport for Rest {
     async fn send(&self, command: &Cmd) -> Result<Value, StoreError> {
         let mut body = Vec::with_capacity(command.args_iter().len() * 48);
         write(command, &mut body)?;
         let answer = self.post(&self.command, body).await?;
-        outcome(serde_json::from_slice(&answer).map_err(|_| no_sense())?)
+        read_one(&answer)
     }
 
     async fn send_all(&self, commands: &[Cmd]) -> Result<Vec<Result<Value, StoreError>>, StoreError> {
@@ -160,11 +135,7 @@ impl Transport for Rest {
         }
         body.push(b']');
         let answer = self.post(&self.pipeline, body).await?;
-        let answers: Vec<Json> = serde_json::from_slice(&answer).map_err(|_| no_sense())?;
-        if answers.len() != commands.len() {
-            return Err(no_sense());
-        }
-        Ok(answers.into_iter().map(outcome).collect())
+        read_all(&answer, commands.len())
     }
 
     async fn nodes(&self) -> Result<Vec<Node>, StoreError> {
