@@ -30,12 +30,12 @@ use crate::{
     dispatch::{Breakers, Dispatch, breakers},
     error::ApiError,
     generate::DEMO,
-    http::{self, Api, GenerateService, StoreHealth, cors::CorsLayer, edge::EdgeLayer},
+    http::{self, Api, Bodies, GenerateService, StoreHealth, cors::CorsLayer, edge::EdgeLayer},
     layers::{
         admin::AdminLayer,
         authenticate::{AuthenticateLayer, Desk, Wanted},
         cache::{CacheCounts, FlightLayer, Flights, Leases, LookupLayer, Refreshes, Shelf, fresh_until},
-        load_shed::LoadShedLayer,
+        load_shed::{LoadShedLayer, Places},
         meter::MeterLayer,
         rate_limit::RateLimitLayer,
     },
@@ -164,6 +164,7 @@ impl App {
             counts: Arc::clone(&backends.counts),
             store_timeout,
         };
+        let places = Places::new(config.server.max_in_flight);
         let api = Arc::new(Api {
             generate: generation_stack(config, &backends),
             catalogue: Arc::clone(&backends.catalogue),
@@ -179,12 +180,13 @@ impl App {
             clock,
             store_timeout,
             bounds: config.bounds,
-            body_limit_bytes: config.server.body_limit_bytes,
+            bodies: Bodies::new(config.server.body_limit_bytes, stopping.clone()),
+            places: places.clone(),
             prompt_style: config.prompt_style,
             rate_limit: config.rate_limit,
             stopping: stopping.clone(),
         });
-        let service = http_stack(config, routes(config, &backends, api));
+        let service = http_stack(config, routes(config, &backends, places, api));
         let tasks = backends.flights.tasks().clone();
         Ok(Self { service, stopping, tasks, flights: backends.flights, store: backends.stores.shared, chores })
     }
@@ -278,8 +280,7 @@ fn generation_stack(config: &Config, backends: &Backends) -> GenerateService {
 }
 
 /// What a request passes through once its route is known. The outermost layer comes first.
-fn routes(config: &Config, backends: &Backends, api: Arc<Api>) -> Router {
-    let room = LoadShedLayer::new(config.server.max_in_flight);
+fn routes(config: &Config, backends: &Backends, places: Places, api: Arc<Api>) -> Router {
     let desk = Arc::new(Desk {
         keys: Keys::new(&config.api_keys),
         sessions: Arc::clone(&backends.sessions),
@@ -289,7 +290,7 @@ fn routes(config: &Config, backends: &Backends, api: Arc<Api>) -> Router {
     let wanted = |wanted| AuthenticateLayer::new(Arc::clone(&desk), wanted);
     let generation = ServiceBuilder::new()
         // Before anything is counted: what is shed costs its caller nothing.
-        .layer(room.clone())
+        .layer(LoadShedLayer::before_the_body(places.clone()))
         .layer(wanted(Wanted::Client))
         // Refuses while the body is still unread.
         .layer(RateLimitLayer::new(
@@ -328,7 +329,7 @@ fn routes(config: &Config, backends: &Backends, api: Arc<Api>) -> Router {
     optional
         .merge(lists)
         .merge(own_session)
-        .route_layer(room)
+        .route_layer(LoadShedLayer::new(places))
         .route("/llm/generate", post_service(generation))
         // Not shed: while the process serves, it says so.
         .route("/health", get(http::health))

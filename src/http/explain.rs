@@ -22,7 +22,6 @@ use crate::{
 use super::{
     Api,
     ask::Ask,
-    body::read_json,
     cache::unavailable,
     cache_status::{NOT_CACHED, cache_status},
     parameter,
@@ -56,7 +55,7 @@ pub struct Explanation {
 /// As for a generation; 503 when the store does not answer.
 pub async fn explain(State(api): State<Arc<Api>>, request: Request) -> Result<Json<Explanation>, ApiError> {
     let (head, body) = request.into_parts();
-    let body = read_json(&head.headers, body, api.body_limit_bytes, &api.stopping).await?;
+    let body = api.bodies.read_json(&head.headers, body).await?;
     let (_, mut request) = resolve(&api, Ask::read(&body)?, &head, api.store_timeout)?;
     if let (Some(caller), Some(private_to)) = (parameter(head.uri.query(), "caller"), &mut request.private_to) {
         *private_to = bucket(&caller)?.into();

@@ -4,9 +4,10 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, header},
+    http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
     response::{IntoResponse as _, Response, Sse, sse},
 };
+use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
@@ -18,14 +19,13 @@ use crate::{
     generate::{
         CacheResult, Collected, Completion, Delivery, ErrorKind, Event, GenerateError, Generation, Outcome, Receipt,
     },
-    layers::StoreTook,
+    layers::{Held, StoreTook},
 };
 
 use super::{
     Api,
     answer::{Answered, ServerTiming, deliverable},
     ask::Ask,
-    body::read_json,
     cache_status::{NOT_CACHED, cache_status, stored_answer},
     edge::{LookedUp, RequestContext},
     narrate::{Narrator, event},
@@ -48,16 +48,23 @@ const HEADERS: usize = 12;
 /// What is known before an answer has begun: a status and JSON, whether a stream was asked for or not.
 pub async fn generate(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {
     let (head, body) = request.into_parts();
+    let body = api.bodies.read_json(&head.headers, body).await?;
+    // Not before: whose body is still on its way is not being answered yet.
+    let place = api.places.take()?;
+    let response = answer(api, &head, body).await?;
+    Ok(response.map(|body| Held::body(body, place)))
+}
+
+async fn answer(api: Arc<Api>, head: &Parts, body: Bytes) -> Result<Response, ApiError> {
     let context = head.extensions.get::<RequestContext>().cloned().ok_or_else(ApiError::internal)?;
     let took = head.extensions.get::<StoreTook>().copied().unwrap_or_default();
 
-    let body = read_json(&head.headers, body, api.body_limit_bytes, &api.stopping).await?;
     let ask = Ask::read(&body)?;
     // What was read need not be held while it is answered.
     drop(body);
     // All store calls of a request share the time that there is.
     let lookup_time = api.store_timeout.saturating_sub(took.total());
-    let (asked, request) = resolve(&api, ask, &head, lookup_time)?;
+    let (asked, request) = resolve(&api, ask, head, lookup_time)?;
     let delivery = request.delivery;
     let generation = match api.generate.clone().oneshot(request).await {
         Ok(generation) => generation,

@@ -10,6 +10,7 @@ pub mod unread;
 mod answer;
 mod ask;
 mod body;
+mod body_budget;
 mod cache;
 mod cache_control;
 mod cache_status;
@@ -32,11 +33,15 @@ use crate::{
     clock::Clock,
     config::{BoundsConfig, CacheConfig, PromptStyle, RateLimitConfig, SessionConfig},
     generate::{GenerateError, GenerateRequest, Generation, ProviderId},
-    layers::cache::{CacheCounts, Shelf},
+    layers::{
+        cache::{CacheCounts, Shelf},
+        load_shed::Places,
+    },
     ledger::Ledger,
     sessions::Sessions,
 };
 
+pub use body::Bodies;
 pub use cache::{cache_stats, clear, forget};
 pub use explain::explain;
 pub use health::{StoreHealth, health, ready};
@@ -76,8 +81,10 @@ pub struct Api {
     pub store_timeout: Duration,
     /// How long answers may take.
     pub bounds: BoundsConfig,
-    /// The longest body in bytes.
-    pub body_limit_bytes: usize,
+    /// How bodies are read.
+    pub bodies: Bodies,
+    /// The places of those whose body is there.
+    pub places: Places,
     /// What the system message asks for.
     pub prompt_style: PromptStyle,
     /// The limit of a client, for lists.

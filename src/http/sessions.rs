@@ -23,7 +23,7 @@ use crate::{
     sessions::{MAX_SESSION_BYTES, SessionData, SessionError, SessionOfUser},
 };
 
-use super::{Api, body::read_json};
+use super::Api;
 
 /// A session that was just made.
 #[derive(Serialize)]
@@ -132,7 +132,7 @@ fn by(api: &Api) -> Instant {
 }
 
 async fn read_data(api: &Api, head: &Parts, body: axum::body::Body) -> Result<SessionData, ApiError> {
-    let body = read_json(&head.headers, body, MAX_SESSION_BYTES, &api.stopping).await?;
+    let body = api.bodies.read_json_up_to(MAX_SESSION_BYTES, &head.headers, body).await?;
     SessionData::read(&body).ok_or_else(|| {
         ApiError::new(StatusCode::BAD_REQUEST, "A session is a JSON object")
             .message("Send an object, such as {\"userId\":\"ann\"}.")

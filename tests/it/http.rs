@@ -1,13 +1,23 @@
 //! Routes, errors, origins, ids: what every client of HTTP meets.
 
+use std::{convert::Infallible, pin::pin, time::Duration};
+
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     http::{Method, Request},
 };
+use futures_util::{Stream, StreamExt as _, stream};
 use llm_gateway::generate::ErrorKind;
 use serde_json::json;
+use tokio::time::sleep;
 
 use crate::support::{Gateway, Scripted, post};
+
+/// A generation whose body comes piece by piece.
+fn sending(pieces: impl Stream<Item = Bytes> + Send + 'static) -> Request<Body> {
+    let body = Body::from_stream(pieces.map(Ok::<_, Infallible>));
+    Request::post("/llm/generate").header("content-type", "application/json").body(body).unwrap()
+}
 
 #[tokio::test(start_paused = true)]
 async fn health_is_ok_exactly() {
@@ -157,7 +167,6 @@ async fn paths_do_not_mind_a_trailing_slash_or_case() {
 
 #[tokio::test(start_paused = true)]
 async fn more_than_the_room_there_is_is_turned_away_but_health_is_not() {
-    use std::time::Duration;
     let gateway = Gateway::with([("MAX_IN_FLIGHT", "1")], Scripted::slow(Duration::from_secs(1)));
     let mut stream = gateway.stream("x").await;
     stream.until("executing").await;
@@ -170,12 +179,56 @@ async fn more_than_the_room_there_is_is_turned_away_but_health_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_never_comes_gives_its_place_back() {
+async fn a_body_that_never_comes_takes_nobodys_place() {
     let gateway = Gateway::with([("MAX_IN_FLIGHT", "1")], Scripted::hello());
-    let never = Body::from_stream(futures_util::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
-    let request = Request::post("/llm/generate").header("content-type", "application/json").body(never).unwrap();
-    assert_eq!(gateway.send(request).await.expect(408).json()["error"], "The body did not come in time");
-    gateway.generate("x").await.expect(200);
+    let mut never = pin!(gateway.send(sending(stream::pending())));
+    tokio::select! {
+        biased;
+        reply = &mut never => panic!("{reply:?}"),
+        reply = gateway.generate("x") => drop(reply.expect(200)),
+    }
+    assert_eq!(never.await.expect(408).json()["error"], "The body did not come in time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_comes_when_all_places_are_taken_is_turned_away() {
+    let gateway = Gateway::with([("MAX_IN_FLIGHT", "1")], Scripted::slow(Duration::from_secs(1)));
+    let body = json!({"prompt": "x", "model": "gpt-4o"}).to_string();
+    let late = stream::once(async {
+        sleep(Duration::from_millis(500)).await;
+        Bytes::from(body)
+    });
+    let (late, first) = tokio::join!(gateway.send(sending(late)), gateway.generate("y"));
+    first.expect(200);
+    assert_eq!(late.expect(503).header("retry-after"), "1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_that_stall_just_short_of_their_limit_hold_no_more_than_all_may() {
+    let gateway = Gateway::with([("BODY_LIMIT_KB", "102400"), ("RATE_LIMIT_MAX", "0")], Scripted::hello());
+    // No JSON: that they were read whole shows in that they are refused as such.
+    let megabytes = stream::iter(vec![Bytes::from(vec![b'x'; 1 << 20]); 99]);
+    let stalling = || gateway.send(sending(megabytes.clone().chain(stream::pending())));
+    let long = || gateway.send(sending(megabytes.clone()));
+
+    let mut two = pin!(async { tokio::join!(stalling(), stalling()) });
+    tokio::select! {
+        biased;
+        replies = &mut two => panic!("{replies:?}"),
+        () = async {
+            let third = stalling().await;
+            assert_eq!(third.expect(503).header("retry-after"), "1");
+            assert_eq!(third.json()["message"], "Too much is being sent to it. Try again in a moment.");
+            long().await.expect(503);
+            gateway.generate("who asks an ordinary question").await.expect(200);
+        } => {}
+    }
+    let (one, other) = two.await;
+    one.expect(408);
+    other.expect(408);
+    for _ in 0..3 {
+        long().await.expect(400);
+    }
 }
 
 #[tokio::test(start_paused = true)]
