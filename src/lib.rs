@@ -6,7 +6,7 @@
 //!  client
 //!    │ HTTP
 //!    ▼
-//!  serve         accept, time limits, drain                                     serve.rs
+//!  serve         accept, limits of time and number, drain                       serve/
 //!    ▼
 //!  edge          id ▸ span ▸ errors as JSON ▸ CORS ▸ catch panic ▸ address      app.rs, http/edge.rs
 //!    ▼
@@ -77,8 +77,8 @@
 //! - What lasts as long as a reply (a permit, the line in the log) lives in its body.
 //! - Every task is waited for, and hears of the stop: [`app::App::tasks`]. One that makes a connection anew ends by itself.
 //! - Everything held is bounded: the cache by bytes, the limiter by clients, an answer by its length, a body by its own,
-//!   all that are on their way by bytes, calls that go on for nobody by their number.
-//! - Who sends slowly takes nobody's place.
+//!   all that are on their way by bytes, connections and calls that go on for nobody by their number.
+//! - Who sends slowly takes nobody's place, and no descriptor that a call needs.
 //! - No secret is printable; prompts and ids of sessions reach no log.
 //! - A store that cannot say who is signed in is never taken for one that says «nobody».
 //! - `/health` waits on nothing, and no request waits for a store longer than `STORE_TIMEOUT_MS` in all.

@@ -1,22 +1,32 @@
 //! Configuration or exit 78, logging, serve until told to stop.
 
-use std::{future::Future, io::Write as _, net::SocketAddr, process::ExitCode, time::Duration};
+use std::{
+    future::Future,
+    io::{self, Write as _},
+    net::SocketAddr,
+    process::ExitCode,
+    time::Duration,
+};
 
 use llm_gateway::{
     app::App,
     config::{Config, Problem, Sources},
     log,
-    serve::{Patience, serve},
+    serve::{Limits, connections, serve},
     stores::{Shared, StoreError},
 };
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     signal::unix::{SignalKind, signal},
     time::{Instant, timeout},
 };
 
 /// `EX_CONFIG` of `sysexits.h`.
 const EXIT_CONFIG: u8 = 78;
+
+/// How many connections the system may keep until they are accepted: who comes when there
+/// are more tries again a second later.
+const BACKLOG: u32 = 4096;
 
 /// How long the start waits for the store.
 const STORE_CHECK_TIMEOUT: Duration = Duration::from_secs(3);
@@ -57,11 +67,15 @@ async fn run(config: Config) -> ExitCode {
         tracing::error!(location, "panic");
     }));
     let address = SocketAddr::from((config.server.host, config.server.port));
-    let listener = match TcpListener::bind(address).await {
+    let listener = match listen(address) {
         Ok(listener) => listener,
         Err(error) => return failed(&format!("HOST and PORT: cannot listen on {address}: {error}")),
     };
-    let patience = Patience { stalled: config.bounds.idle, grace: config.server.shutdown_grace };
+    let limits = Limits {
+        connections: connections(descriptors(), config.server.max_in_flight),
+        stalled: config.bounds.idle,
+        grace: config.server.shutdown_grace,
+    };
     let providers: Vec<_> = config.providers.endpoints.iter().map(|endpoint| endpoint.name.clone()).collect();
     let demo = config.providers.demo;
     if !config.unused.is_empty() {
@@ -94,10 +108,27 @@ async fn run(config: Config) -> ExitCode {
         tracing::warn!("no provider is configured: every generation will be refused");
     }
     let address = listener.local_addr().unwrap_or(address);
-    tracing::info!(%address, ?providers, version = env!("CARGO_PKG_VERSION"), "listening");
-    serve(listener, app, patience, stop).await;
+    tracing::info!(%address, ?providers, connections = limits.connections, version = env!("CARGO_PKG_VERSION"), "listening");
+    serve(listener, app, limits, stop).await;
     tracing::info!("stopped");
     ExitCode::SUCCESS
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart must not wait for what the system keeps of former connections.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// How many file descriptors this process may have, once it has asked for as many as it can get: what it starts with is
+/// often 1,024, for the sake of programs that cannot handle more.
+fn descriptors() -> u64 {
+    rlimit::increase_nofile_limit(u64::MAX).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the limit of file descriptors cannot be raised");
+        rlimit::Resource::NOFILE.get_soft().unwrap_or(1024)
+    })
 }
 
 /// Looks whether the store takes what it is given. One that cannot be reached may come later.
@@ -118,7 +149,7 @@ async fn check(store: &Shared) -> Result<(), String> {
 }
 
 /// Resolves at the first SIGTERM or SIGINT.
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(async move {
         tokio::select! {
@@ -159,7 +190,7 @@ fn failed(problem: &str) -> ExitCode {
 }
 
 fn said(line: &str) -> ExitCode {
-    match writeln!(std::io::stdout(), "{line}") {
+    match writeln!(io::stdout(), "{line}") {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
@@ -167,5 +198,5 @@ fn said(line: &str) -> ExitCode {
 
 fn complain(line: &str) {
     // If nobody can be told, the exit status still does.
-    drop(writeln!(std::io::stderr(), "{line}"));
+    drop(writeln!(io::stderr(), "{line}"));
 }

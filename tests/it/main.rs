@@ -35,6 +35,7 @@ mod dialects;
 mod fingerprint;
 
 mod browser;
+mod crowd;
 mod http;
 mod serve;
 mod start;

@@ -9,10 +9,12 @@ use futures_util::future::join_all;
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
 };
 
-use crate::support::Binary;
+use llm_gateway::serve::{Limits, serve};
+
+use crate::support::{Binary, Gateway};
 
 fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
@@ -96,6 +98,44 @@ async fn a_half_sent_head_is_not_waited_for() {
     let mut rest = Vec::new();
     socket.read_to_end(&mut rest).await.unwrap();
     assert!((9..15).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_long_is_answered_431() {
+    let gateway = Binary::start(&[]);
+    let mut socket = TcpStream::connect(gateway.address).await.unwrap();
+    let head = "GET /health HTTP/1.1\r\nhost: x\r\n";
+    // Not a byte more than is read: a connection that is closed over the rest is reset.
+    socket.write_all(format!("{head}{}", "x".repeat(65_536 - head.len())).as_bytes()).await.unwrap();
+    let mut reply = String::new();
+    socket.read_to_string(&mut reply).await.unwrap();
+    assert!(reply.starts_with("HTTP/1.1 431"), "{reply}");
+}
+
+#[tokio::test]
+async fn beyond_its_connections_new_ones_wait_and_a_stop_does_not() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let limits = Limits { connections: 2, stalled: Duration::from_secs(30), grace: Duration::from_secs(5) };
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(serve(listener, Gateway::start().app, limits, async { drop(stopped.await) }));
+    let ask = async || {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        socket.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        socket
+    };
+    let is_answered = async |socket: &mut TcpStream, within| {
+        let reply = tokio::time::timeout(within, socket.read(&mut [0; 4096])).await;
+        reply.is_ok_and(|read| read.unwrap() > 0)
+    };
+    let (mut first, mut second, mut third) = (ask().await, ask().await, ask().await);
+    assert!(is_answered(&mut first, Duration::from_secs(5)).await);
+    assert!(is_answered(&mut second, Duration::from_secs(5)).await);
+    assert!(!is_answered(&mut third, Duration::from_millis(300)).await);
+    drop(first);
+    assert!(is_answered(&mut third, Duration::from_secs(5)).await);
+    stop.send(()).unwrap();
+    tokio::time::timeout(Duration::from_secs(3), serving).await.expect("idle connections are closed").unwrap();
 }
 
 async fn stream(client: reqwest::Client, url: String, prompt: String, model: &'static str) -> String {

@@ -3,10 +3,11 @@
 //! A client that closes its sending side is taken for gone, as browsers and proxies mean it: otherwise nobody would notice
 //! who has left while a provider thinks.
 
+mod door;
+
 use std::{
     convert::Infallible,
     future::Future,
-    io,
     net::SocketAddr,
     sync::{
         Arc,
@@ -23,7 +24,7 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::{
@@ -37,16 +38,24 @@ use crate::{
     http::unread::Unread,
 };
 
+pub use door::connections;
+use door::{Door, Guest};
+
 /// How long a new connection may take until its first request's head has come.
 const FIRST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection may stay idle between requests: longer than the proxies in front keep theirs.
+/// How long a connection may stay idle between requests: longer than the proxies in front keep theirs. A later head has no
+/// more time than that: who sends one slowly holds little more than who sends none.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(2);
+/// The longest head; beyond it 431. What comes of a body is read in pieces no larger.
+const HEAD_LIMIT_BYTES: usize = 64 << 10;
 /// How long the ends of streams may take to reach their clients once they had to end.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
-/// How connections are treated.
+/// What clients may take of the service.
 #[derive(Clone, Copy)]
-pub struct Patience {
+pub struct Limits {
+    /// How many connections there may be at once; beyond them new ones wait until another ends.
+    pub connections: usize,
     /// How long a client may take nothing of a reply before it is dropped.
     pub stalled: Duration,
     /// How long answers in flight may take once the service is told to stop.
@@ -55,30 +64,29 @@ pub struct Patience {
 
 /// Serves `app` on `listener` until `stop` resolves; then nothing new is accepted, what is in flight may finish within
 /// the grace, and the rest is ended.
-pub async fn serve(listener: TcpListener, app: App, patience: Patience, stop: impl Future<Output = ()>) {
+pub async fn serve(listener: TcpListener, app: App, limits: Limits, stop: impl Future<Output = ()>) {
     let App { service, stopping, tasks, flights: _, store: _, chores } = app;
     let running = AbortOnDropHandle::new(tokio::spawn(chores.clone().run()));
     let draining = CancellationToken::new();
-    let host = Host { service, tasks: tasks.clone(), stopping: stopping.clone(), draining: draining.clone(), patience };
+    let host = Host { service, tasks: tasks.clone(), stopping: stopping.clone(), draining: draining.clone(), limits };
     let graceful = GracefulShutdown::new();
     let connections = TaskTracker::new();
+    let mut door = Door::new(listener, limits.connections);
     let mut stop = std::pin::pin!(stop);
     loop {
-        let (stream, peer) = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    accept_failed(&error).await;
-                    continue;
-                }
-            },
+        let Guest { stream, peer, seat } = tokio::select! {
+            guest = door.next() => guest,
             () = &mut stop => break,
         };
-        connections.spawn(host.clone().connection(stream, peer, &graceful));
+        let connection = host.clone().connection(stream, peer, &graceful);
+        connections.spawn(async move {
+            connection.await;
+            drop(seat);
+        });
     }
-    drop((listener, running));
+    drop((door, running));
     draining.cancel();
-    tracing::info!(connections = connections.len(), grace = ?patience.grace, "stopping");
+    tracing::info!(connections = connections.len(), grace = ?limits.grace, "stopping");
     connections.close();
     tasks.close();
     let finished = async {
@@ -86,7 +94,7 @@ pub async fn serve(listener: TcpListener, app: App, patience: Patience, stop: im
         tokio::join!(graceful.shutdown(), connections.wait(), tasks.wait());
     };
     let mut finished = std::pin::pin!(finished);
-    if timeout(patience.grace, &mut finished).await.is_err() {
+    if timeout(limits.grace, &mut finished).await.is_err() {
         tracing::warn!(connections = connections.len(), "the grace is over: answers in flight are ended");
         stopping.cancel();
         if timeout(LAST_WORDS, &mut finished).await.is_err() {
@@ -94,16 +102,6 @@ pub async fn serve(listener: TcpListener, app: App, patience: Patience, stop: im
         }
     }
     chores.finish().await;
-}
-
-async fn accept_failed(error: &io::Error) {
-    // A client that left before it was accepted is no failure of ours.
-    if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
-        return;
-    }
-    // Most likely out of file descriptors: some will be free in a moment.
-    tracing::error!(%error, "a connection could not be accepted");
-    sleep(Duration::from_millis(100)).await;
 }
 
 /// What every connection needs.
@@ -115,7 +113,7 @@ struct Host {
     stopping: CancellationToken,
     /// Cancelled when nothing new is wanted.
     draining: CancellationToken,
-    patience: Patience,
+    limits: Limits,
 }
 
 impl Host {
@@ -130,7 +128,7 @@ impl Host {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
         let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(self.patience.stalled));
+        stream.set_write_timeout(Some(self.limits.stalled));
 
         let draining = self.draining.clone();
         let has_asked = Arc::new(AtomicBool::new(false));
@@ -142,6 +140,7 @@ impl Host {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(IDLE_TIMEOUT)
+            .max_buf_size(HEAD_LIMIT_BYTES)
             // One write for head and body: to copy a few kilobytes costs less than what the kernel does for two pieces.
             .writev(false)
             .serve_connection(TokioIo::new(Box::pin(stream)), answer);
@@ -167,7 +166,7 @@ impl Host {
     }
 
     async fn respond(self, request: Request<Incoming>, peer: SocketAddr) -> Result<Response, Infallible> {
-        let Self { service, tasks, stopping, draining: _, patience: _ } = self;
+        let Self { service, tasks, stopping, draining: _, limits: _ } = self;
         let mut request = request.map(|body| Body::new(Unread::new(body, tasks, stopping)));
         request.extensions_mut().insert(ConnectInfo(peer));
         service.oneshot(request).await
