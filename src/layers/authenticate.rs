@@ -14,7 +14,10 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use futures_util::{FutureExt as _, future::BoxFuture};
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, Either},
+};
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt as _};
 
@@ -90,61 +93,67 @@ where
 {
     type Response = Response;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+    type Future = Either<S::Future, BoxFuture<'static, Result<Response, Infallible>>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // Readiness below matters only to who is let through.
-        Poll::Ready(Ok(()))
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
+        let named = NamedSession::read(request.headers());
+        // There is nothing to know anybody by but the address, and that is known.
+        if named.is_none() && self.layer.desk.keys.is_empty() {
+            return Either::Left(self.inner.call(request));
+        }
         let (AuthenticateLayer { desk, wanted }, inner) = (self.layer.clone(), self.inner.clone());
-        async move {
-            match desk.admit(&mut request, wanted).await {
+        let admitted = async move {
+            match desk.admit(&mut request, named, wanted).await {
                 Ok(()) => inner.oneshot(request).await,
                 Err(refusal) => Ok(refusal),
             }
-        }
-        .boxed()
+        };
+        Either::Right(admitted.boxed())
     }
 }
 
 impl Desk {
     /// Writes down at the request who is asking and which session it names, or refuses it.
-    async fn admit(&self, request: &mut Request, wanted: Wanted) -> Result<(), Response> {
+    async fn admit(&self, request: &mut Request, named: Option<NamedSession>, wanted: Wanted) -> Result<(), Response> {
         let key = self.key(request.headers(), wanted)?.map(Arc::clone);
-        let named = NamedSession::read(request.headers());
+        // Everyone has been identified further out.
+        let Some(Caller { address, .. }) = request.extensions().get::<Caller>() else {
+            return Err(ApiError::internal().into_response());
+        };
+        let mut caller = Caller { address: *address, who: key.map_or(Who::Anyone, Who::Key) };
         if let Some(named) = named {
-            if named.is_cookie && key.is_none() {
+            if named.is_cookie && caller.who == Who::Anyone {
                 self.check_origin(request.method(), request.headers()).map_err(ApiError::into_response)?;
             }
             request.extensions_mut().insert(named);
         }
-        let Some(mut caller) = request.extensions().get::<Caller>().cloned() else {
-            return Err(ApiError::internal().into_response());
-        };
         if wanted == Wanted::Client {
-            let begun = Instant::now();
             let session = match named {
-                Some(named) => self.session(named, &caller, key.is_some(), begun).await?,
+                Some(named) => {
+                    let begun = Instant::now();
+                    let session = self.session(named, &caller, begun).await?;
+                    request.extensions_mut().insert(StoreTook { session: begun.elapsed(), limiter: None });
+                    session
+                }
                 None => None,
             };
-            if named.is_some() {
-                request.extensions_mut().insert(StoreTook { session: begun.elapsed(), limiter: None });
-            }
-            if session.is_none() && key.is_none() && !self.keys.is_empty() {
+            if session.is_none() && caller.who == Who::Anyone && !self.keys.is_empty() {
                 return Err(unauthorized("Not signed in", NO_KEY));
             }
-            caller.who = match (session.and_then(|session| session.user), key) {
+            caller.who = match (session.and_then(|session| session.user), caller.who) {
                 (Some(user), _) => Who::User(user),
-                (None, Some(key)) => match user_of_key(request.headers())? {
+                (None, Who::Key(key)) => match user_of_key(request.headers())? {
                     Some(user) => Who::UserOf(key, user),
                     None => Who::Key(key),
                 },
-                (None, None) => Who::Anyone,
+                (None, who) => who,
             };
-            request.extensions_mut().insert(caller);
         }
+        request.extensions_mut().insert(caller);
         Ok(())
     }
 
@@ -168,7 +177,6 @@ impl Desk {
         &self,
         named: NamedSession,
         caller: &Caller,
-        has_key: bool,
         begun: Instant,
     ) -> Result<Option<LiveSession>, Response> {
         let found = self.sessions.live(named.id, caller, begun + self.store_timeout).await;
@@ -176,7 +184,7 @@ impl Desk {
             Ok(session) => Ok(session),
             Err(SessionError::Guessing(wait)) => Err(too_many_unknown(wait).into_response()),
             // Who may ask anyway is not kept from it because nobody can say who it is.
-            Err(_) if has_key || self.keys.is_empty() => Ok(None),
+            Err(_) if caller.who != Who::Anyone || self.keys.is_empty() => Ok(None),
             Err(error) => {
                 tracing::warn!(%error, "it cannot be said who is signed in");
                 Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "The session store does not answer")

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    caller::{BadUserId, Caller, UserId},
+    caller::{BadUserId, Caller, UserId, Who},
     clock::Clock,
     stores::{CounterStore, SessionStore, StoreError},
 };
@@ -119,7 +119,7 @@ impl Sessions {
         Ok(id)
     }
 
-    /// The session `id`, as it was half a minute ago at most. `None`: there is none, which counts against `caller`'s address.
+    /// The session `id`, as it was half a minute ago at most. `None`: there is none, which counts against `caller` if only its address is known.
     ///
     /// # Errors
     /// When the store cannot say, or too many do not exist.
@@ -130,7 +130,7 @@ impl Sessions {
         }
     }
 
-    /// What the session `id` holds, as JSON; it is used by that. `None`: there is none, which counts against `caller`'s address.
+    /// What the session `id` holds, as JSON; it is used by that. `None`: there is none, which counts against `caller` if only its address is known.
     ///
     /// # Errors
     /// When the store cannot say, or too many do not exist.
@@ -195,8 +195,9 @@ impl Sessions {
         caller: &Caller,
         by: Instant,
     ) -> Result<Option<(Option<UserId>, Bytes)>, SessionError> {
-        let address = Caller::at(caller.address).to_string();
-        if let Some(wait) = self.guesses.wait(&address) {
+        // Behind who has a key are many, and it need not guess.
+        let guesser = (caller.who == Who::Anyone).then(|| caller.to_string());
+        if let Some(wait) = guesser.as_ref().and_then(|address| self.guesses.wait(address)) {
             return Err(SessionError::Guessing(wait));
         }
         let json = self.store.load(&id.key(), self.ttl, by).await?;
@@ -204,7 +205,9 @@ impl Sessions {
         let found = json.and_then(|json| SessionData::read(&json).map(|data| (data, json)));
         let Some((data, json)) = found else {
             self.seen.forget(id);
-            self.guesses.count(address, by).await;
+            if let Some(address) = guesser {
+                self.guesses.count(address, by).await;
+            }
             return Ok(None);
         };
         let user = data.user().ok().flatten();

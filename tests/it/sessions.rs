@@ -8,7 +8,7 @@ use axum::{
 };
 use futures_util::future::join_all;
 use llm_gateway::{
-    caller::Caller,
+    caller::{ApiKey, Caller, Who},
     sessions::{SessionData, SessionError, SessionId, Sessions},
     stores::memory::{MemoryCounters, MemorySessions},
 };
@@ -368,6 +368,12 @@ async fn unknown_sessions_are_looked_up_only_so_often_for_an_address() {
     let known = sessions.live(id, &someone(), soon()).await.unwrap().unwrap();
     assert_eq!(known.user.unwrap().as_str(), "ann");
     assert!(matches!(guess(&Caller::at("1.2.3.5".parse().unwrap())).await, Ok(None)));
+    // And behind a server that has a key are many.
+    let key = Arc::new(ApiKey { name: "web".to_owned(), max: None });
+    let server = Caller { who: Who::Key(key), ..someone() };
+    for _ in 0..100 {
+        assert!(matches!(guess(&server).await, Ok(None)));
+    }
 }
 
 #[tokio::test]
