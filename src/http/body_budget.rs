@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What all of them may hold, unless one alone may be longer.
-const BUDGET_BYTES: usize = 256 << 20;
+const BUDGET_BYTES: usize = 128 << 20;
 /// What each may hold besides, so that long bodies which stall do not keep ordinary ones out. The number of connections bounds
 /// it.
 const FREE_BYTES: usize = 16 << 10;

@@ -46,8 +46,8 @@ const FIRST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may stay idle between requests: longer than the proxies in front keep theirs. A later head has no
 /// more time than that: who sends one slowly holds little more than who sends none.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(2);
-/// The longest head; beyond it 431. What comes of a body is read in pieces no larger.
-const HEAD_LIMIT_BYTES: usize = 64 << 10;
+/// The longest head, which is Node's limit too; beyond it 431. What comes of a body is read in pieces no larger.
+const HEAD_LIMIT_BYTES: usize = 16 << 10;
 /// How long the ends of streams may take to reach their clients once they had to end.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 

@@ -205,9 +205,9 @@ async fn a_body_that_comes_when_all_places_are_taken_is_turned_away() {
 
 #[tokio::test(start_paused = true)]
 async fn bodies_that_stall_just_short_of_their_limit_hold_no_more_than_all_may() {
-    let gateway = Gateway::with([("BODY_LIMIT_KB", "102400"), ("RATE_LIMIT_MAX", "0")], Scripted::hello());
+    let gateway = Gateway::with([("BODY_LIMIT_KB", "65536"), ("RATE_LIMIT_MAX", "0")], Scripted::hello());
     // No JSON: that they were read whole shows in that they are refused as such.
-    let megabytes = stream::iter(vec![Bytes::from(vec![b'x'; 1 << 20]); 99]);
+    let megabytes = stream::iter(vec![Bytes::from(vec![b'x'; 1 << 20]); 63]);
     let stalling = || gateway.send(sending(megabytes.clone().chain(stream::pending())));
     let long = || gateway.send(sending(megabytes.clone()));
 
