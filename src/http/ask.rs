@@ -11,6 +11,11 @@ use crate::{
     error::ApiError,
 };
 
+/// How many things are named that are wrong: a body that repeats one must not make a reply that is longer than itself.
+const MAX_ERRORS: usize = 20;
+/// The longest value that is repeated.
+const MAX_VALUE_BYTES: usize = 200;
+
 /// A body that was found good.
 pub(super) struct Ask {
     /// Not blank.
@@ -65,6 +70,7 @@ struct Fields<'a> {
 struct FieldError<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
+    /// `None`: it is absent, or too long to be repeated.
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<&'a RawValue>,
     msg: &'static str,
@@ -136,6 +142,13 @@ struct Check<'a>(Vec<FieldError<'a>>);
 
 impl<'a> Check<'a> {
     fn refuse(&mut self, path: impl Into<String>, value: Option<&'a RawValue>, msg: &'static str) {
+        if self.0.len() == MAX_ERRORS {
+            return;
+        }
+        // Whoever reads it may be stricter than who wrote it, about half a surrogate pair or the size of a number.
+        let is_readable =
+            |raw: &&RawValue| raw.get().len() <= MAX_VALUE_BYTES && parse::<serde_json::Value>(raw).is_some();
+        let value = value.filter(is_readable);
         self.0.push(FieldError { kind: "field", value, msg, path: path.into(), location: "body" });
     }
 

@@ -113,12 +113,18 @@ fn accepts_events(headers: &HeaderMap) -> bool {
     })
 }
 
+/// A name as it is repeated to who sent it.
+fn short(name: &str) -> String {
+    const LONGEST: usize = 100;
+    name.chars().take(LONGEST).collect()
+}
+
 impl From<Unresolved> for ApiError {
     fn from(unresolved: Unresolved) -> Self {
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         match unresolved {
             Unresolved::NotConfigured { provider, variable } => Self {
-                provider: Some(provider.as_str().into()),
+                provider: Some(short(&provider).as_str().into()),
                 hint: Some(variable.map_or(Cow::Borrowed("Check provider setup"), |variable| {
                     format!("Set {variable} in .env.local").into()
                 })),
@@ -126,7 +132,7 @@ impl From<Unresolved> for ApiError {
             },
             Unresolved::NotOffered { provider, model, available } => Self {
                 provider: Some(provider),
-                model: Some(model.as_str().into()),
+                model: Some(short(&model).as_str().into()),
                 available_models: Some(available),
                 ..Self::new(status, "Model not supported for provider")
             },

@@ -280,6 +280,27 @@ async fn without_any_provider_the_hint_says_what_to_set() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn little_of_a_bad_request_comes_back() {
+    let gateway = Gateway::start();
+    let errors = async |body: String| {
+        let request = Request::post("/llm/generate").header("content-type", "application/json");
+        let reply = gateway.send(request.body(body.into()).unwrap()).await;
+        assert!(reply.expect(400).body.len() < 4_000, "{}", reply.body.len());
+        reply.json()["errors"].clone()
+    };
+    let many = errors(format!(r#"{{"prompt":"x","capabilities":[{}1]}}"#, "1,".repeat(50_000))).await;
+    assert_eq!(many.as_array().unwrap().len(), 20);
+    let long = errors(format!(r#"{{"prompt":"x","priority":"{}"}}"#, "y".repeat(50_000))).await;
+    assert_eq!((&long[0]["path"], long[0].get("value")), (&json!("priority"), None));
+    // Not every parser takes half a surrogate pair.
+    let half = errors(r#"{"prompt":"x","maxCost":"\ude00"}"#.to_owned()).await;
+    assert_eq!((&half[0]["path"], half[0].get("value")), (&json!("maxCost"), None));
+
+    let unknown = gateway.post(json!({"prompt": "x", "model": "m".repeat(50_000), "activeProvider": "openai"})).await;
+    assert_eq!(unknown.expect(422).json()["model"], "m".repeat(100));
+}
+
+#[tokio::test(start_paused = true)]
 async fn validation_tells_every_problem_in_the_originals_form() {
     let gateway = Gateway::start();
     let reply = gateway.post(json!({"model": 5})).await;
