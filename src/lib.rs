@@ -8,7 +8,7 @@
 //!    ▼
 //!  serve         accept, limits of time and number, drain                       serve/
 //!    ▼
-//!  edge          id ▸ span ▸ errors as JSON ▸ CORS ▸ catch panic ▸ address      app.rs, http/edge.rs
+//!  edge          id ▸ span ▸ errors as JSON ▸ CORS ▸ catch panic ▸ address      app/, http/edge.rs
 //!    ▼
 //!  load shed     is there a place? it is taken when the body is there           layers/load_shed.rs
 //!    ▼

@@ -182,9 +182,9 @@ impl Desk {
         let found = self.sessions.live(named.id, caller, begun + self.store_timeout).await;
         match found {
             Ok(session) => Ok(session),
-            Err(SessionError::Guessing(wait)) => Err(too_many_unknown(wait).into_response()),
             // Who may ask anyway is not kept from it because nobody can say who it is.
             Err(_) if caller.who != Who::Anyone || self.keys.is_empty() => Ok(None),
+            Err(SessionError::Guessing(wait)) => Err(too_many_unknown(wait).into_response()),
             Err(error) => {
                 tracing::warn!(%error, "it cannot be said who is signed in");
                 Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "The session store does not answer")

@@ -45,8 +45,10 @@ impl Forwarder {
                 tokio::spawn(async move {
                     let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
                     tokio::select! {
-                        _ = copy_bidirectional(&mut client, &mut server) => {}
+                        // Once it is silent, nothing that has come meanwhile is carried any more.
+                        biased;
                         _ = silenced.changed() => std::future::pending().await,
+                        _ = copy_bidirectional(&mut client, &mut server) => {}
                     }
                 });
             }

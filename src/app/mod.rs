@@ -1,0 +1,236 @@
+//! The composition root: the only place that names concrete backends and the order of the layers.
+
+mod stacks;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{extract::Request, response::Response};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::util::BoxCloneSyncService;
+
+use crate::{
+    catalogue::{BadCatalogue, Catalogue, Configured, Retired},
+    client::{BadRoots, client},
+    clock::Clock,
+    config::{Config, RetiredModels, Wire},
+    dispatch::{Breakers, breakers},
+    generate::DEMO,
+    http::{Api, Bodies, StoreHealth},
+    layers::{
+        cache::{CacheCounts, Flights, Shelf, fresh_until},
+        load_shed::Places,
+    },
+    ledger::Ledger,
+    providers::Providers,
+    sessions::Sessions,
+    stores::{Room, Shared, Stores, redis::BadAddress},
+};
+
+use stacks::{generation_stack, http_stack, routes};
+
+/// How often a provider is asked which models it has, and how long it may take to say so.
+const LIST_INTERVAL: Duration = Duration::from_mins(1);
+const LIST_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often counts are added to the store's.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The whole service, ready to be served.
+pub struct App {
+    /// Answers every request.
+    pub service: HttpService,
+    /// Cancelled when answers still in flight have to end.
+    pub stopping: CancellationToken,
+    /// What outlives a request.
+    pub tasks: TaskTracker,
+    /// The calls under way.
+    pub flights: Arc<Flights>,
+    /// What other instances share too. `None`: nothing.
+    pub store: Option<Shared>,
+    /// What has to be done while the service serves.
+    pub chores: Chores,
+}
+
+/// All routes with all layers.
+pub type HttpService = BoxCloneSyncService<Request, Response, std::convert::Infallible>;
+
+/// A service that cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum BadApp {
+    /// The catalogue is broken.
+    #[error(transparent)]
+    Catalogue(#[from] BadCatalogue),
+    /// The file of certificates is broken.
+    #[error(transparent)]
+    Roots(#[from] BadRoots),
+    /// The store's address is none.
+    #[error(transparent)]
+    Store(#[from] BadAddress),
+}
+
+/// What the world outside gives to the service.
+pub struct Parts {
+    /// The providers that can be called, as the catalogue knows them.
+    pub configured: Vec<Configured>,
+    /// The same, as they are called.
+    pub providers: Providers,
+    /// Where things are kept.
+    pub stores: Stores,
+    /// The time of day.
+    pub clock: Clock,
+}
+
+/// What the layers and handlers share.
+struct Backends {
+    shelf: Arc<Shelf>,
+    stores: Stores,
+    catalogue: Arc<Catalogue>,
+    providers: Providers,
+    breakers: Arc<Breakers>,
+    flights: Arc<Flights>,
+    ledger: Arc<Ledger>,
+    counts: Arc<CacheCounts>,
+    sessions: Arc<Sessions>,
+    clock: Clock,
+}
+
+impl App {
+    /// The service that `config` describes.
+    ///
+    /// # Errors
+    /// [`BadApp`], when a part of it cannot be made.
+    pub fn new(mut config: Config) -> Result<Self, BadApp> {
+        let configured = configured(&config);
+        let providers = std::mem::replace(&mut config.providers, crate::config::ProvidersConfig::none());
+        let (clock, pem) = (Clock::system(), config.extra_ca_pem.as_deref());
+        let client = client(pem)?;
+        let stores = Stores::new(&config.store, room(&config), clock, &client, pem)?;
+        let parts = Parts { configured, providers: Providers::new(providers, &client), stores, clock };
+        Self::from_parts(&config, parts)
+    }
+
+    /// The same of these parts, in place of those that `config` names.
+    ///
+    /// # Errors
+    /// [`BadApp`], when a part of it cannot be made.
+    pub fn from_parts(config: &Config, parts: Parts) -> Result<Self, BadApp> {
+        let Parts { configured, providers, stores, clock } = parts;
+        let stopping = CancellationToken::new();
+        // As many calls may go on unattended as are ever attended to.
+        let flights = Flights::new(config.server.max_in_flight, stopping.clone());
+        let retired = match config.models.retired {
+            RetiredModels::Replace => Retired::Replace,
+            RetiredModels::Send => Retired::Send,
+            RetiredModels::Refuse => Retired::Refuse,
+        };
+        let store_timeout = config.store.timeout;
+        let (ttl, tasks) = (config.sessions.ttl, flights.tasks().clone());
+        let (kept, guesses) = (Arc::clone(&stores.sessions), Arc::clone(&stores.guesses));
+        let sessions = Arc::new(Sessions::new(kept, guesses, ttl, store_timeout, clock, tasks));
+        let backends = Backends {
+            shelf: Arc::new(Shelf::new(Arc::clone(&stores.cache), config.cache, store_timeout, clock)),
+            counts: Arc::new(CacheCounts::new(Arc::clone(&stores.totals))),
+            stores,
+            catalogue: Arc::new(Catalogue::new(configured, config.models.file.as_deref(), retired, clock)?),
+            breakers: Arc::new(breakers(&providers, config.attempts.breaker_failures)),
+            providers,
+            flights: Arc::new(flights),
+            ledger: Arc::new(Ledger::new(clock, config.budget)),
+            sessions,
+            clock,
+        };
+        let chores = Chores {
+            providers: backends.providers.clone(),
+            catalogue: Arc::clone(&backends.catalogue),
+            counts: Arc::clone(&backends.counts),
+            store_timeout,
+        };
+        let places = Places::new(config.server.max_in_flight);
+        let api = Arc::new(Api {
+            generate: generation_stack(config, &backends),
+            catalogue: Arc::clone(&backends.catalogue),
+            ledger: Arc::clone(&backends.ledger),
+            counts: Arc::clone(&backends.counts),
+            shelf: Arc::clone(&backends.shelf),
+            cache: config.cache,
+            breakers: Arc::clone(&backends.breakers),
+            store_health: StoreHealth::new(backends.stores.shared.clone()),
+            started: Instant::now(),
+            sessions: Arc::clone(&backends.sessions),
+            session_cookie: config.sessions,
+            clock,
+            store_timeout,
+            bounds: config.bounds,
+            bodies: Bodies::new(config.server.body_limit_bytes, stopping.clone()),
+            places: places.clone(),
+            prompt_style: config.prompt_style,
+            rate_limit: config.rate_limit,
+            stopping: stopping.clone(),
+        });
+        let service = http_stack(config, routes(config, &backends, places, api));
+        let tasks = backends.flights.tasks().clone();
+        Ok(Self { service, stopping, tasks, flights: backends.flights, store: backends.stores.shared, chores })
+    }
+}
+
+/// How much the stores may hold in this process.
+pub fn room(config: &Config) -> Room {
+    let longest_window = config.rate_limit.window.max(Sessions::GUESSES_WINDOW);
+    Room { cache_bytes: config.cache.memory_bytes, longest_window, fresh_until }
+}
+
+/// What has to be done while the service serves.
+#[derive(Clone)]
+pub struct Chores {
+    providers: Providers,
+    catalogue: Arc<Catalogue>,
+    counts: Arc<CacheCounts>,
+    store_timeout: Duration,
+}
+
+impl Chores {
+    /// Asks the providers that list their models themselves, now and every minute, and adds up what was counted. Never ends of
+    /// itself.
+    pub async fn run(self) {
+        tokio::join!(self.list_models(), async {
+            loop {
+                sleep(FLUSH_INTERVAL).await;
+                self.counts.flush(self.store_timeout).await;
+            }
+        });
+    }
+
+    /// What is left to do when the last answer is given.
+    pub async fn finish(self) {
+        self.counts.flush(self.store_timeout).await;
+    }
+
+    async fn list_models(&self) {
+        loop {
+            for (id, provider) in self.providers.iter() {
+                // Who cannot be asked keeps what it said last.
+                if let Ok(Some(models)) = timeout(LIST_TIMEOUT, provider.installed()).await {
+                    self.catalogue.set_installed(id.clone(), models);
+                }
+            }
+            sleep(LIST_INTERVAL).await;
+        }
+    }
+}
+
+/// The providers of the configuration, as the catalogue wants to know them.
+fn configured(config: &Config) -> Vec<Configured> {
+    let endpoints = config.providers.endpoints.iter().map(|endpoint| Configured {
+        id: endpoint.name.as_str().into(),
+        base_url: endpoint.base_url.clone(),
+        models: endpoint.models.iter().map(|model| model.as_str().into()).collect(),
+        lists_itself: endpoint.wire == Wire::Ollama,
+    });
+    let demo = config.providers.demo.then(|| Configured {
+        id: DEMO.into(),
+        base_url: String::new(),
+        models: Vec::new(),
+        lists_itself: false,
+    });
+    endpoints.chain(demo).collect()
+}

@@ -1,0 +1,208 @@
+//! Both stacks and the routes: every layer in order, and why it stands there.
+
+use std::{
+    any::Any,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{ConnectInfo, Request},
+    handler::Handler as _,
+    http::{Method, Uri},
+    response::{IntoResponse as _, Response},
+    routing::{delete, get, patch, post, post_service},
+};
+use tower::{ServiceBuilder, util::BoxCloneSyncService};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::{
+    caller::{Addresses, Caller, Keys},
+    config::{Coalesce, Config},
+    dispatch::Dispatch,
+    error::ApiError,
+    http::{self, Api, GenerateService, cors::CorsLayer, edge::EdgeLayer},
+    layers::{
+        admin::AdminLayer,
+        authenticate::{AuthenticateLayer, Desk, Wanted},
+        cache::{FlightLayer, Leases, LookupLayer, Refreshes},
+        load_shed::{LoadShedLayer, Places},
+        meter::MeterLayer,
+        rate_limit::RateLimitLayer,
+    },
+};
+
+use super::{Backends, HttpService};
+
+/// The part of the time that an answer may take after which a stale one stands in for it: those who wait for a provider that
+/// hangs keep the room of those who need not.
+const STAND_IN_SHARE: u32 = 5;
+/// What a generation passes through. The outermost layer comes first.
+pub(super) fn generation_stack(config: &Config, backends: &Backends) -> GenerateService {
+    let Backends { shelf, catalogue, providers, breakers, flights, ledger, counts, stores, .. } = backends;
+    let (retries, breakers) = (config.attempts.retries, Arc::clone(breakers));
+    let refreshes = Refreshes::new(flights.tasks().clone());
+    let leases = stores.leases.as_ref().filter(|_| config.cache.enabled && config.flight.coalesce == Coalesce::Shared);
+    // Half of the time that an answer may take is left for who has waited in vain.
+    let (tasks, patience) = (flights.tasks().clone(), config.bounds.answer / 2);
+    let leases = leases.map(|leases| Leases::new(Arc::clone(leases), tasks, config.store.timeout, patience));
+    let stack = ServiceBuilder::new()
+        // Per caller: freshness is the caller's wish, and a hit must touch nothing below.
+        .layer(LookupLayer::new(
+            Arc::clone(shelf),
+            Arc::clone(counts),
+            refreshes,
+            config.bounds.answer / STAND_IN_SHARE,
+        ))
+        // Per question: misses and refreshes meet here, so that one call serves all of them.
+        .layer(FlightLayer::new(Arc::clone(flights), Arc::clone(shelf), leases, config.flight))
+        // Per call: inside the flight, so that a call nobody waits for any more is paid for all the same.
+        .layer(MeterLayer::new(Arc::clone(catalogue), Arc::clone(ledger)))
+        .service(Dispatch::new(providers.clone(), Arc::clone(catalogue), config.bounds, retries, breakers));
+    BoxCloneSyncService::new(stack)
+}
+
+/// What a request passes through once its route is known. The outermost layer comes first.
+pub(super) fn routes(config: &Config, backends: &Backends, places: Places, api: Arc<Api>) -> Router {
+    let desk = Arc::new(Desk {
+        keys: Keys::new(&config.api_keys),
+        sessions: Arc::clone(&backends.sessions),
+        origins: config.frontend_origins.clone().into(),
+        store_timeout: config.store.timeout,
+    });
+    let wanted = |wanted| AuthenticateLayer::new(Arc::clone(&desk), wanted);
+    let generation = ServiceBuilder::new()
+        // Before anything is counted: what is shed costs its caller nothing.
+        .layer(LoadShedLayer::before_the_body(places.clone()))
+        .layer(wanted(Wanted::Client))
+        // Refuses while the body is still unread.
+        .layer(RateLimitLayer::new(
+            Arc::clone(&backends.stores.counters),
+            config.rate_limit,
+            backends.clock,
+            config.store.timeout,
+            ("generate", "/llm/generate"),
+        ))
+        .service(http::generate::generate.with_state(Arc::clone(&api)));
+    let lists = Router::new()
+        .route("/llm/models", get(http::models))
+        .route("/llm/providers", get(http::providers))
+        .route("/llm/cache/stats", get(http::cache_stats))
+        .route_layer(wanted(Wanted::Client));
+    let own_session = get(http::sessions::current).delete(http::sessions::end);
+    let own_session = if desk.keys.is_empty() { own_session.patch(http::not_found) } else { own_session };
+    let own_session = Router::new().route("/sessions/current", own_session).route_layer(wanted(Wanted::Anyone));
+    // Without keys nobody can be trusted with these.
+    let trusted = (!desk.keys.is_empty()).then(|| {
+        Router::new()
+            .route("/sessions", post(http::sessions::create))
+            .route("/sessions/current", patch(http::sessions::update))
+            .route("/users/{id}/sessions", get(http::sessions::of_user).delete(http::sessions::end_all))
+            .route_layer(wanted(Wanted::Key))
+    });
+    // Without a token there are no such routes.
+    let administration = config.admin_token.clone().map(|token| {
+        Router::new()
+            .route("/llm/cache/explain", post(http::explain))
+            .route("/llm/cache", delete(http::clear))
+            .route("/llm/cache/{*key}", delete(http::forget))
+            .route_layer(AdminLayer::new(token))
+    });
+    let optional = [trusted, administration].into_iter().flatten().fold(Router::new(), Router::merge);
+    optional
+        .merge(lists)
+        .merge(own_session)
+        .route_layer(LoadShedLayer::new(places))
+        .route("/llm/generate", post_service(generation))
+        // Not shed: while the process serves, it says so.
+        .route("/health", get(http::health))
+        .route("/health/ready", get(http::ready))
+        .fallback(http::not_found)
+        .method_not_allowed_fallback(http::method_not_allowed)
+        .with_state(api)
+}
+
+/// What every request passes through before its route is known. The outermost layer comes first.
+pub(super) fn http_stack(config: &Config, routes: Router) -> HttpService {
+    let addresses = Arc::new(Addresses::new(config.client_ip.clone()));
+    let identify = move |mut request: Request| {
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+        let address = addresses.of(request.headers(), peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
+        request.extensions_mut().insert(Caller::at(address));
+        request
+    };
+    let stack = ServiceBuilder::new()
+        // Outside everything: whatever happens below has an id, is logged, and is JSON when it is an error.
+        .layer(EdgeLayer)
+        // Outside everything that refuses, panics included, so that browsers can read the refusal.
+        .layer(CorsLayer::new(config.frontend_origins.clone().into()))
+        .map_response(|response: Response<_>| response.map(Body::new))
+        .layer(CatchPanicLayer::custom(panicked))
+        .map_request(canonical_path)
+        // Limits, and what is kept for one caller alone, go by who is asking.
+        .map_request(identify)
+        .service(routes);
+    BoxCloneSyncService::new(stack)
+}
+
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    // The panic hook has logged where it was.
+    ApiError::internal().into_response()
+}
+
+/// One spelling for each route: no trailing slash, and the first two segments of the original's routes in lower case.
+fn canonical_path(mut request: Request) -> Request {
+    let path = request.uri().path();
+    // Where something is deleted, a last segment that is missing must not make it everything.
+    if request.method() == Method::DELETE && path.ends_with('/') {
+        return request;
+    }
+    if !path.ends_with('/') && !path.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return request;
+    }
+    let trimmed = path.trim_end_matches('/');
+    let mut segments = trimmed.splitn(4, '/').skip(1);
+    let (first, second, rest) = (segments.next(), segments.next(), segments.next());
+    let first = first.unwrap_or_default();
+    let is_original = ["llm", "health", "metrics"].iter().any(|name| first.eq_ignore_ascii_case(name));
+    let mut path = if is_original {
+        let second = second.map(|second| format!("/{}", second.to_ascii_lowercase())).unwrap_or_default();
+        let rest = rest.map(|rest| format!("/{rest}")).unwrap_or_default();
+        format!("/{}{second}{rest}", first.to_ascii_lowercase())
+    } else {
+        trimmed.to_owned()
+    };
+    if !path.starts_with('/') {
+        path.insert(0, '/');
+    }
+    if let Some(query) = request.uri().query() {
+        path = format!("{path}?{query}");
+    }
+    if let Ok(uri) = path.parse::<Uri>() {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_has_one_spelling() {
+        for (path, expected) in [
+            ("/llm/generate", "/llm/generate"),
+            ("/llm/generate/", "/llm/generate"),
+            ("/LLM/Generate/?a=B", "/llm/generate?a=B"),
+            ("/llm/Cache/KEY", "/llm/cache/KEY"),
+            ("/users/Ann/sessions/", "/users/Ann/sessions"),
+            ("/", "/"),
+            ("//", "/"),
+        ] {
+            let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+            assert_eq!(canonical_path(request).uri().to_string(), expected, "{path}");
+        }
+    }
+}
