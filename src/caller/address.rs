@@ -50,16 +50,17 @@ impl Addresses {
         if !is_trusted(&peer.to_canonical()) {
             return None;
         }
-        let mut last_trusted = None;
+        let mut nearest_trusted = None;
         for entry in forwarded(headers) {
             // Behind an entry that is no address, nothing can be believed.
             let Some(address) = entry else { break };
             if !is_trusted(&address) {
                 return Some(address);
             }
-            last_trusted = Some(address);
+            // Of those who are all trusted, only the last was certainly written by a proxy.
+            nearest_trusted = nearest_trusted.or(Some(address));
         }
-        last_trusted
+        nearest_trusted
     }
 }
 
@@ -118,7 +119,7 @@ mod tests {
             (xff, "1.2.3.4"),
             (&[("x-forwarded-for", "\u{ff}, 1.2.3.4")], "1.2.3.4"),
             (&[("x-forwarded-for", "1.2.3.4, garbage, 10.2.2.2")], "10.2.2.2"),
-            (&[("x-forwarded-for", "10.9.9.9, 10.2.2.2")], "10.9.9.9"),
+            (&[("x-forwarded-for", "10.9.9.9, 10.2.2.2")], "10.2.2.2"),
             (&[("x-forwarded-for", "1.2.3.4,")], "10.0.0.1"),
             (&[], "10.0.0.1"),
         ] {

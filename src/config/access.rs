@@ -122,7 +122,9 @@ fn read_keys(read: &mut Reader) -> Vec<ApiKeyConfig> {
             read.problem(API_KEYS, wrong, "one rate for all secrets of a name");
         }
         if secret.expose_secret().len() < SHORTEST_SECRET {
-            read.warn(format!("API_KEYS: the secret of `{name}` is short; `openssl rand -hex 32` makes a good one"));
+            read.warn(format!(
+                "API_KEYS: the secret in entry {place} is short; `openssl rand -hex 32` makes a good one"
+            ));
         }
         keys.push(key);
     }

@@ -25,6 +25,9 @@ use crate::{
 
 use super::Api;
 
+/// How long a trusted server waits for all sessions of a user.
+const MANY_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// A session that was just made.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -80,8 +83,8 @@ struct Deleted {
 /// # Errors
 /// 404 when there is none, 503 when the store does not answer.
 pub async fn end(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {
-    let named = named(&request)?;
-    let was_there = api.sessions.end(named.id, by(&api)).await?;
+    let (named, caller) = (named(&request)?, caller(&request)?);
+    let was_there = api.sessions.end(named.id, &caller, by(&api)).await?;
     let mut response =
         if was_there { Json(Deleted { deleted: 1 }).into_response() } else { no_session().into_response() };
     set_cookie(&api, &mut response, "", Duration::ZERO);
@@ -107,7 +110,7 @@ struct Listed {
 /// # Errors
 /// 400 when it is no id, 503 when the store does not answer.
 pub async fn of_user(State(api): State<Arc<Api>>, Path(user): Path<String>) -> Result<Response, ApiError> {
-    let sessions = api.sessions.of_user(&user_id(&user)?, by(&api)).await?;
+    let sessions = api.sessions.of_user(&user_id(&user)?, by_and_by(&api)).await?;
     let listed = |SessionOfUser { id, json, expires_in }: SessionOfUser| {
         let expires_in = u64::try_from(expires_in.as_millis()).unwrap_or(u64::MAX);
         let expires_at = rfc3339(api.clock.epoch_ms().saturating_add(expires_in));
@@ -123,12 +126,17 @@ pub async fn of_user(State(api): State<Arc<Api>>, Path(user): Path<String>) -> R
 /// # Errors
 /// 400 when it is no id, 503 when the store does not answer: some may be ended.
 pub async fn end_all(State(api): State<Arc<Api>>, Path(user): Path<String>) -> Result<Response, ApiError> {
-    let deleted = api.sessions.end_all(&user_id(&user)?, by(&api)).await?;
+    let deleted = api.sessions.end_all(&user_id(&user)?, by_and_by(&api)).await?;
     Ok(private(Json(Deleted { deleted }).into_response()))
 }
 
 fn by(api: &Api) -> Instant {
     Instant::now() + api.store_timeout
+}
+
+/// For what takes a store many commands, and no person waits for.
+fn by_and_by(api: &Api) -> Instant {
+    Instant::now() + api.store_timeout.max(MANY_TIMEOUT)
 }
 
 async fn read_data(api: &Api, head: &Parts, body: axum::body::Body) -> Result<SessionData, ApiError> {

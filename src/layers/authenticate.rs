@@ -126,7 +126,7 @@ impl Desk {
         };
         let mut caller = Caller { address: *address, who: key.map_or(Who::Anyone, Who::Key) };
         if let Some(named) = named {
-            if named.is_cookie && caller.who == Who::Anyone {
+            if named.is_forgeable && caller.who == Who::Anyone {
                 self.check_origin(request.method(), request.headers()).map_err(ApiError::into_response)?;
             }
             request.extensions_mut().insert(named);

@@ -33,7 +33,7 @@ impl SessionData {
         let Some(value) = self.0.get("userId").map(|value| value.get()).filter(|value| *value != "null") else {
             return Ok(None);
         };
-        let is_number = value.parse::<i64>().is_ok();
+        let is_number = value.strip_prefix('-').unwrap_or(value).bytes().all(|byte| byte.is_ascii_digit());
         let text = if is_number { Cow::Borrowed(value) } else { serde_json::from_str(value).map_err(|_| BadUserId)? };
         UserId::new(&text).map(Some)
     }
@@ -72,6 +72,7 @@ mod tests {
             (r#"{"userId":"ann"}"#, Ok(Some("ann"))),
             (r#"{"userId":"\u0061nn"}"#, Ok(Some("ann"))),
             (r#"{"userId": 42}"#, Ok(Some("42"))),
+            (r#"{"userId":-9223372036854775809}"#, Ok(Some("-9223372036854775809"))),
             (r#"{"userId":null}"#, Ok(None)),
             (r#"{"name":"ann"}"#, Ok(None)),
             (r#"{"userId":""}"#, Err(BadUserId)),

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::stores::{CounterStore, Quota};
 
 /// How many unknown ids an address may name: more than people behind one address whose sessions have ended.
-const QUOTA: Quota = Quota { max: NonZeroU32::new(30).unwrap(), window: WINDOW };
+const QUOTA: Quota = Quota { max: NonZeroU32::new(60).unwrap(), window: WINDOW };
 /// The window of the quota.
 pub(super) const WINDOW: Duration = Duration::from_mins(1);
 const MAX_ADDRESSES: u64 = 10_000;

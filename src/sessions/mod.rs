@@ -23,11 +23,11 @@ use crate::{
 pub use data::{MAX_SESSION_BYTES, SessionData};
 use guesses::Guesses;
 pub use id::SessionId;
-use seen::Seen;
+use seen::{ENDED_FOR, Known, Seen, UNKNOWN_FOR};
 use updates::Updates;
 
 /// How many sessions of a user are ended at once.
-const PARALLEL: usize = 16;
+const PARALLEL: usize = 64;
 
 /// Why a session could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -124,9 +124,9 @@ impl Sessions {
     /// # Errors
     /// When the store cannot say, or too many do not exist.
     pub async fn live(&self, id: SessionId, caller: &Caller, by: Instant) -> Result<Option<LiveSession>, SessionError> {
-        match self.seen.session(id) {
-            Some(session) => Ok(Some(session)),
-            None => Ok(self.load(id, caller, by).await?.map(|(user, _)| LiveSession { user })),
+        match self.seen.known(id) {
+            Known::Live(session) => Ok(Some(session)),
+            known => Ok(self.load(id, &known, caller, by).await?.map(|(user, _)| LiveSession { user })),
         }
     }
 
@@ -135,7 +135,7 @@ impl Sessions {
     /// # Errors
     /// When the store cannot say, or too many do not exist.
     pub async fn get(&self, id: SessionId, caller: &Caller, by: Instant) -> Result<Option<Bytes>, SessionError> {
-        Ok(self.load(id, caller, by).await?.map(|(_, json)| json))
+        Ok(self.load(id, &self.seen.known(id), caller, by).await?.map(|(_, json)| json))
     }
 
     /// Puts the fields of `part` into the session `id`, and gives back what it holds then, as JSON. `None`: there is none.
@@ -153,17 +153,45 @@ impl Sessions {
         Ok(Some(json))
     }
 
-    /// Ends the session `id`, and says whether there was one.
+    /// Ends the session `id`, and says whether there was one; that there was none counts against `caller` if only its address is
+    /// known.
     ///
     /// # Errors
-    /// When the store cannot say.
-    pub async fn end(&self, id: SessionId, by: Instant) -> Result<bool, SessionError> {
-        let ended = self.store.delete(&id.key(), by).await;
-        self.seen.forget(id);
+    /// When the store cannot say, or too many do not exist.
+    pub async fn end(&self, id: SessionId, caller: &Caller, by: Instant) -> Result<bool, SessionError> {
+        let known = self.seen.known(id);
+        if matches!(known, Known::Gone) {
+            return Ok(false);
+        }
+        let guesser = self.guesser(&known, caller)?;
+        let user = self.seen.user(id);
+        let was_there = self.end_one(id, user.as_ref(), by).await?;
+        if let Some(address) = guesser.filter(|_| !was_there) {
+            self.guesses.count(address, by).await;
+        }
+        Ok(was_there)
+    }
+
+    async fn end_one(&self, id: SessionId, user: Option<&UserId>, by: Instant) -> Result<bool, SessionError> {
+        let key = id.key();
+        let withdrawn = async {
+            // It would be found gone anyway, and was not to be found for ever.
+            if let Some(user) = user
+                && let Err(error) = self.store.withdraw(&enrolment(user), &key, by).await
+            {
+                tracing::debug!(%error, "a session that has ended is still written down under its user");
+            }
+        };
+        let (ended, ()) = tokio::join!(self.store.delete(&key, by), withdrawn);
+        match ended {
+            Ok(_) => self.seen.gone(id, ENDED_FOR),
+            // Whether it lives, the store has to say.
+            Err(_) => self.seen.forget(id),
+        }
         Ok(ended?)
     }
 
-    /// The sessions of `user`: those that were made or used here, or at another instance.
+    /// The sessions of `user`, a thousand at most: those that were made or used here, or at another instance.
     ///
     /// # Errors
     /// When the store cannot say.
@@ -181,30 +209,51 @@ impl Sessions {
     /// Ends the sessions of `user`, and says how many there were.
     ///
     /// # Errors
-    /// When the store cannot say; some may be ended.
+    /// When the store cannot say; some may be ended, and another attempt goes on from there.
     pub async fn end_all(&self, user: &UserId, by: Instant) -> Result<u64, SessionError> {
-        let own = self.of_user(user, by).await?;
-        let ended = stream::iter(own).map(|session| self.end(session.id, by)).buffer_unordered(PARALLEL);
-        let ended: Vec<Result<bool, SessionError>> = ended.collect().await;
-        ended.into_iter().try_fold(0, |count, was_there| Ok(count + u64::from(was_there?)))
+        let mut count = 0;
+        loop {
+            let own = self.of_user(user, by).await?;
+            if own.is_empty() {
+                return Ok(count);
+            }
+            let ended = stream::iter(own).map(|session| self.end_one(session.id, Some(user), by));
+            let ended: Vec<Result<bool, SessionError>> = ended.buffer_unordered(PARALLEL).collect().await;
+            for was_there in ended {
+                count += u64::from(was_there?);
+            }
+        }
+    }
+
+    /// The address that must not name too many unknown ids. `None`: it may, because it has a key, behind which are many, or
+    /// because the id was one not long ago.
+    fn guesser(&self, known: &Known, caller: &Caller) -> Result<Option<String>, SessionError> {
+        if caller.who != Who::Anyone || matches!(known, Known::Probably | Known::Live(_)) {
+            return Ok(None);
+        }
+        let address = caller.to_string();
+        match self.guesses.wait(&address) {
+            Some(wait) => Err(SessionError::Guessing(wait)),
+            None => Ok(Some(address)),
+        }
     }
 
     async fn load(
         &self,
         id: SessionId,
+        known: &Known,
         caller: &Caller,
         by: Instant,
     ) -> Result<Option<(Option<UserId>, Bytes)>, SessionError> {
-        // Behind who has a key are many, and it need not guess.
-        let guesser = (caller.who == Who::Anyone).then(|| caller.to_string());
-        if let Some(wait) = guesser.as_ref().and_then(|address| self.guesses.wait(address)) {
-            return Err(SessionError::Guessing(wait));
+        if matches!(known, Known::Gone) {
+            return Ok(None);
         }
+        let guesser = self.guesser(known, caller)?;
         let json = self.store.load(&id.key(), self.ttl, by).await?;
         // What is no object is no session, whoever put it there.
         let found = json.and_then(|json| SessionData::read(&json).map(|data| (data, json)));
         let Some((data, json)) = found else {
-            self.seen.forget(id);
+            self.seen.gone(id, UNKNOWN_FOR);
             if let Some(address) = guesser {
                 self.guesses.count(address, by).await;
             }
@@ -231,7 +280,7 @@ impl Sessions {
             },
             None => false,
         };
-        self.seen.insert(id, user, was_enrolled);
+        self.seen.live(id, user, was_enrolled);
     }
 }
 

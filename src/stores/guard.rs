@@ -169,6 +169,10 @@ impl<S: SessionStore> SessionStore for Guard<S> {
         self.ask(by, self.inner.enrol(group, key, ttl, by)).await
     }
 
+    async fn withdraw(&self, group: &str, key: &str, by: Instant) -> Result<(), StoreError> {
+        self.ask(by, self.inner.withdraw(group, key, by)).await
+    }
+
     async fn members(&self, group: &str, by: Instant) -> Result<Vec<Kept>, StoreError> {
         self.ask(by, self.inner.members(group, by)).await
     }

@@ -149,12 +149,21 @@ pub trait SessionStore: Send + Sync {
     /// When the store cannot say.
     async fn enrol(&self, group: &str, key: &str, ttl: Duration, by: Instant) -> Result<(), StoreError>;
 
-    /// Those of `group` that are kept, in no order.
+    /// Makes `key` none of `group`'s.
+    ///
+    /// # Errors
+    /// When the store cannot say.
+    async fn withdraw(&self, group: &str, key: &str, by: Instant) -> Result<(), StoreError>;
+
+    /// Those of `group` that are kept, in no order, [`MAX_MEMBERS`] at most. Forgets that those which are not were its own.
     ///
     /// # Errors
     /// When the store cannot say.
     async fn members(&self, group: &str, by: Instant) -> Result<Vec<Kept>, StoreError>;
 }
+
+/// How many members of a group are told at once.
+pub const MAX_MEMBERS: usize = 1_000;
 
 /// What has become of a [`SessionStore::swap`].
 #[derive(Clone, Debug, PartialEq, Eq)]

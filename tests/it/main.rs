@@ -26,6 +26,7 @@ mod native;
 mod outage;
 mod rate_limit;
 mod requests;
+mod session_keeping;
 mod sessions;
 mod sharing;
 mod stale;

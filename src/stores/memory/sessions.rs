@@ -11,14 +11,15 @@ use bytes::Bytes;
 use moka::{ops::compute::Op, policy::EvictionPolicy, sync::Cache};
 use tokio::time::Instant;
 
-use crate::stores::{Kept, SessionStore, StoreError, Swapped};
+use crate::stores::{Kept, MAX_MEMBERS, SessionStore, StoreError, Swapped};
 
 /// The most that is held, in bytes of keys and values: 16,000 sessions of 4 KB. Beyond it the one that was unused longest is
 /// forgotten.
 const MAX_BYTES: u64 = 64 << 20;
 /// What a value takes besides. Rounded up.
 const ENTRY_OVERHEAD_BYTES: usize = 200;
-const MAX_GROUPS: u64 = 100_000;
+/// More than there is room for values: a group must not be forgotten before its last value.
+const MAX_GROUPS: u64 = MAX_BYTES / ENTRY_OVERHEAD_BYTES as u64;
 
 /// Values by their keys, and the keys of groups.
 pub struct MemorySessions {
@@ -118,12 +119,20 @@ impl SessionStore for MemorySessions {
         Ok(())
     }
 
+    async fn withdraw(&self, group: &str, key: &str, _by: Instant) -> Result<(), StoreError> {
+        let Some(members) = self.groups.get(group) else { return Ok(()) };
+        members.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        Ok(())
+    }
+
     async fn members(&self, group: &str, _by: Instant) -> Result<Vec<Kept>, StoreError> {
         let Some(members) = self.groups.get(group) else { return Ok(Vec::new()) };
-        let members = members.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = members.keys().filter_map(|key| {
+        let mut members = members.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        members.retain(|key, until| now < *until && self.alive(key).is_some());
+        let kept = members.keys().take(MAX_MEMBERS).filter_map(|key| {
             let Value { bytes: value, until } = self.alive(key)?;
-            Some(Kept { key: key.to_string(), value, expires_in: until - Instant::now() })
+            Some(Kept { key: key.to_string(), value, expires_in: until.saturating_duration_since(now) })
         });
         Ok(kept.collect())
     }

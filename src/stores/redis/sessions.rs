@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 use redis::{Cmd, Value, cmd};
 use tokio::time::Instant;
 
-use crate::stores::{Kept, SessionStore, StoreError, Swapped};
+use crate::stores::{Kept, MAX_MEMBERS, SessionStore, StoreError, Swapped};
 
 use super::{BATCH, Redis, Repeat, Transport, read};
 
@@ -76,23 +77,39 @@ impl<T: Transport> SessionStore for Redis<T> {
         self.run_all(&[add, forget, expire]).await?.into_iter().try_for_each(|answer| answer.map(drop))
     }
 
+    async fn withdraw(&self, group: &str, key: &str, by: Instant) -> Result<(), StoreError> {
+        self.run(cmd("ZREM").arg(group).arg(key), Repeat::Harmless, by).await.map(drop)
+    }
+
     async fn members(&self, group: &str, by: Instant) -> Result<Vec<Kept>, StoreError> {
         let mut range = cmd("ZRANGEBYSCORE");
-        range.arg(group).arg(self.clock.epoch_ms()).arg("+inf");
+        range.arg(group).arg(self.clock.epoch_ms()).arg("+inf").arg("LIMIT").arg(0).arg(MAX_MEMBERS);
         let keys: Vec<String> = read(self.run(&range, Repeat::Harmless, by).await?)?;
-        let mut members = Vec::with_capacity(keys.len());
-        for keys in keys.chunks(BATCH / 2) {
-            let ask = |key: &String| [cmd("GET").arg(key).to_owned(), cmd("PTTL").arg(key).to_owned()];
-            let commands: Vec<Cmd> = keys.iter().flat_map(ask).collect();
-            let mut answers = self.run_all(&commands).await?.into_iter();
-            for key in keys {
-                let (Some(value), Some(ttl)) = (answers.next(), answers.next()) else { break };
-                let (value, ttl) = (text(value)?, read::<i64>(ttl?)?);
-                // Negative: it ended between the two, or was put there without an end by someone else.
-                let (Some(value), Ok(ttl)) = (value, u64::try_from(ttl)) else { continue };
-                members.push(Kept { key: key.clone(), value, expires_in: Duration::from_millis(ttl) });
-            }
+        let asked = keys.chunks(BATCH / 2).map(|keys| self.kept(keys));
+        let found: Vec<Option<Kept>> = try_join_all(asked).await?.into_iter().flatten().collect();
+        let gone: Vec<&String> =
+            keys.iter().zip(&found).filter_map(|(key, kept)| kept.is_none().then_some(key)).collect();
+        if !gone.is_empty() {
+            self.run(cmd("ZREM").arg(group).arg(gone), Repeat::Harmless, by).await?;
         }
-        Ok(members)
+        Ok(found.into_iter().flatten().collect())
+    }
+}
+
+impl<T: Transport> Redis<T> {
+    /// What is kept under each of `keys`.
+    async fn kept(&self, keys: &[String]) -> Result<Vec<Option<Kept>>, StoreError> {
+        let ask = |key: &String| [cmd("GET").arg(key).to_owned(), cmd("PTTL").arg(key).to_owned()];
+        let commands: Vec<Cmd> = keys.iter().flat_map(ask).collect();
+        let mut answers = self.run_all(&commands).await?.into_iter();
+        let mut all = Vec::with_capacity(keys.len());
+        for key in keys {
+            let (Some(value), Some(ttl)) = (answers.next(), answers.next()) else { break };
+            let (value, ttl) = (text(value)?, read::<i64>(ttl?)?);
+            // Negative: it ended between the two, or was put there without an end by someone else.
+            let ttl = u64::try_from(ttl).map(Duration::from_millis);
+            all.push(value.zip(ttl.ok()).map(|(value, expires_in)| Kept { key: key.clone(), value, expires_in }));
+        }
+        Ok(all)
     }
 }
