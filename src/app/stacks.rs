@@ -39,6 +39,7 @@ use super::{Backends, HttpService};
 /// The part of the time that an answer may take after which a stale one stands in for it: those who wait for a provider that
 /// hangs keep the room of those who need not.
 const STAND_IN_SHARE: u32 = 5;
+
 /// What a generation passes through. The outermost layer comes first.
 pub(super) fn generation_stack(config: &Config, backends: &Backends) -> GenerateService {
     let Backends { shelf, catalogue, providers, breakers, flights, ledger, counts, stores, .. } = backends;

@@ -70,6 +70,8 @@ const ADMIN_TOKEN: &str = "ADMIN_TOKEN";
 /// A secret that can be guessed is none: 16 characters of hexadecimal are 64 bits.
 const SHORTEST_SECRET: usize = 16;
 const LONGEST_NAME: usize = 64;
+/// As for `RATE_LIMIT_MAX`.
+const LARGEST_MAX: u32 = 1_000_000_000;
 
 /// Shorter, and what is kept in a process of who a session belongs to would outlive it.
 const SHORTEST_SESSION: u64 = 60;
@@ -134,18 +136,14 @@ fn read_keys(read: &mut Reader) -> Vec<ApiKeyConfig> {
 /// `name:secret` or `name:secret:max`.
 fn api_key(entry: &str) -> Option<ApiKeyConfig> {
     let mut parts = entry.split(':');
-    let (name, secret, max) = (parts.next()?, parts.next()?, parts.next());
+    let (name, secret) = (parts.next()?, parts.next()?);
+    let max: Option<u32> = parts.next().map(str::parse).transpose().ok()?;
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
     let is_name = !name.is_empty() && name.len() <= LONGEST_NAME && name.bytes().all(is_plain);
     let is_secret = !secret.is_empty() && secret.bytes().all(|byte| byte.is_ascii_graphic());
-    if !is_name || !is_secret || parts.next().is_some() {
+    if !is_name || !is_secret || max > Some(LARGEST_MAX) || parts.next().is_some() {
         return None;
     }
-    let max = max.map(|max| max.parse::<u32>().ok().filter(|max| *max <= 1_000_000_000));
-    let max = match max {
-        Some(None) => return None,
-        max => max.flatten(),
-    };
     Some(ApiKeyConfig { name: name.to_owned(), secret: secret.into(), max })
 }
 

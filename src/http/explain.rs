@@ -1,6 +1,6 @@
 //! `POST /llm/cache/explain`: why a request hits or misses.
 
-use std::{fmt::Write as _, net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     Json,
@@ -122,13 +122,7 @@ fn message(message: &Message) -> Value {
     for text in &texts {
         hash.update(text);
     }
-    let mut hex = String::with_capacity(64);
-    for byte in hash.finalize() {
-        if write!(hex, "{byte:02x}").is_err() {
-            unreachable!("a String takes all of it");
-        }
-    }
-    json!({"role": role, "bytes": texts.iter().map(|text| text.len()).sum::<usize>(), "sha256": hex})
+    json!({"role": role, "bytes": texts.iter().map(|text| text.len()).sum::<usize>(), "sha256": hex::encode(hash.finalize())})
 }
 
 fn part(part: &Part) -> &str {

@@ -19,7 +19,7 @@ use crate::{
     caller::{Caller, UserId},
     config::SameSite,
     error::ApiError,
-    layers::{NamedSession, SESSION_COOKIE, authenticate::too_many_unknown},
+    layers::{NamedSession, SESSION_COOKIE},
     sessions::{MAX_SESSION_BYTES, SessionData, SessionError, SessionOfUser},
 };
 
@@ -201,23 +201,4 @@ fn private(mut response: Response) -> Response {
 fn rfc3339(epoch_ms: u64) -> String {
     let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(epoch_ms) * 1_000_000);
     time.ok().and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()
-}
-
-impl From<SessionError> for ApiError {
-    fn from(error: SessionError) -> Self {
-        match error {
-            SessionError::Unavailable(error) => {
-                tracing::warn!(%error, "the session store does not answer");
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "The session store does not answer")
-                    .message("It is not known whether the session is live, or whether a change was done. Try again.")
-                    .retry_after(Duration::from_secs(1))
-            }
-            SessionError::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "The session is too large")
-                .message(format!("A session holds up to {} KB of JSON.", MAX_SESSION_BYTES / 1024)),
-            SessionError::BadUser(_) => Self::new(StatusCode::BAD_REQUEST, "Not the id of a user")
-                .message("It is text of 1 to 256 bytes without control characters, or a whole number."),
-            SessionError::Guessing(wait) => too_many_unknown(wait),
-            SessionError::NoRandomness => Self::internal(),
-        }
-    }
 }

@@ -25,7 +25,7 @@ use crate::{
     caller::{ApiKey, Caller, Keys, UserId, Who},
     config::Origin,
     error::ApiError,
-    sessions::{LiveSession, SessionError, Sessions},
+    sessions::{LiveSession, Sessions},
 };
 
 use super::{
@@ -179,19 +179,10 @@ impl Desk {
         caller: &Caller,
         begun: Instant,
     ) -> Result<Option<LiveSession>, Response> {
-        let found = self.sessions.live(named.id, caller, begun + self.store_timeout).await;
-        match found {
-            Ok(session) => Ok(session),
+        match self.sessions.live(named.id, caller, begun + self.store_timeout).await {
             // Who may ask anyway is not kept from it because nobody can say who it is.
             Err(_) if caller.who != Who::Anyone || self.keys.is_empty() => Ok(None),
-            Err(SessionError::Guessing(wait)) => Err(too_many_unknown(wait).into_response()),
-            Err(error) => {
-                tracing::warn!(%error, "it cannot be said who is signed in");
-                Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "The session store does not answer")
-                    .message("It is not known whether the session is live. Try again, or send an API key.")
-                    .retry_after(Duration::from_secs(1))
-                    .into_response())
-            }
+            found => found.map_err(|error| ApiError::from(error).into_response()),
         }
     }
 
@@ -220,11 +211,4 @@ fn user_of_key(headers: &HeaderMap) -> Result<Option<UserId>, Response> {
             .message("It has 1 to 256 bytes of UTF-8 without control characters.")
             .into_response()
     })
-}
-
-/// 429 for who names sessions that do not exist.
-pub fn too_many_unknown(wait: Duration) -> ApiError {
-    ApiError::new(StatusCode::TOO_MANY_REQUESTS, "Too many unknown sessions")
-        .message("Sessions that do not exist were named too often from this address. Sign in again after a while.")
-        .retry_after(wait)
 }

@@ -13,6 +13,7 @@ pub mod meter;
 mod bearer;
 mod held;
 mod named_session;
+mod session_error;
 mod took;
 
 pub use held::Held;

@@ -119,7 +119,8 @@ impl Sessions {
         Ok(id)
     }
 
-    /// The session `id`, as it was half a minute ago at most. `None`: there is none, which counts against `caller` if only its address is known.
+    /// The session `id`, as it was half a minute ago at most. `None`: there is none, which counts against `caller` if only its
+    /// address is known.
     ///
     /// # Errors
     /// When the store cannot say, or too many do not exist.
@@ -130,7 +131,8 @@ impl Sessions {
         }
     }
 
-    /// What the session `id` holds, as JSON; it is used by that. `None`: there is none, which counts against `caller` if only its address is known.
+    /// What the session `id` holds, as JSON; it is used by that. `None`: there is none, which counts against `caller` if only its
+    /// address is known.
     ///
     /// # Errors
     /// When the store cannot say, or too many do not exist.

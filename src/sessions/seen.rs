@@ -101,8 +101,11 @@ impl Seen {
         });
     }
 
-    /// What is known of `id` may no longer be true.
+    /// Whose session `id` was may no longer be true. That it has ended stays true.
     pub(super) fn forget(&self, id: SessionId) {
-        self.ids.invalidate(&id);
+        self.ids.entry(id).and_compute_with(|entry| match entry.map(moka::Entry::into_value) {
+            Some(Sighting::Live { .. }) => Op::Remove,
+            Some(Sighting::Gone { .. }) | None => Op::Nop,
+        });
     }
 }

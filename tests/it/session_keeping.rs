@@ -103,7 +103,7 @@ async fn unknown_sessions_are_looked_up_only_so_often_for_an_address() {
     }
 }
 
-/// Sessions in memory, of which it takes a second to write down whose they are.
+/// Sessions in memory, of which it takes a second to hear that they were changed, and to write down whose they are.
 #[derive(Default)]
 struct Slow(MemorySessions);
 
@@ -123,7 +123,9 @@ impl SessionStore for Slow {
         ttl: Duration,
         by: Instant,
     ) -> Result<Swapped, StoreError> {
-        self.0.swap(key, expected, new, ttl, by).await
+        let swapped = self.0.swap(key, expected, new, ttl, by).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        swapped
     }
     async fn delete(&self, key: &str, by: Instant) -> Result<bool, StoreError> {
         self.0.delete(key, by).await
@@ -153,6 +155,23 @@ async fn a_session_that_is_ended_here_lets_nobody_in_whoever_was_just_looking() 
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(here.end(id, &someone(), soon()).await.unwrap());
     assert!(looking.await.unwrap().is_some(), "it was there when it was looked up");
+    for _ in 0..40 {
+        assert_eq!(here.live(id, &someone(), soon()).await.unwrap(), None);
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_was_changed_while_it_was_ended_here_lets_nobody_in() {
+    let here = sessions(Arc::new(Slow::default()));
+    let id = here.create(&data(&json!({"userId": "ann"})), soon()).await.unwrap();
+    let changing = {
+        let here = Arc::clone(&here);
+        tokio::spawn(async move { here.update(id, data(&json!({"a": 1})), soon()).await.unwrap() })
+    };
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(here.end(id, &someone(), soon()).await.unwrap());
+    assert!(changing.await.unwrap().is_some(), "it was there when it was changed");
     for _ in 0..40 {
         assert_eq!(here.live(id, &someone(), soon()).await.unwrap(), None);
         tokio::time::advance(Duration::from_secs(1)).await;

@@ -129,6 +129,12 @@ impl<T: Transport> Redis<T> {
         }
     }
 
+    /// Forgets `key`, and says whether there was something.
+    async fn unlink(&self, key: &str, by: Instant) -> Result<bool, StoreError> {
+        let count: u64 = read(self.run(cmd("UNLINK").arg(key), Repeat::Harmless, by).await?)?;
+        Ok(count > 0)
+    }
+
     /// Sends commands that have nothing to do with one another, in one round trip, once. Where all fail alike, that is the
     /// answer to the whole.
     async fn run_all(&self, commands: &[Cmd]) -> Result<Vec<Result<Value, StoreError>>, StoreError> {
@@ -182,8 +188,7 @@ impl<T: Transport> CacheStore for Redis<T> {
     }
 
     async fn delete(&self, key: &str, by: Instant) -> Result<bool, StoreError> {
-        let count: u64 = read(self.run(cmd("UNLINK").arg(key), Repeat::Harmless, by).await?)?;
-        Ok(count > 0)
+        self.unlink(key, by).await
     }
 
     async fn clear(&self, _: Instant) -> Result<u64, StoreError> {

@@ -62,8 +62,7 @@ impl<T: Transport> SessionStore for Redis<T> {
     }
 
     async fn delete(&self, key: &str, by: Instant) -> Result<bool, StoreError> {
-        let count: u64 = read(self.run(cmd("UNLINK").arg(key), Repeat::Harmless, by).await?)?;
-        Ok(count > 0)
+        self.unlink(key, by).await
     }
 
     async fn enrol(&self, group: &str, key: &str, ttl: Duration, _: Instant) -> Result<(), StoreError> {
