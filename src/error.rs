@@ -43,9 +43,25 @@ pub struct ApiError {
     /// Whole seconds until another attempt may succeed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
+    /// Which budgets stand in the way.
+    #[serde(flatten)]
+    pub over_budget: Option<Box<OverBudget>>,
     /// What validation found, one entry a problem.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub errors: Option<Box<RawValue>>,
+}
+
+/// Which budgets stand in the way.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OverBudget {
+    /// A sentence.
+    pub reason: String,
+    /// Their periods.
+    pub would_exceed: Vec<&'static str>,
+    /// What operators are told of them, as JSON. `None`: nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alerts: Option<Box<RawValue>>,
 }
 
 impl ApiError {
@@ -61,6 +77,7 @@ impl ApiError {
             model: None,
             available_models: None,
             retry_after: None,
+            over_budget: None,
             errors: None,
         }
     }
@@ -108,6 +125,11 @@ impl From<GenerateError> for ApiError {
         let (status, text, message) = words(kind);
         let mut api = Self::new(status, text).message(message);
         api.details = param.map(|param| format!("The provider names the field `{param}`.").into());
+        if let ErrorKind::OverBudget(periods) = kind {
+            let would_exceed = periods.words();
+            let reason = format!("Would exceed budget limits: {}", would_exceed.join(", "));
+            api.over_budget = Some(Box::new(OverBudget { reason, would_exceed, alerts: None }));
+        }
         if let Some(Target { provider, model }) = target {
             (api.provider, api.model) = (Some(provider), Some(model));
         }
@@ -216,6 +238,12 @@ fn words(kind: ErrorKind) -> (StatusCode, &'static str, &'static str) {
             StatusCode::GATEWAY_TIMEOUT,
             "The answer is not in the cache",
             "`Cache-Control: only-if-cached` wants a stored answer or none. Leave it out to have the question answered.",
+        ),
+        ErrorKind::OverBudget(_) => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "Budget limit exceeded",
+            "The answer might cost more than what is left. Try again after `Retry-After`, ask for less with `maxTokens`, or \
+             choose a cheaper model.",
         ),
         ErrorKind::Stopping => (
             StatusCode::SERVICE_UNAVAILABLE,

@@ -24,7 +24,7 @@
 //!  flight        the same request under way, here or at another instance?
 //!                follow it; else begin it, and keep what it brings              layers/cache/flight.rs
 //!    ▼
-//!  meter         what was spent                                                 layers/meter.rs
+//!  meter         may this be spent, and what was                                layers/meter.rs
 //!    ▼
 //!  dispatch      retries, failover, breaker, within the time there is           dispatch/
 //!    ▼
@@ -56,8 +56,8 @@
 //! | 1 | `caller` | `config` |
 //! | 2 | `providers` | `client`, `config`, `generate` |
 //! | 2 | `stores` | `breaker`, `client`, `clock`, `config` |
-//! | 2 | `ledger` | `catalogue`, `clock`, `config`, `generate` |
 //! | 3 | `sessions` | `caller`, `clock`, `stores` |
+//! | 3 | `ledger` | `client`, `clock`, `config`, `generate`, `stores` |
 //! | 3 | `dispatch` | `breaker`, `catalogue`, `config`, `generate`, `providers` |
 //! | 3 | `layers` | `caller`, `catalogue`, `clock`, `config`, `error`, `generate`, `ledger`, `sessions`, `stores` |
 //! | 4 | `http` | `breaker`, `caller`, `catalogue`, `clock`, `config`, `error`, `generate`, `layers`, `ledger`, `sessions`, `stores` |

@@ -5,13 +5,14 @@ mod stacks;
 use std::{sync::Arc, time::Duration};
 
 use axum::{extract::Request, response::Response};
+use secrecy::ExposeSecret as _;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::util::BoxCloneSyncService;
 
 use crate::{
     catalogue::{BadCatalogue, Catalogue, Configured, Retired},
-    client::{BadRoots, client},
+    client::{BadRoots, HttpClient, client},
     clock::Clock,
     config::{Config, RetiredModels, Wire},
     dispatch::{Breakers, breakers},
@@ -21,7 +22,7 @@ use crate::{
         cache::{CacheCounts, Flights, Shelf, fresh_until},
         load_shed::Places,
     },
-    ledger::Ledger,
+    ledger::{Ledger, Webhook},
     providers::Providers,
     sessions::Sessions,
     stores::{Room, Shared, Stores, redis::BadAddress},
@@ -63,6 +64,9 @@ pub enum BadApp {
     /// The file of certificates is broken.
     #[error(transparent)]
     Roots(#[from] BadRoots),
+    /// The webhook's address is none that can be posted to.
+    #[error("BUDGET_WEBHOOK_URL is not an address to post to")]
+    Webhook,
     /// The store's address is none.
     #[error(transparent)]
     Store(#[from] BadAddress),
@@ -78,6 +82,8 @@ pub struct Parts {
     pub stores: Stores,
     /// The time of day.
     pub clock: Clock,
+    /// Reaches whoever is told of budgets.
+    pub client: HttpClient,
 }
 
 /// What the layers and handlers share.
@@ -105,7 +111,7 @@ impl App {
         let (clock, pem) = (Clock::system(), config.extra_ca_pem.as_deref());
         let client = client(pem)?;
         let stores = Stores::new(&config.store, room(&config), clock, &client, pem)?;
-        let parts = Parts { configured, providers: Providers::new(providers, &client), stores, clock };
+        let parts = Parts { configured, providers: Providers::new(providers, &client), stores, clock, client };
         Self::from_parts(&config, parts)
     }
 
@@ -114,7 +120,7 @@ impl App {
     /// # Errors
     /// [`BadApp`], when a part of it cannot be made.
     pub fn from_parts(config: &Config, parts: Parts) -> Result<Self, BadApp> {
-        let Parts { configured, providers, stores, clock } = parts;
+        let Parts { configured, providers, stores, clock, client } = parts;
         let stopping = CancellationToken::new();
         // As many calls may go on unattended as are ever attended to.
         let flights = Flights::new(config.server.max_in_flight, stopping.clone());
@@ -127,6 +133,15 @@ impl App {
         let (ttl, tasks) = (config.sessions.ttl, flights.tasks().clone());
         let (kept, guesses) = (Arc::clone(&stores.sessions), Arc::clone(&stores.guesses));
         let sessions = Arc::new(Sessions::new(kept, guesses, ttl, store_timeout, clock, tasks));
+        let ledger = Arc::new(Ledger::new(
+            clock,
+            &config.budget,
+            Arc::clone(&stores.books),
+            store_timeout,
+            config.store.instances,
+            flights.tasks().clone(),
+            webhook(config, client)?,
+        ));
         let backends = Backends {
             shelf: Arc::new(Shelf::new(Arc::clone(&stores.cache), config.cache, store_timeout, clock)),
             counts: Arc::new(CacheCounts::new(Arc::clone(&stores.totals))),
@@ -135,7 +150,7 @@ impl App {
             breakers: Arc::new(breakers(&providers, config.attempts.breaker_failures)),
             providers,
             flights: Arc::new(flights),
-            ledger: Arc::new(Ledger::new(clock, config.budget)),
+            ledger,
             sessions,
             clock,
         };
@@ -143,6 +158,7 @@ impl App {
             providers: backends.providers.clone(),
             catalogue: Arc::clone(&backends.catalogue),
             counts: Arc::clone(&backends.counts),
+            ledger: Arc::clone(&backends.ledger),
             store_timeout,
         };
         let places = Places::new(config.server.max_in_flight);
@@ -185,24 +201,28 @@ pub struct Chores {
     providers: Providers,
     catalogue: Arc<Catalogue>,
     counts: Arc<CacheCounts>,
+    ledger: Arc<Ledger>,
     store_timeout: Duration,
 }
 
 impl Chores {
-    /// Asks the providers that list their models themselves, now and every minute, and adds up what was counted. Never ends of
-    /// itself.
+    /// Asks the providers that list their models themselves, now and every minute, and the store how budgets stand; adds up what
+    /// was counted and booked. Never ends of itself.
     pub async fn run(self) {
         tokio::join!(self.list_models(), async {
+            if let Err(error) = self.ledger.refresh(Instant::now() + self.store_timeout).await {
+                tracing::warn!(%error, "it is not known yet how budgets stand");
+            }
             loop {
                 sleep(FLUSH_INTERVAL).await;
-                self.counts.flush(self.store_timeout).await;
+                tokio::join!(self.counts.flush(self.store_timeout), self.ledger.tick());
             }
         });
     }
 
     /// What is left to do when the last answer is given.
     pub async fn finish(self) {
-        self.counts.flush(self.store_timeout).await;
+        tokio::join!(self.counts.flush(self.store_timeout), self.ledger.flush());
     }
 
     async fn list_models(&self) {
@@ -216,6 +236,13 @@ impl Chores {
             sleep(LIST_INTERVAL).await;
         }
     }
+}
+
+/// Where alerts are posted.
+fn webhook(config: &Config, client: HttpClient) -> Result<Option<Webhook>, BadApp> {
+    let Some(url) = &config.budget.webhook_url else { return Ok(None) };
+    let address = url.expose_secret().parse().map_err(|_| BadApp::Webhook)?;
+    Ok(Some(Webhook::new(client, address)))
 }
 
 /// The providers of the configuration, as the catalogue wants to know them.

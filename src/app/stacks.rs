@@ -4,6 +4,7 @@ use std::{
     any::Any,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
+    time::Duration,
 };
 
 use axum::{
@@ -13,7 +14,7 @@ use axum::{
     handler::Handler as _,
     http::{Method, Uri},
     response::{IntoResponse as _, Response},
-    routing::{delete, get, patch, post, post_service},
+    routing::{delete, get, patch, post, post_service, put},
 };
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -27,7 +28,7 @@ use crate::{
     layers::{
         admin::AdminLayer,
         authenticate::{AuthenticateLayer, Desk, Wanted},
-        cache::{FlightLayer, Leases, LookupLayer, Refreshes},
+        cache::{FlightLayer, Leases, LookupLayer, Refreshes, Savings},
         load_shed::{LoadShedLayer, Places},
         meter::MeterLayer,
         rate_limit::RateLimitLayer,
@@ -40,9 +41,14 @@ use super::{Backends, HttpService};
 /// hangs keep the room of those who need not.
 const STAND_IN_SHARE: u32 = 5;
 
+/// How much longer than a call may take money is reserved for it: what its instance, if that lives, needs to book it.
+const RESERVED_LONGER: Duration = Duration::from_mins(1);
+
 /// What a generation passes through. The outermost layer comes first.
 pub(super) fn generation_stack(config: &Config, backends: &Backends) -> GenerateService {
     let Backends { shelf, catalogue, providers, breakers, flights, ledger, counts, stores, .. } = backends;
+    let savings = Savings::new(Arc::clone(catalogue), Arc::clone(ledger));
+    let longest_call = config.bounds.answer.max(config.bounds.stream) + RESERVED_LONGER;
     let (retries, breakers) = (config.attempts.retries, Arc::clone(breakers));
     let refreshes = Refreshes::new(flights.tasks().clone());
     let leases = stores.leases.as_ref().filter(|_| config.cache.enabled && config.flight.coalesce == Coalesce::Shared);
@@ -54,13 +60,14 @@ pub(super) fn generation_stack(config: &Config, backends: &Backends) -> Generate
         .layer(LookupLayer::new(
             Arc::clone(shelf),
             Arc::clone(counts),
+            savings,
             refreshes,
             config.bounds.answer / STAND_IN_SHARE,
         ))
         // Per question: misses and refreshes meet here, so that one call serves all of them.
         .layer(FlightLayer::new(Arc::clone(flights), Arc::clone(shelf), leases, config.flight))
         // Per call: inside the flight, so that a call nobody waits for any more is paid for all the same.
-        .layer(MeterLayer::new(Arc::clone(catalogue), Arc::clone(ledger)))
+        .layer(MeterLayer::new(Arc::clone(catalogue), Arc::clone(ledger), longest_call))
         .service(Dispatch::new(providers.clone(), Arc::clone(catalogue), config.bounds, retries, breakers));
     BoxCloneSyncService::new(stack)
 }
@@ -87,7 +94,26 @@ pub(super) fn routes(config: &Config, backends: &Backends, places: Places, api: 
             ("generate", "/llm/generate"),
         ))
         .service(http::generate::generate.with_state(Arc::clone(&api)));
+    let test_provider = ServiceBuilder::new()
+        .layer(LoadShedLayer::before_the_body(places.clone()))
+        .layer(wanted(Wanted::Client))
+        // It spends what a generation spends, so it is counted as one.
+        .layer(RateLimitLayer::new(
+            Arc::clone(&backends.stores.counters),
+            config.rate_limit,
+            backends.clock,
+            config.store.timeout,
+            ("generate", "/llm/test-provider"),
+        ))
+        .service(http::test_provider.with_state(Arc::clone(&api)));
+    let settings = get(http::budget::config);
+    let settings = if config.admin_token.is_none() { settings.put(http::not_found) } else { settings };
     let lists = Router::new()
+        .route("/llm/budget/status", get(http::budget::status))
+        .route("/llm/budget/config", settings)
+        .route("/llm/budget/analytics", get(http::budget::analytics))
+        .route("/llm/budget/alerts", get(http::budget::alerts))
+        .route("/llm/usage", get(http::usage))
         .route("/llm/models", get(http::models))
         .route("/llm/providers", get(http::providers))
         .route("/llm/cache/stats", get(http::cache_stats))
@@ -106,6 +132,9 @@ pub(super) fn routes(config: &Config, backends: &Backends, places: Places, api: 
     // Without a token there are no such routes.
     let administration = config.admin_token.clone().map(|token| {
         Router::new()
+            .route("/llm/budget/config", put(http::budget::set_config))
+            .route("/llm/budget/reset/{period}", post(http::budget::reset))
+            .route("/llm/budget/alerts/{id}/acknowledge", post(http::budget::acknowledge))
             .route("/llm/cache/explain", post(http::explain))
             .route("/llm/cache", delete(http::clear))
             .route("/llm/cache/{*key}", delete(http::forget))
@@ -117,6 +146,7 @@ pub(super) fn routes(config: &Config, backends: &Backends, places: Places, api: 
         .merge(own_session)
         .route_layer(LoadShedLayer::new(places))
         .route("/llm/generate", post_service(generation))
+        .route("/llm/test-provider", post_service(test_provider))
         // Not shed: while the process serves, it says so.
         .route("/health", get(http::health))
         .route("/health/ready", get(http::ready))

@@ -1,8 +1,11 @@
 //! Who may answer in place of a model that fails.
 
-use crate::generate::{Conditions, DEMO, Format, GenerateRequest, Message, Part, Target};
+use crate::generate::{Conditions, DEMO, Format, GenerateRequest, Message, MicroDollars, Part, Target};
 
 use super::{Catalogue, Model};
+
+/// The longest answer of a model of which the catalogue does not say how long its answers are, in tokens.
+const LONGEST_ANSWER: u32 = 32_768;
 
 impl Catalogue {
     /// Who may answer `request` in place of its target, best first: one more model of the same provider, then one of each
@@ -24,11 +27,24 @@ impl Catalogue {
         providers.filter_map(|provider| self.stand_in(provider.as_str(), asked, is_able)).map(Model::target).collect()
     }
 
+    /// The most that an answer of the target to `request` can cost; nothing where no price is known.
+    pub fn worst_cost(&self, request: &GenerateRequest) -> MicroDollars {
+        let model = self.model(&request.target.provider, &request.target.model);
+        model.map(|model| self.worst_of(model, request)).unwrap_or_default()
+    }
+
+    fn worst_of(&self, model: &Model, request: &GenerateRequest) -> MicroDollars {
+        let longest = model.params.longest_answer(request.wanted.max_tokens).unwrap_or(LONGEST_ANSWER);
+        self.price_of(model).worst(request.most_tokens(), u64::from(longest))
+    }
+
     /// Whether `model` meets the client's conditions. Of one of which only the name is known, nobody can say so.
     fn meets(&self, model: &Model, request: &GenerateRequest) -> bool {
-        let Conditions { capabilities, max_cost } = &request.conditions;
+        let Conditions { capabilities, max_cost, reserved } = &request.conditions;
         let cost = || model.estimated_cost(self.price_of(model), request.estimated_tokens());
-        model.can(capabilities) && max_cost.is_none_or(|max| cost() <= max)
+        let worst = || self.worst_of(model, request);
+        let is_affordable = max_cost.is_none_or(|max| cost() <= max) && reserved.is_none_or(|most| worst() <= most);
+        model.can(capabilities) && is_affordable
     }
 
     /// The able model of `provider` that is most like `asked` in price: its successor if it has one.

@@ -21,7 +21,7 @@ use crate::{
     generate::{DEMO, ModelId, Params, ProviderId, Target},
 };
 
-pub use price::{MicroDollars, Price, Rates};
+pub use price::{Price, Rates};
 pub use resolve::{Resolved, Routed, Unresolved, Wanted};
 pub use route::{Priority, Route, RoutingMode};
 

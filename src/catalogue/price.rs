@@ -1,34 +1,6 @@
 //! What tokens cost, in integers.
 
-use std::ops::Add;
-
-use crate::generate::Usage;
-
-/// An amount of money in millionths of a dollar.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct MicroDollars(pub u64);
-
-impl MicroDollars {
-    /// The amount in dollars, for replies.
-    #[expect(clippy::cast_precision_loss, reason = "exact up to nine billion dollars")]
-    pub fn dollars(self) -> f64 {
-        self.0 as f64 / 1e6
-    }
-
-    /// The part of `self` beyond `other`, or nothing.
-    #[must_use]
-    pub fn saturating_sub(self, other: Self) -> Self {
-        Self(self.0.saturating_sub(other.0))
-    }
-}
-
-impl Add for MicroDollars {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self(self.0.saturating_add(other.0))
-    }
-}
+use crate::generate::{MicroDollars, Usage};
 
 /// What one token costs, in millionths of a micro-dollar: the unit in which every published price is an integer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,6 +39,16 @@ fn scaled(dollars_per_million: f64) -> u64 {
 }
 
 impl Price {
+    /// The most that a question of so many tokens and its answer of so many can cost.
+    pub fn worst(&self, input_tokens: u64, output_tokens: u64) -> MicroDollars {
+        let cost = |rates: Rates| {
+            let input = rates.input.max(rates.cache_write);
+            rounded([(input_tokens, input), (output_tokens, rates.output)])
+        };
+        let long = self.long_context.filter(|(threshold, _)| input_tokens > *threshold);
+        cost(self.rates).max(long.map(|(_, rates)| cost(rates)).unwrap_or_default())
+    }
+
     /// What `usage` costs (`providers.md` 9.3), rounded once, to the nearest micro-dollar.
     pub fn cost(&self, usage: &Usage) -> MicroDollars {
         let rates = match self.long_context {
@@ -82,17 +64,19 @@ impl Price {
             estimated: _,
         } = *usage;
         let plain = input_tokens.saturating_sub(cached_input_tokens).saturating_sub(cache_write_tokens);
-        let total = [
+        rounded([
             (plain, rates.input),
             (cached_input_tokens, rates.cached_input),
             (cache_write_tokens, rates.cache_write),
             (output_tokens, rates.output),
-        ]
-        .into_iter()
-        .map(|(tokens, rate)| u128::from(tokens) * u128::from(rate))
-        .sum::<u128>();
-        MicroDollars(u64::try_from((total + 500_000) / 1_000_000).unwrap_or(u64::MAX))
+        ])
     }
+}
+
+/// So many tokens at so much each, rounded once, to the nearest micro-dollar.
+fn rounded<const N: usize>(amounts: [(u64, u64); N]) -> MicroDollars {
+    let total: u128 = amounts.into_iter().map(|(tokens, rate)| u128::from(tokens) * u128::from(rate)).sum();
+    MicroDollars(u64::try_from((total + 500_000) / 1_000_000).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod access;
 mod address;
+mod budget;
 mod cache;
 mod origin;
 mod providers;
@@ -21,11 +22,14 @@ use tracing_subscriber::filter::Targets;
 
 pub use access::{ApiKeyConfig, ClientIpConfig, ClientIpSource, SameSite, SessionConfig};
 use access::{read_client_ip, read_secrets, read_sessions};
+pub use budget::BudgetConfig;
+use budget::read_budget;
 pub use cache::{CacheConfig, CacheScope, Coalesce, FlightConfig};
 use cache::{read_cache, read_flight};
 pub use origin::Origin;
 use origin::read_origins;
 use providers::read_providers;
+pub use read::MOST_DOLLARS;
 use read::Reader;
 pub use sources::{Problem, Sources};
 use store::read_store;
@@ -67,7 +71,7 @@ pub struct Config {
     pub bounds: BoundsConfig,
     /// Whether the system message asks for fenced code with a path for each file.
     pub prompt_style: PromptStyle,
-    /// What may be spent, for the budget part of answers.
+    /// What may be spent.
     pub budget: BudgetConfig,
     /// Settings that are set and do nothing yet.
     pub unused: Vec<&'static str>,
@@ -212,19 +216,8 @@ pub enum PromptStyle {
     Plain,
 }
 
-/// What may be spent, in dollars.
-#[derive(Clone, Copy, Debug)]
-pub struct BudgetConfig {
-    /// `BUDGET_DAILY_USD`.
-    pub daily: f64,
-    /// `BUDGET_WEEKLY_USD`.
-    pub weekly: f64,
-    /// `BUDGET_MONTHLY_USD`.
-    pub monthly: f64,
-}
-
 /// Promised settings that nothing reads yet (`interface.md`): the start says so instead of keeping quiet.
-const NOT_USED_YET: [&str; 4] = ["MODEL_ALIASES", "BUDGET_WEBHOOK_URL", "OTEL_EXPORTER_OTLP_ENDPOINT", "SENTRY_DSN"];
+const NOT_USED_YET: [&str; 3] = ["MODEL_ALIASES", "OTEL_EXPORTER_OTLP_ENDPOINT", "SENTRY_DSN"];
 
 impl Config {
     /// Reads every setting.
@@ -294,16 +287,10 @@ impl Config {
                 PromptStyle::Code,
                 &[("code", PromptStyle::Code), ("plain", PromptStyle::Plain)],
             ),
-            budget: BudgetConfig {
-                daily: read.dollars("BUDGET_DAILY_USD", 50.0),
-                weekly: read.dollars("BUDGET_WEEKLY_USD", 300.0),
-                monthly: read.dollars("BUDGET_MONTHLY_USD", 1000.0),
-            },
+            budget: read_budget(&mut read),
             unused: read.set_among(&NOT_USED_YET),
             warnings: Vec::new(),
         };
-        // Who sets this relies on it; without it the service would spend what it must not.
-        read.not_yet("BUDGET_HARD_LIMIT");
         read.finish().map(|warnings| Self { warnings, ..config })
     }
 }

@@ -26,6 +26,9 @@ const TEMPLATE_VALUES: [&str; 2] = ["your_token_here", "..."];
 /// What a word of `LOG_LEVEL` without `=` must be.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
+/// The largest budget, in dollars: far more than anyone has, and exact in millionths.
+pub const MOST_DOLLARS: f64 = 1e9;
+
 /// Reads settings and remembers what was wrong.
 pub(super) struct Reader {
     sources: Sources,
@@ -78,11 +81,12 @@ impl Reader {
     }
 
     pub(super) fn dollars(&mut self, name: &str, default: f64) -> f64 {
-        let amount = self.parsed(name, default, "an amount in dollars");
-        if amount.is_finite() && amount >= 0.0 {
+        let accepted = format!("an amount in dollars from 0 to {MOST_DOLLARS}");
+        let amount = self.parsed(name, default, &accepted);
+        if (0.0..=MOST_DOLLARS).contains(&amount) {
             return amount;
         }
-        self.problem(name, format_args!("is `{amount}`"), "an amount in dollars, 0 or more");
+        self.problem(name, format_args!("is `{amount}`"), accepted);
         default
     }
 
@@ -195,13 +199,6 @@ impl Reader {
         self.problem(name, "is not set, and others need it", accepted);
     }
 
-    /// Complains about a setting that would promise what is not there yet.
-    pub(super) fn not_yet(&mut self, name: &str) {
-        if self.text(name).is_some() {
-            self.problem(name, "is not supported yet", "nothing, until it is");
-        }
-    }
-
     /// Those of `names` that are set.
     pub(super) fn set_among(&self, names: &[&'static str]) -> Vec<&'static str> {
         names.iter().copied().filter(|name| self.text(name).is_some()).collect()
@@ -292,11 +289,13 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_half_configured_or_only_promised_is_told() {
+    fn what_would_be_half_configured_or_makes_no_sense_is_told() {
         for (values, line) in [
             ([("COMPATIBLE_GROQ_API_KEY", "gsk-1")], "COMPATIBLE_GROQ_BASE_URL is not set"),
             ([("COMPATIBLE_GROQ_MODELS", "llama")], "COMPATIBLE_GROQ_BASE_URL is not set"),
-            ([("BUDGET_HARD_LIMIT", "true")], "BUDGET_HARD_LIMIT is not supported yet"),
+            ([("BUDGET_HARD_LIMIT", "maybe")], "BUDGET_HARD_LIMIT is `maybe`"),
+            ([("BUDGET_WEBHOOK_URL", "https://user:secret@example.com")], "BUDGET_WEBHOOK_URL is not an address"),
+            ([("BUDGET_DAILY_USD", "-1")], "BUDGET_DAILY_USD is `-1`"),
             ([("HOST", "my-machine")], "HOST is `my-machine`"),
         ] {
             let told = problems(values);

@@ -24,8 +24,8 @@ use crate::{
     catalogue::Catalogue,
     config::BoundsConfig,
     generate::{
-        Answer, Calling, Draft, ErrorKind, Event, EventStream, GenerateError, GenerateRequest, Generation, Outcome,
-        ProviderId, Receipt, Served, Target,
+        Answer, Calling, Draft, ErrorKind, Event, EventStream, Failed, GenerateError, GenerateRequest, Generation,
+        Outcome, ProviderId, Receipt, Served, Target, Usage,
     },
     providers::{Delta, DeltaStream, Provider, ProviderError, Providers},
 };
@@ -110,6 +110,10 @@ impl Desk {
                 };
                 verdict.failed(error.kind);
                 note(&request.target, &error);
+                if error.kind != ErrorKind::Skipped {
+                    let (target, guess) = (request.target.clone(), Usage::estimate(request.estimated_tokens(), 0));
+                    yield Event::Failed(Failed { target, usage: took(&error, guess) });
+                }
                 match course.next(&error, &request, &self.catalogue) {
                     Next::Again(wait) => sleep(wait).await,
                     Next::Other(target) => {
@@ -156,15 +160,21 @@ impl Desk {
                 patience.had_text();
                 yield event;
             };
-            let finish = finish.inspect_err(|error: &ProviderError| {
-                verdict.failed(error.kind);
-                note(&target, error);
-            });
+            let finish = match finish {
+                Ok(finish) => finish,
+                Err(error) => {
+                    verdict.failed(error.kind);
+                    note(&target, &error);
+                    verdict.close();
+                    yield Event::Failed(Failed { target: target.clone(), usage: draft.estimate() });
+                    Err(GenerateError { attempts, ..told(error, &target) })?;
+                    return;
+                }
+            };
             verdict.close();
-            let finish = finish.map_err(|error| GenerateError { attempts, ..told(error, &target) })?;
             let mock = self.providers.get(&target.provider).is_some_and(|provider| provider.is_mock());
             let served = Served { provider: target.provider, model: target.model, attempts, mock, ignored };
-            yield Event::Finish { completion: Arc::new(draft.finish(finish, served)), outcome: Outcome::NotStored };
+            yield Event::Finish { completion: Arc::new(draft.finish(finish, served)), outcome: Outcome::NotStored, cost: None };
         };
         events.boxed()
     }
@@ -187,7 +197,9 @@ impl Desk {
         let beginning = async {
             let mut deltas = provider.open(request, &params).await?;
             match deltas.next().await {
-                Some(Ok(Delta::Finish(finish))) if finish.is_empty() => Err(ErrorKind::EmptyAnswer.into()),
+                Some(Ok(Delta::Finish(finish))) if finish.is_empty() => {
+                    Err(ProviderError { usage: finish.usage, ..ErrorKind::EmptyAnswer.into() })
+                }
                 Some(first) => Ok((first?, deltas)),
                 None => Err(ErrorKind::StreamInterrupted.into()),
             }
@@ -206,6 +218,12 @@ impl Desk {
             .await
             .unwrap_or_else(|_| Err(ErrorKind::Timeout.into()))
     }
+}
+
+/// What a failed attempt took: what the provider said, or a guess where it may have cost something.
+fn took(error: &ProviderError, guess: Usage) -> Usage {
+    let guess = if error.may_have_cost() { guess } else { Usage::default() };
+    error.usage.unwrap_or(guess)
 }
 
 /// What a failure is of which nobody has seen anything: another may answer, even where the same model is not asked again

@@ -66,7 +66,7 @@ impl Completion {
         let text = self.text();
         let text = (!text.is_empty()).then(|| Event::Text(text.into()));
         let tool_calls: Vec<_> = self.tool_calls.iter().cloned().map(Event::ToolCall).collect();
-        let finish = Event::Finish { completion: self, outcome: Outcome::Stored };
+        let finish = Event::Finish { completion: self, outcome: Outcome::Stored, cost: None };
         stream::iter(text.into_iter().chain(tool_calls).chain([finish]).map(Ok)).boxed()
     }
 }
@@ -112,15 +112,15 @@ impl Draft {
         if self.text.len() + arguments > self.limit_bytes { Err(TooLong) } else { Ok(()) }
     }
 
+    /// What it has taken so far, by a guess.
+    pub fn estimate(&self) -> Usage {
+        Usage::estimate(self.question_tokens, self.text.len() as u64)
+    }
+
     /// Makes the answer of it, now that the provider said that it was done.
     pub fn finish(self, finish: Finish, served: Served) -> Completion {
         let Finish { reason, refusal, usage } = finish;
-        let usage = usage.unwrap_or_else(|| Usage {
-            input_tokens: self.question_tokens,
-            output_tokens: (self.text.len() as u64).div_ceil(4),
-            estimated: true,
-            ..Usage::default()
-        });
+        let usage = usage.unwrap_or_else(|| self.estimate());
         Completion { text_json: json_string(&self.text), tool_calls: self.tool_calls, reason, refusal, usage, served }
     }
 }

@@ -61,10 +61,32 @@ pub enum ErrorKind {
     AnswerTooLong,
     /// The client wanted a stored answer or none, and there is none that it accepts.
     NotCached,
+    /// It might cost more than what is left of a budget.
+    OverBudget(Periods),
     /// This service is stopping.
     Stopping,
     /// This service failed.
     Internal,
+}
+
+/// The budgets that something might exceed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Periods {
+    /// The day's.
+    pub daily: bool,
+    /// The week's.
+    pub weekly: bool,
+    /// The month's.
+    pub monthly: bool,
+}
+
+impl Periods {
+    /// Their words in replies.
+    pub fn words(self) -> Vec<&'static str> {
+        let Self { daily, weekly, monthly } = self;
+        let words = [("daily", daily), ("weekly", weekly), ("monthly", monthly)];
+        words.into_iter().filter_map(|(word, is_meant)| is_meant.then_some(word)).collect()
+    }
 }
 
 impl ErrorKind {
@@ -87,6 +109,7 @@ impl ErrorKind {
             | ErrorKind::PayloadTooLarge
             | ErrorKind::AnswerTooLong
             | ErrorKind::NotCached
+            | ErrorKind::OverBudget(_)
             | ErrorKind::Stopping
             | ErrorKind::Internal => (Retry::Never, Elsewhere::Nobody, false),
         };
@@ -117,7 +140,8 @@ impl ErrorKind {
             | ErrorKind::PayloadTooLarge
             | ErrorKind::ModelNotFound
             | ErrorKind::AnswerTooLong
-            | ErrorKind::NotCached => false,
+            | ErrorKind::NotCached
+            | ErrorKind::OverBudget(_) => false,
         }
     }
 }

@@ -6,16 +6,18 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
-use super::{Completion, GenerateError, ModelId, Outcome, ProviderId};
+use super::{Completion, GenerateError, MicroDollars, ModelId, Outcome, ProviderId, Target};
 
 /// One step of an answer.
 ///
-/// `Calling` any number of times, then `Text` and `ToolCall` in any order, then exactly one `Finish` or one `Err`, then
-/// nothing. A stream that ends without either was cut.
+/// `Calling` any number of times, each but the last followed by `Failed`, then `Text` and `ToolCall` in any order, then exactly
+/// one `Finish` or, after `Failed` if there was a call, one `Err`, then nothing. A stream that ends without either was cut.
 #[derive(Clone)]
 pub enum Event {
     /// A provider is being called.
     Calling(Calling),
+    /// The call brought no answer. Only the meter hears of it.
+    Failed(Failed),
     /// A piece of text, not empty: valid UTF-8, cut between characters.
     Text(Bytes),
     /// A whole call of a tool.
@@ -26,7 +28,16 @@ pub enum Event {
         completion: Arc<Completion>,
         /// What became of it in the cache.
         outcome: Outcome,
+        /// What it costs who reads this, filled in by the meter. `None`: nothing, because another pays or nobody has to.
+        cost: Option<MicroDollars>,
     },
+}
+
+impl Event {
+    /// Whether nothing comes after it.
+    pub fn is_last(&self) -> bool {
+        matches!(self, Event::Finish { .. })
+    }
 }
 
 /// An answer under way.
@@ -41,6 +52,15 @@ pub struct Calling {
     pub model: ModelId,
     /// Counted from 1 over all models and providers.
     pub attempt: u32,
+}
+
+/// A call that brought no answer.
+#[derive(Clone, Debug)]
+pub struct Failed {
+    /// Who was asked.
+    pub target: Target,
+    /// What it took all the same, as far as is known.
+    pub usage: Usage,
 }
 
 /// The model wants a function to be called.
@@ -123,6 +143,18 @@ pub struct Usage {
     /// Whether these are guesses by length because the provider reported nothing.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub estimated: bool,
+}
+
+impl Usage {
+    /// A guess where nobody has counted: four bytes of the answer are a token.
+    pub fn estimate(question_tokens: u64, answer_bytes: u64) -> Self {
+        Self {
+            input_tokens: question_tokens,
+            output_tokens: answer_bytes.div_ceil(4),
+            estimated: true,
+            ..Self::default()
+        }
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]

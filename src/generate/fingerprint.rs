@@ -28,6 +28,7 @@ impl Fingerprint {
             policy: _,
             private_to,
             lookup_time: _,
+            purpose: _,
         } = request;
         let mut hash = Hash::new();
         let Target { provider, model } = target;

@@ -6,8 +6,10 @@ mod completion;
 mod error;
 mod event;
 mod fingerprint;
+mod money;
 mod params;
 mod policy;
+mod purpose;
 mod receipt;
 
 use std::sync::Arc;
@@ -15,11 +17,13 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 
 pub use completion::{Completion, Draft, Served, TooLong};
-pub use error::{Elsewhere, ErrorKind, GenerateError, Outlook, Retry};
-pub use event::{Calling, Event, EventStream, Finish, FinishReason, ToolCall, Usage};
+pub use error::{Elsewhere, ErrorKind, GenerateError, Outlook, Periods, Retry};
+pub use event::{Calling, Event, EventStream, Failed, Finish, FinishReason, ToolCall, Usage};
 pub use fingerprint::Fingerprint;
-pub use params::{Api, Effort, Params, ReasoningControl, TakesSampling, TakesTools};
+pub use money::MicroDollars;
+pub use params::{ANTHROPIC_MAX_TOKENS, Api, Effort, Params, ReasoningControl, TakesSampling, TakesTools};
 pub use policy::{Freshness, Policy};
+pub use purpose::{Purpose, Seat, Waiting};
 pub use receipt::{CacheResult, Outcome, Receipt};
 pub use request::{
     Conditions, DEMO, Delivery, Format, GenerateRequest, Message, ModelId, Part, ProviderId, Question, Sampling,
@@ -48,6 +52,8 @@ pub struct Collected {
     pub completion: Arc<Completion>,
     /// What became of it in the cache.
     pub outcome: Outcome,
+    /// What it costs who collected it. `None`: nothing, because another pays or nobody has to.
+    pub cost: Option<MicroDollars>,
 }
 
 impl Answer {
@@ -65,13 +71,15 @@ impl Answer {
     /// The stream's own error, or [`ErrorKind::StreamInterrupted`] when it ends without a finish.
     pub async fn collect(self) -> Result<Collected, GenerateError> {
         let mut events = match self {
-            Answer::Whole(completion) => return Ok(Collected { completion, outcome: Outcome::Stored }),
+            Answer::Whole(completion) => {
+                return Ok(Collected { completion, outcome: Outcome::Stored, cost: None });
+            }
             Answer::Live(events) => events,
         };
         while let Some(event) = events.next().await {
             match event? {
-                Event::Finish { completion, outcome } => return Ok(Collected { completion, outcome }),
-                Event::Calling(_) | Event::Text(_) | Event::ToolCall(_) => {}
+                Event::Finish { completion, outcome, cost } => return Ok(Collected { completion, outcome, cost }),
+                Event::Calling(_) | Event::Failed(_) | Event::Text(_) | Event::ToolCall(_) => {}
             }
         }
         Err(ErrorKind::StreamInterrupted.into())

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{Effort, Fingerprint, Params, Policy, ToolCall};
+use super::{Effort, Fingerprint, MicroDollars, Params, Policy, Purpose, ToolCall};
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -81,6 +81,8 @@ pub struct GenerateRequest {
     pub private_to: Option<Arc<str>>,
     /// How long looking for a stored answer may still take.
     pub lookup_time: Duration,
+    /// For whom it is.
+    pub purpose: Purpose,
 }
 
 /// What a client wants of a model that it has not named.
@@ -90,6 +92,8 @@ pub struct Conditions {
     pub capabilities: Vec<String>,
     /// The most that the answer may cost, in dollars, by estimate. `None`: anything.
     pub max_cost: Option<f64>,
+    /// What is reserved for the answer: nobody stands in who might cost more. `None`: nothing need be.
+    pub reserved: Option<MicroDollars>,
 }
 
 /// A provider and one of its models.
@@ -248,6 +252,36 @@ impl GenerateRequest {
     pub fn estimated_tokens(&self) -> u64 {
         let bytes: usize = self.messages.iter().map(Message::text_bytes).sum();
         (bytes as u64).div_ceil(4)
+    }
+}
+
+/// What pictures, roles and the wrapping of tools can take in tokens; vendors say less of each.
+const IMAGE_TOKENS: u64 = 4_096;
+const MESSAGE_TOKENS: u64 = 16;
+const TOOLS_TOKENS: u64 = 1_024;
+
+impl GenerateRequest {
+    /// The most tokens that the question can hold: no vendor makes more tokens of a text than it has bytes.
+    pub fn most_tokens(&self) -> u64 {
+        let Self { messages, tools, format, .. } = self;
+        let text: usize = messages.iter().map(Message::text_bytes).sum();
+        let images = messages.iter().map(|message| match message {
+            Message::User(parts) => parts.iter().filter(|part| matches!(part, Part::Image { .. })).count(),
+            Message::System(_) | Message::Assistant { .. } | Message::Tool { .. } => 0,
+        });
+        let images: usize = images.sum();
+        let bytes = |json: &Value| json.to_string().len();
+        let tool = |tool: &Tool| {
+            let Tool { name, description, parameters, strict: _ } = tool;
+            name.len() + description.as_deref().unwrap_or_default().len() + bytes(parameters)
+        };
+        let definitions: usize = tools.definitions.iter().map(tool).sum();
+        let schema = if let Format::JsonSchema { name: _, schema, strict: _ } = format { bytes(schema) } else { 0 };
+        let wrapping = if tools.definitions.is_empty() { 0 } else { TOOLS_TOKENS };
+        (text + definitions + schema) as u64
+            + images as u64 * IMAGE_TOKENS
+            + messages.len() as u64 * MESSAGE_TOKENS
+            + wrapping
     }
 }
 

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::{
-    catalogue::MicroDollars,
-    generate::{Completion, ErrorKind, FinishReason, GenerateError, ModelId, Served, Target, Usage},
+    generate::{Completion, ErrorKind, FinishReason, GenerateError, MicroDollars, ModelId, Served, Target, Usage},
+    ledger::Alert,
 };
 
 /// What a reply says besides the text.
@@ -29,6 +29,8 @@ pub(super) struct Answered<'a> {
     pub(super) ignored: &'a [&'static str],
     /// The request's id.
     pub(super) request_id: &'a str,
+    /// What operators are told of because of it.
+    pub(super) alerts: &'a [Alert],
     /// What is left to spend, as JSON.
     pub(super) budget: &'a Bytes,
 }
@@ -86,7 +88,8 @@ impl Answered<'_> {
         }
         member(&mut json, ",\"requestId\":", self.request_id);
 
-        json.extend_from_slice(b"},\"budget\":{\"alerts\":[],\"status\":");
+        member(&mut json, "},\"budget\":{\"alerts\":", self.alerts);
+        json.extend_from_slice(b",\"status\":");
         json.extend_from_slice(self.budget);
         json.extend_from_slice(b"}}");
         json

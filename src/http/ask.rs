@@ -1,20 +1,14 @@
 //! From the body of `POST /llm/generate` to what the client wants, or to everything that is wrong with it.
 
-use std::fmt;
-
-use axum::http::StatusCode;
-use serde::{Deserialize, Deserializer as _, Serialize, de::Visitor};
-use serde_json::value::{RawValue, to_raw_value};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::{
     catalogue::{Priority, RoutingMode},
     error::ApiError,
 };
 
-/// How many things are named that are wrong: a body that repeats one must not make a reply that is longer than itself.
-const MAX_ERRORS: usize = 20;
-/// The longest value that is repeated.
-const MAX_VALUE_BYTES: usize = 200;
+use super::check::{Check, body_text, object, parse, text};
 
 /// A body that was found good.
 pub(super) struct Ask {
@@ -65,42 +59,19 @@ struct Fields<'a> {
     max_tokens: Option<&'a RawValue>,
 }
 
-/// One entry of the `errors` array, as the original wrote them.
-#[derive(Serialize)]
-struct FieldError<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    /// `None`: it is absent, or too long to be repeated.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<&'a RawValue>,
-    msg: &'static str,
-    path: String,
-    location: &'static str,
-}
-
 impl Ask {
     /// Reads `body`.
     ///
     /// # Errors
     /// 400, with what is wrong with the JSON, or with every field that is wrong.
     pub(super) fn read(body: &[u8]) -> Result<Self, ApiError> {
-        // Node's parser takes a mark in front, and replaces what is not UTF-8.
-        let body = String::from_utf8_lossy(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body));
-        let is_object = body.bytes().find(|byte| !byte.is_ascii_whitespace()) == Some(b'{');
-        let fields: Fields = match serde_json::from_str(&body) {
-            Ok(fields) if is_object => fields,
-            Ok(_) => return Err(malformed("The body is JSON, but not an object.")),
-            Err(error) if error.is_data() && !is_object => {
-                return Err(malformed("The body is JSON, but not an object."));
-            }
-            // Says where and what, and quotes nothing of the body.
-            Err(error) => return Err(malformed(format!("The body is not valid JSON: {error}."))),
-        };
+        let body = body_text(body);
+        let fields: Fields = object(&body)?;
         let mut check = Check::default();
-        let prompt = check.prompt(fields.prompt);
+        let prompt = prompt(&mut check, fields.prompt);
         let model = check.text("model", fields.model, "Model must be a string.");
         let routing_mode = check.word("routingMode", fields.routing_mode, "Invalid routing mode.", routing_mode);
-        let capabilities = check.capabilities(fields.capabilities);
+        let capabilities = capabilities(&mut check, fields.capabilities);
         let priority = check.word("priority", fields.priority, "Invalid priority.", priority);
         let max_cost = check.field("maxCost", fields.max_cost, "Max cost must be a number.", number);
         let active_provider = check.text("activeProvider", fields.active_provider, "Active provider must be a string.");
@@ -115,7 +86,8 @@ impl Ask {
             check.field("maxTokens", fields.max_tokens, "Max tokens must be a whole number of at least 1.", |raw| {
                 parse(raw).and_then(whole)
             });
-        let prompt = check.finish(prompt)?;
+        check.finish()?;
+        let prompt = prompt.ok_or_else(ApiError::internal)?;
         Ok(Self {
             prompt,
             model,
@@ -132,113 +104,31 @@ impl Ask {
     }
 }
 
-fn malformed(message: impl Into<std::borrow::Cow<'static, str>>) -> ApiError {
-    ApiError::new(StatusCode::BAD_REQUEST, "Malformed JSON").message(message)
+/// The original has an unnamed entry before the named one, and only the unnamed one for an array.
+fn prompt<'a>(check: &mut Check<'a>, value: Option<&'a RawValue>) -> Option<String> {
+    const MSG: &str = "Prompt must be a non-empty string.";
+    let prompt = value.and_then(text);
+    if prompt.is_none() {
+        check.refuse("prompt", value, "Invalid value");
+    }
+    let is_array = value.is_some_and(|raw| raw.get().starts_with('['));
+    if prompt.as_ref().is_none_or(|prompt| prompt.trim().is_empty()) && !is_array {
+        check.refuse("prompt", value, MSG);
+    }
+    prompt
 }
 
-/// Collects what is wrong, in the order of the fields.
-#[derive(Default)]
-struct Check<'a>(Vec<FieldError<'a>>);
-
-impl<'a> Check<'a> {
-    fn refuse(&mut self, path: impl Into<String>, value: Option<&'a RawValue>, msg: &'static str) {
-        if self.0.len() == MAX_ERRORS {
-            return;
+fn capabilities<'a>(check: &mut Check<'a>, value: Option<&'a RawValue>) -> Vec<String> {
+    let elements = check.field("capabilities", value, "Capabilities must be an array.", parse::<Vec<&RawValue>>);
+    let elements = elements.unwrap_or_default().into_iter().enumerate();
+    let texts = elements.filter_map(|(at, element)| {
+        let capability = text(element);
+        if capability.is_none() {
+            check.refuse(format!("capabilities[{at}]"), Some(element), "Capabilities must be an array of strings.");
         }
-        // Whoever reads it may be stricter than who wrote it, about half a surrogate pair or the size of a number.
-        let is_readable =
-            |raw: &&RawValue| raw.get().len() <= MAX_VALUE_BYTES && parse::<serde_json::Value>(raw).is_some();
-        let value = value.filter(is_readable);
-        self.0.push(FieldError { kind: "field", value, msg, path: path.into(), location: "body" });
-    }
-
-    fn field<T>(
-        &mut self,
-        path: &'static str,
-        value: Option<&'a RawValue>,
-        msg: &'static str,
-        read: impl FnOnce(&'a RawValue) -> Option<T>,
-    ) -> Option<T> {
-        let field = read(value?);
-        if field.is_none() {
-            self.refuse(path, value, msg);
-        }
-        field
-    }
-
-    fn text(&mut self, path: &'static str, value: Option<&'a RawValue>, msg: &'static str) -> Option<String> {
-        self.field(path, value, msg, text)
-    }
-
-    fn word<T>(
-        &mut self,
-        path: &'static str,
-        value: Option<&'a RawValue>,
-        msg: &'static str,
-        read: fn(&str) -> Option<T>,
-    ) -> Option<T> {
-        self.field(path, value, msg, |raw| read(&text(raw)?))
-    }
-
-    /// The original has an unnamed entry before the named one, and only the unnamed one for an array.
-    fn prompt(&mut self, value: Option<&'a RawValue>) -> Option<String> {
-        const MSG: &str = "Prompt must be a non-empty string.";
-        let prompt = value.and_then(text);
-        if prompt.is_none() {
-            self.refuse("prompt", value, "Invalid value");
-        }
-        let is_array = value.is_some_and(|raw| raw.get().starts_with('['));
-        if prompt.as_ref().is_none_or(|prompt| prompt.trim().is_empty()) && !is_array {
-            self.refuse("prompt", value, MSG);
-        }
-        prompt
-    }
-
-    fn capabilities(&mut self, value: Option<&'a RawValue>) -> Vec<String> {
-        let elements = self.field("capabilities", value, "Capabilities must be an array.", parse::<Vec<&RawValue>>);
-        let elements = elements.unwrap_or_default().into_iter().enumerate();
-        let texts = elements.filter_map(|(at, element)| {
-            let capability = text(element);
-            if capability.is_none() {
-                self.refuse(format!("capabilities[{at}]"), Some(element), "Capabilities must be an array of strings.");
-            }
-            capability
-        });
-        texts.collect()
-    }
-
-    fn finish(self, prompt: Option<String>) -> Result<String, ApiError> {
-        match prompt {
-            Some(prompt) if self.0.is_empty() => Ok(prompt),
-            _ => {
-                let mut error = ApiError::new(StatusCode::BAD_REQUEST, "Invalid request");
-                error.message = self.0.last().map(|error| error.msg.into());
-                error.errors = to_raw_value(&self.0).ok();
-                Err(error)
-            }
-        }
-    }
-}
-
-fn parse<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
-    serde_json::from_str(raw.get()).ok()
-}
-
-/// A string. Half of a surrogate pair, which JavaScript leaves when it cuts a string, becomes U+FFFD.
-fn text(raw: &RawValue) -> Option<String> {
-    struct Lossy;
-    impl Visitor<'_> for Lossy {
-        type Value = String;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a string")
-        }
-
-        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<String, E> {
-            Ok(String::from_utf8_lossy(bytes).into_owned())
-        }
-    }
-    parse(raw).or_else(|| serde_json::Deserializer::from_str(raw.get()).deserialize_bytes(Lossy).ok())
+        capability
+    });
+    texts.collect()
 }
 
 fn routing_mode(word: &str) -> Option<RoutingMode> {
@@ -277,6 +167,7 @@ fn loose_boolean(raw: &RawValue) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::StatusCode;
     use serde_json::{Value, json};
 
     use super::*;

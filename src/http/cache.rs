@@ -94,7 +94,10 @@ pub async fn cache_stats(State(api): State<Arc<Api>>, RawQuery(query): RawQuery)
     let wants_detail = parameter(query.as_deref(), "detail").is_some_and(|value| value == "true");
     let tally = api.counts.read(wants_detail, api.store_timeout).await;
     let Tally { hits, misses, joined, stale, bypassed } = tally;
-    let cents = (api.ledger.saved().0 + 5_000) / 10_000;
+    if let Err(error) = api.ledger.refresh(Instant::now() + api.store_timeout).await {
+        tracing::debug!(%error, "savings are as this process knows them");
+    }
+    let cents = (api.ledger.avoided().0 + 5_000) / 10_000;
     let estimated_savings = format!("${}.{:02}", cents / 100, cents % 100);
     let requests = hits + misses + joined + stale + bypassed;
     let detail = wants_detail.then(|| Detail { joined, stale, bypassed, requests, instance: instance(&api) });

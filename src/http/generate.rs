@@ -10,14 +10,15 @@ use axum::{
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use serde::Serialize;
+use serde_json::value::to_raw_value;
 use tokio::time::{Instant, timeout_at};
 use tower::ServiceExt as _;
 
 use crate::{
-    catalogue::MicroDollars,
     error::ApiError,
     generate::{
-        CacheResult, Collected, Completion, Delivery, ErrorKind, Event, GenerateError, Generation, Outcome, Receipt,
+        CacheResult, Collected, Completion, Delivery, ErrorKind, Event, GenerateError, Generation, MicroDollars,
+        Outcome, Receipt,
     },
     layers::{Held, StoreTook},
 };
@@ -68,7 +69,7 @@ async fn answer(api: Arc<Api>, head: &Parts, body: Bytes) -> Result<Response, Ap
     let delivery = request.delivery;
     let generation = match api.generate.clone().oneshot(request).await {
         Ok(generation) => generation,
-        Err(error) => return Ok(refused(error)),
+        Err(error) => return Ok(refused(&api, error)),
     };
     if let Some(looked_up) = looked_up(&generation.receipt) {
         context.looked_up.get_or_init(|| looked_up);
@@ -81,10 +82,14 @@ async fn answer(api: Arc<Api>, head: &Parts, body: Bytes) -> Result<Response, Ap
 }
 
 /// The reply to what failed before it was known where its answer comes from.
-fn refused(error: GenerateError) -> Response {
-    let is_cache_alone = error.kind == ErrorKind::NotCached;
-    let mut response = ApiError::from(error).into_response();
-    if is_cache_alone {
+fn refused(api: &Api, error: GenerateError) -> Response {
+    let kind = error.kind;
+    let mut error = ApiError::from(error);
+    if let Some(over_budget) = &mut error.over_budget {
+        over_budget.alerts = to_raw_value(&api.ledger.alerts()).ok();
+    }
+    let mut response = error.into_response();
+    if kind == ErrorKind::NotCached {
         response.headers_mut().insert(CACHE_STATUS, HeaderValue::from_static(NOT_CACHED));
     }
     response
@@ -120,8 +125,7 @@ impl Exchange {
         let provider = (!receipt.is_hit()).then(|| called.elapsed());
         let result = collected.and_then(|collected| deliverable(&collected.completion).map(|()| collected));
         let mut response = match result {
-            Ok(Collected { completion, outcome }) => {
-                let cost = self.settle(&receipt, outcome, &completion);
+            Ok(Collected { completion, outcome, cost }) => {
                 let cache_status = cache_status(&receipt, outcome);
                 let json = self.answered(&receipt, outcome, &completion, &cache_status, cost, "");
                 let mut response = Response::new(json.into());
@@ -190,19 +194,18 @@ impl Exchange {
                             yield event(&Delta { event: "DELTA", text: &String::from_utf8_lossy(&text) });
                         }
                     }
-                    Some(Ok(Event::ToolCall(_))) => {}
-                    Some(Ok(Event::Finish { completion, outcome })) => {
-                        break deliverable(&completion).map(|()| (completion, outcome));
+                    Some(Ok(Event::ToolCall(_) | Event::Failed(_))) => {}
+                    Some(Ok(Event::Finish { completion, outcome, cost })) => {
+                        break deliverable(&completion).map(|()| (completion, outcome, cost));
                     }
                     Some(Err(error)) => break Err(error),
                     None => break Err(self.error(ErrorKind::StreamInterrupted)),
                 }
             };
             match finished {
-                Ok((completion, outcome)) => {
+                Ok((completion, outcome, cost)) => {
                     yield narrator.drafting(&completion.text());
-                    let cost = self.settle(&receipt, outcome, &completion);
-                    yield narrator.summary(&completion, outcome, cost, self.api.ledger.today());
+                    yield narrator.summary(&completion, outcome, cost.unwrap_or_default(), self.api.ledger.today());
                     let cache_status = cache_status(&receipt, outcome);
                     let json = self.answered(&receipt, outcome, &completion, &cache_status, cost, "\"type\":\"COMPLETE\",");
                     yield sse::Event::default().data(String::from_utf8_lossy(&json));
@@ -216,38 +219,27 @@ impl Exchange {
         }
     }
 
-    /// What this request cost; what a hit or a joined call would have cost was saved. Where a stored answer stands in for a
-    /// call that failed, nothing was: the call would have cost nothing either.
-    fn settle(&self, receipt: &Receipt, outcome: Outcome, completion: &Completion) -> MicroDollars {
-        let served = &completion.served;
-        let price = self.api.catalogue.price(&served.provider, &served.model).cost(&completion.usage);
-        let is_shared = receipt.is_hit() || receipt.joined.is_some();
-        match outcome {
-            Outcome::StandIn { .. } => return MicroDollars(0),
-            Outcome::Stored | Outcome::NotStored if !is_shared => return price,
-            Outcome::Stored | Outcome::NotStored | Outcome::Collapsed => self.api.ledger.save(price),
-        }
-        MicroDollars(0)
-    }
-
     fn answered(
         &self,
         receipt: &Receipt,
         outcome: Outcome,
         completion: &Completion,
         cache_status: &str,
-        cost: MicroDollars,
+        cost: Option<MicroDollars>,
         head: &str,
     ) -> Vec<u8> {
+        // Who pays is who may have brought an alert about.
+        let alerts = if cost.is_some() { self.api.ledger.take_alerts() } else { Vec::new() };
         let answered = Answered {
             completion,
             is_cached: stored_answer(receipt, outcome).is_some(),
             cache_status,
             model: &self.asked.model,
-            cost,
+            cost: cost.unwrap_or_default(),
             routing_mode: self.asked.routing_mode.as_str(),
             ignored: &self.asked.ignored,
             request_id: &self.context.id,
+            alerts: &alerts,
             budget: &self.api.ledger.status(),
         };
         answered.to_json(head)

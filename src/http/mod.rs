@@ -1,5 +1,6 @@
 //! Handlers: translate, call, translate.
 
+pub mod budget;
 pub mod generate;
 
 pub mod cors;
@@ -14,15 +15,18 @@ mod body_budget;
 mod cache;
 mod cache_control;
 mod cache_status;
+mod check;
 mod explain;
 mod health;
 mod models;
 mod narrate;
 mod not_found;
 mod resolve;
+mod test_provider;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::util::BoxCloneSyncService;
@@ -45,8 +49,9 @@ pub use body::Bodies;
 pub use cache::{cache_stats, clear, forget};
 pub use explain::explain;
 pub use health::{StoreHealth, health, ready};
-pub use models::{models, providers};
+pub use models::{models, providers, usage};
 pub use not_found::{method_not_allowed, not_found};
+pub use test_provider::test_provider;
 
 /// The typed layers with the dispatch behind them.
 pub type GenerateService = BoxCloneSyncService<GenerateRequest, Generation, GenerateError>;
@@ -91,6 +96,12 @@ pub struct Api {
     pub rate_limit: RateLimitConfig,
     /// Cancelled when answers still in flight have to end.
     pub stopping: CancellationToken,
+}
+
+/// A time in milliseconds since the Unix epoch, as `2026-11-24T00:00:00.123Z`.
+fn rfc3339(epoch_ms: u64) -> String {
+    let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(epoch_ms) * 1_000_000);
+    time.ok().and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()
 }
 
 /// The first value of the parameter `name`, decoded.

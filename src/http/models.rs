@@ -2,34 +2,50 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::{RawQuery, State},
+};
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
 use crate::{
     catalogue::{Capabilities, Model, RoutingMode},
-    generate::ModelId,
-    ledger::Totals,
+    error::ApiError,
+    generate::{ModelId, Target},
+    ledger::UsageStats,
 };
 
-use super::Api;
+use super::{Api, budget::unavailable};
 
 /// Providers with their models, routing modes, and what was used.
 pub async fn models(State(api): State<Arc<Api>>) -> Json<Value> {
-    let Totals { requests, cost, input_tokens, output_tokens } = api.ledger.totals();
-    let cost = cost.dollars();
-    #[expect(clippy::cast_precision_loss, reason = "an average for display")]
-    let average = if requests == 0 { 0.0 } else { cost / requests as f64 };
-    Json(json!({
-        "providers": provider_list(&api),
-        "routingModes": routing_modes(),
-        "usageStats": {
-            "totalRequests": requests,
-            "totalCost": cost,
-            "totalInputTokens": input_tokens,
-            "totalOutputTokens": output_tokens,
-            "averageCostPerRequest": average,
-        },
-    }))
+    // Unknown is not zero: `null`, while the store does not answer.
+    let usage = api.ledger.usage(|_| true, Instant::now() + api.store_timeout).await.ok();
+    Json(json!({"providers": provider_list(&api), "routingModes": routing_modes(), "usageStats": usage}))
+}
+
+/// `GET /llm/usage`: what was paid for, in all or for one provider or model. An unknown name, and one that is given twice, means
+/// nothing.
+///
+/// # Errors
+/// 503 when the store does not answer.
+pub async fn usage(State(api): State<Arc<Api>>, RawQuery(query): RawQuery) -> Result<Json<UsageStats>, ApiError> {
+    let query = query.unwrap_or_default();
+    let wanted = |name: &str| {
+        let parameters = url::form_urlencoded::parse(query.as_bytes());
+        parameters.filter(|(other, _)| other == name).map(|(_, value)| value.into_owned()).collect::<Vec<_>>()
+    };
+    let (providers, models) = (wanted("provider"), wanted("model"));
+    let means = |wanted: &[String], name: &str| match wanted {
+        [] => true,
+        [one] => one.is_empty() || one.trim().eq_ignore_ascii_case(name),
+        _ => false,
+    };
+    let is_meant =
+        |target: &Target| means(&providers, target.provider.as_str()) && means(&models, target.model.as_str());
+    let usage = api.ledger.usage(is_meant, Instant::now() + api.store_timeout).await;
+    usage.map(Json).map_err(|error| unavailable(&error))
 }
 
 /// Providers with their models, and which of them can be called.

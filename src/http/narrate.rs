@@ -4,9 +4,9 @@ use axum::response::sse;
 use serde::Serialize;
 
 use crate::{
-    catalogue::{MicroDollars, Model, Routed},
+    catalogue::{Model, Routed},
     clock::Clock,
-    generate::{CacheResult, Calling, Completion, FinishReason, Outcome, Receipt, Target, Usage},
+    generate::{CacheResult, Calling, Completion, FinishReason, MicroDollars, Outcome, Receipt, Target, Usage},
 };
 
 /// How much of the prompt is repeated, in characters.

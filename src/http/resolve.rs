@@ -9,7 +9,9 @@ use crate::{
     catalogue::{Route, Routed, RoutingMode, Unresolved, Wanted},
     config::{CacheScope, PromptStyle},
     error::ApiError,
-    generate::{Conditions, Delivery, Format, GenerateRequest, Message, ModelId, Part, Sampling, Target, Tools},
+    generate::{
+        Conditions, Delivery, Format, GenerateRequest, Message, ModelId, Part, Purpose, Sampling, Target, Tools,
+    },
 };
 
 use super::{Api, ask::Ask, cache_control::policy, narrate};
@@ -81,10 +83,11 @@ pub(super) fn resolve(
         tools: Tools::default(),
         delivery,
         allow_failover: ask.allow_failover,
-        conditions: Conditions { capabilities: ask.capabilities, max_cost: ask.max_cost },
+        conditions: Conditions { capabilities: ask.capabilities, max_cost: ask.max_cost, reserved: None },
         policy: policy(headers),
         private_to: private_to(api.cache.scope, head),
         lookup_time,
+        purpose: Purpose::default(),
     };
     let model = resolved.replaced.unwrap_or_else(|| resolved.target.model.clone());
     let asked = Asked { opening, model, target: resolved.target, routed: resolved.routed, routing_mode, ignored };

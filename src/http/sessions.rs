@@ -12,7 +12,6 @@ use axum::{
 use cookie::{Cookie, time::Duration as CookieAge};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::time::Instant;
 
 use crate::{
@@ -23,7 +22,7 @@ use crate::{
     sessions::{MAX_SESSION_BYTES, SessionData, SessionError, SessionOfUser},
 };
 
-use super::Api;
+use super::{Api, rfc3339};
 
 /// How long a trusted server waits for all sessions of a user.
 const MANY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -195,10 +194,4 @@ fn set_cookie(api: &Api, response: &mut Response, value: &str, age: Duration) {
 fn private(mut response: Response) -> Response {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
-}
-
-/// A time in milliseconds since the Unix epoch, as `2026-11-24T00:00:00.123Z`.
-fn rfc3339(epoch_ms: u64) -> String {
-    let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(epoch_ms) * 1_000_000);
-    time.ok().and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()
 }

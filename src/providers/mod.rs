@@ -26,7 +26,7 @@ use futures_util::stream::BoxStream;
 use crate::{
     client::HttpClient,
     config::{EndpointConfig, ProvidersConfig, Wire},
-    generate::{ErrorKind, Finish, GenerateRequest, ModelId, Params, ProviderId, Retry, ToolCall},
+    generate::{ErrorKind, Finish, GenerateRequest, ModelId, Params, ProviderId, Retry, ToolCall, Usage},
 };
 
 pub use anthropic::Anthropic;
@@ -85,13 +85,16 @@ pub struct ProviderError {
     pub param: Option<Arc<str>>,
     /// Whether the answer had begun: another attempt at the same model might be paid twice.
     pub began: bool,
+    /// What it took all the same, where it said so.
+    pub usage: Option<Usage>,
     /// What an operator should know besides, for the log.
     pub detail: Option<String>,
 }
 
 impl From<ErrorKind> for ProviderError {
     fn from(kind: ErrorKind) -> Self {
-        Self { kind, cause: None, retry_after: None, should_retry: None, param: None, began: false, detail: None }
+        let (cause, retry_after, should_retry, param, usage, detail) = Default::default();
+        Self { kind, cause, retry_after, should_retry, param, began: false, usage, detail }
     }
 }
 
@@ -105,6 +108,15 @@ impl ProviderError {
             self.kind = ErrorKind::StreamInterrupted;
         }
         self
+    }
+
+    /// Whether it may have been paid for: it had begun, or broke off with nobody knowing how far it had come.
+    pub fn may_have_cost(&self) -> bool {
+        let broke_off = matches!(
+            self.cause.unwrap_or(self.kind),
+            ErrorKind::Timeout | ErrorKind::BadResponse | ErrorKind::StreamInterrupted | ErrorKind::EmptyAnswer
+        );
+        self.began || broke_off
     }
 
     /// Whether the same request may succeed in a moment.

@@ -12,8 +12,9 @@ use crate::{
 };
 
 use super::{
-    CacheStore, CounterStore, Degrade, FreshUntil, Guard, LeaseStore, Near, SessionStore, StoreError, TotalStore,
-    memory::{MemoryCache, MemoryCounters, MemorySessions, MemoryTotals},
+    BookStore, CacheStore, CounterStore, Degrade, FreshUntil, Guard, LeaseStore, Near, SessionStore, StoreError,
+    TotalStore,
+    memory::{MemoryBooks, MemoryCache, MemoryCounters, MemorySessions, MemoryTotals},
     redis::{BadAddress, Redis, Resp, Rest, Transport},
 };
 
@@ -26,6 +27,8 @@ pub struct Stores {
     pub counters: Arc<dyn CounterStore>,
     /// Totals.
     pub totals: Arc<dyn TotalStore>,
+    /// Money.
+    pub books: Arc<dyn BookStore>,
     /// Who is signed in.
     pub sessions: Arc<dyn SessionStore>,
     /// Who asks for sessions that do not exist: each instance for itself.
@@ -85,6 +88,7 @@ impl Stores {
             cache: Arc::new(MemoryCache::new(room.cache_bytes)),
             counters: Arc::new(MemoryCounters::new(room.longest_window)),
             totals: Arc::new(MemoryTotals::default()),
+            books: Arc::new(MemoryBooks::default()),
             sessions: Arc::new(MemorySessions::default()),
             guesses: Arc::new(MemoryCounters::new(room.longest_window)),
             leases: None,
@@ -130,6 +134,7 @@ impl Stores {
             leases: Some(near),
             counters: Arc::new(Degrade::new(Arc::clone(&guarded) as _, config.instances, room.longest_window)),
             totals: Arc::clone(&guarded) as _,
+            books: Arc::clone(&guarded) as _,
             sessions: Arc::clone(&guarded) as _,
             guesses: Arc::new(MemoryCounters::new(room.longest_window)),
             shared: Some(Shared { name, backend: guarded }),

@@ -1,6 +1,7 @@
 //! A store that may be away: asked only so long, and left alone for a while when it keeps failing.
 
 use std::{
+    collections::HashMap,
     future::Future,
     num::NonZeroU32,
     sync::{Mutex, PoisonError},
@@ -14,8 +15,8 @@ use tokio::time::{Instant, timeout_at};
 use crate::breaker::{Breaker, Pauses};
 
 use super::{
-    Admission, CacheStore, CounterStore, Held, Kept, Lease, LeaseStore, Quota, SessionStore, StoreError, Swapped,
-    TotalStore,
+    Admission, BookStore, CacheStore, CounterStore, Held, Kept, Lease, LeaseStore, Posting, Quota, Reservation,
+    Reserved, SessionStore, Sheet, StoreError, Swapped, TotalStore,
 };
 
 /// How many failures in a row there may be, and how long it is left alone then: so short that a store which is back is used
@@ -195,5 +196,43 @@ impl<S: TotalStore> TotalStore for Guard<S> {
 
     async fn read(&self, keys: &[&str], by: Instant) -> Result<Vec<u64>, StoreError> {
         self.ask(by, self.inner.read(keys, by)).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: BookStore> BookStore for Guard<S> {
+    async fn post(&self, posting: &Posting, by: Instant) -> Result<(), StoreError> {
+        self.ask(by, self.inner.post(posting, by)).await
+    }
+
+    async fn reserve(
+        &self,
+        sheet: &str,
+        reservation: &Reservation<'_>,
+        limits: &[(String, u64)],
+        by: Instant,
+    ) -> Result<Reserved, StoreError> {
+        self.ask(by, self.inner.reserve(sheet, reservation, limits, by)).await
+    }
+
+    async fn sheets(&self, keys: &[&str], by: Instant) -> Result<Vec<Sheet>, StoreError> {
+        self.ask(by, self.inner.sheets(keys, by)).await
+    }
+
+    async fn notes(&self, key: &str, by: Instant) -> Result<HashMap<String, Bytes>, StoreError> {
+        self.ask(by, self.inner.notes(key, by)).await
+    }
+
+    async fn note(&self, key: &str, notes: &[(String, String)], by: Instant) -> Result<(), StoreError> {
+        self.ask(by, self.inner.note(key, notes, by)).await
+    }
+
+    async fn note_new(&self, key: &str, field: &str, text: &str, by: Instant) -> Result<bool, StoreError> {
+        self.ask(by, self.inner.note_new(key, field, text, by)).await
+    }
+
+    async fn forget(&self, key: &str, fields: &[String], by: Instant) -> Result<(), StoreError> {
+        self.ask(by, self.inner.forget(key, fields, by)).await
     }
 }

@@ -8,6 +8,7 @@ pub mod limit;
 pub mod memory;
 pub mod redis;
 
+mod books;
 mod connect;
 mod degrade;
 mod error;
@@ -20,6 +21,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+pub use books::{BookStore, Entry, POSTINGS_KEPT, Posting, Reservation, Reserved, Sheet};
 pub use connect::{Room, Shared, Stores};
 pub use degrade::Degrade;
 pub use error::StoreError;

@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, stream};
 use llm_gateway::{
     client::client,
     generate::{
-        Conditions, Delivery, ErrorKind, FinishReason, Format, GenerateRequest, Message, Params, Part, Policy,
+        Conditions, Delivery, ErrorKind, FinishReason, Format, GenerateRequest, Message, Params, Part, Policy, Purpose,
         Sampling, Target, ToolCall, Tools,
     },
     providers::{
@@ -131,6 +131,7 @@ fn request(delivery: Delivery) -> GenerateRequest {
         policy: Policy::default(),
         private_to: None,
         lookup_time: std::time::Duration::ZERO,
+        purpose: Purpose::default(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Requests that mean the same share an entry; others never do.
 
 use llm_gateway::generate::{
-    Conditions, Delivery, Fingerprint, Format, GenerateRequest, Message, Part, Policy, Sampling, Target, Tool,
+    Conditions, Delivery, Fingerprint, Format, GenerateRequest, Message, Part, Policy, Purpose, Sampling, Target, Tool,
     ToolCall, ToolChoice, Tools,
 };
 use proptest::{collection::vec, option, prelude::*};
@@ -119,6 +119,7 @@ impl Meaning {
             policy: Policy { no_cache: other, ..Policy::default() },
             private_to: self.private_to.as_deref().map(Into::into),
             lookup_time: std::time::Duration::ZERO,
+            purpose: Purpose::default(),
         }
     }
 }

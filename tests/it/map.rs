@@ -19,7 +19,7 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
     ("caller", &["config"]),
     ("providers", &["client", "config", "generate"]),
     ("stores", &["breaker", "client", "clock", "config"]),
-    ("ledger", &["catalogue", "clock", "config", "generate"]),
+    ("ledger", &["client", "clock", "config", "generate", "stores"]),
     ("sessions", &["caller", "clock", "stores"]),
     ("dispatch", &["breaker", "catalogue", "config", "generate", "providers"]),
     ("layers", &["caller", "catalogue", "clock", "config", "error", "generate", "ledger", "sessions", "stores"]),

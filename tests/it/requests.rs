@@ -2,7 +2,7 @@
 
 use llm_gateway::{
     generate::{
-        Api, Conditions, Delivery, Effort, ErrorKind, Format, GenerateRequest, Message, Params, Part, Policy,
+        Api, Conditions, Delivery, Effort, ErrorKind, Format, GenerateRequest, Message, Params, Part, Policy, Purpose,
         ReasoningControl, Sampling, TakesSampling, Target, Tool, ToolCall, ToolChoice, Tools,
     },
     providers::{Anthropic, Dialect, Gemini, Ollama, OpenAiChat, OpenAiResponses},
@@ -35,6 +35,7 @@ fn plain(messages: Vec<Message>) -> GenerateRequest {
         policy: Policy::default(),
         private_to: None,
         lookup_time: std::time::Duration::ZERO,
+        purpose: Purpose::default(),
     }
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use tokio::{sync::watch, time::Instant};
 
-use crate::generate::{ErrorKind, Event, EventStream, GenerateError};
+use crate::generate::{ErrorKind, Event, EventStream, GenerateError, Purpose, Seat, Waiting};
 
 use super::shelf::Found;
 
@@ -16,6 +16,7 @@ const SEGMENT_BYTES: usize = 8 << 10;
 /// What a flight brings, as it comes. Dropped before its end, it tells every reader so.
 pub(super) struct Log {
     state: watch::Sender<State>,
+    waiting: Waiting,
     begun: Instant,
 }
 
@@ -26,6 +27,8 @@ pub(super) struct Reader {
     at: usize,
     offset: usize,
     is_over: bool,
+    /// Its place among the clients that wait. `None`: it is none, and pays nothing.
+    seat: Option<Seat>,
 }
 
 /// How a flight began.
@@ -42,6 +45,9 @@ struct State {
     opening: Option<Opening>,
     segments: Vec<Segment>,
     end: Option<Result<(), GenerateError>>,
+    /// The client that pays: of those that wait at the end, the one that has waited longest. What it pays for, the others have for
+    /// nothing.
+    payer: Option<u64>,
 }
 
 enum Segment {
@@ -50,15 +56,26 @@ enum Segment {
 }
 
 impl Log {
-    /// An empty log and its first reader.
-    pub(super) fn new() -> (Self, Reader) {
-        let (state, receiver) = watch::channel(State::default());
-        (Self { state, begun: Instant::now() }, Reader::new(receiver))
+    /// An empty log and its first reader, who reads for `purpose`.
+    pub(super) fn new(purpose: &Purpose) -> (Self, Reader) {
+        let log =
+            Self { state: watch::Sender::new(State::default()), waiting: Waiting::default(), begun: Instant::now() };
+        let reader = log.reader(purpose);
+        (log, reader)
     }
 
-    /// One more reader.
-    pub(super) fn reader(&self) -> Reader {
-        Reader::new(self.state.subscribe())
+    /// One more reader, who reads for `purpose`.
+    pub(super) fn reader(&self, purpose: &Purpose) -> Reader {
+        let seat = match purpose {
+            Purpose::Clients(_) => Some(self.waiting.seat()),
+            Purpose::Refresh => None,
+        };
+        Reader { state: self.state.subscribe(), at: 0, offset: 0, is_over: false, seat }
+    }
+
+    /// The clients among its readers.
+    pub(super) fn waiting(&self) -> Waiting {
+        self.waiting.clone()
     }
 
     /// How long ago the log was begun.
@@ -87,7 +104,9 @@ impl Log {
 
     /// The end, with the last event if it is a good one.
     pub(super) fn close(&self, end: Result<Option<Event>, GenerateError>) {
+        let payer = self.waiting.first();
         self.state.send_modify(|state| {
+            state.payer = payer;
             state.end = Some(end.map(|last| state.segments.extend(last.map(Segment::Event))));
         });
     }
@@ -102,11 +121,18 @@ impl Log {
     }
 }
 
-impl Reader {
-    fn new(state: watch::Receiver<State>) -> Self {
-        Self { state, at: 0, offset: 0, is_over: false }
+impl State {
+    /// `event` as a reader is told it: only who pays is told what the answer costs.
+    fn tell(&self, event: &Event, seat: Option<&Seat>) -> Event {
+        let mut event = event.clone();
+        if let Event::Finish { cost, .. } = &mut event {
+            *cost = cost.filter(|_| seat.is_some_and(|seat| self.payer == Some(seat.number())));
+        }
+        event
     }
+}
 
+impl Reader {
     /// Waits until it is known how the flight began.
     ///
     /// # Errors
@@ -161,7 +187,7 @@ impl Reader {
                 }
                 Segment::Event(event) => {
                     self.at += 1;
-                    return Some(Ok(event.clone()));
+                    return Some(Ok(state.tell(event, self.seat.as_ref())));
                 }
             }
         }
@@ -196,7 +222,7 @@ impl Reader {
             let state = self.state.wait_for(|state| state.end.is_some()).await.map_err(|_| ErrorKind::Internal)?;
             match (&state.end, state.segments.last()) {
                 (Some(Err(error)), _) => Err(error.clone()),
-                (_, Some(Segment::Event(last))) => Ok(last.clone()),
+                (_, Some(Segment::Event(last))) => Ok(state.tell(last, self.seat.as_ref())),
                 (_, _) => Err(ErrorKind::Internal.into()),
             }
         };

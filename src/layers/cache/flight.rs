@@ -21,7 +21,7 @@ use crate::{
     config::{Coalesce, FlightConfig},
     generate::{
         Answer, CacheResult, Delivery, ErrorKind, Event, GenerateError, GenerateRequest, Generation, Outcome, Policy,
-        Question, Receipt, Target,
+        Purpose, Question, Receipt, Target,
     },
 };
 
@@ -92,16 +92,16 @@ impl Desk {
             + 'static,
     {
         let Question { fingerprint, request, .. } = &question;
-        let (delivery, policy) = (request.delivery, request.policy);
+        let (delivery, policy, purpose) = (request.delivery, request.policy, request.purpose.clone());
         let key = FlightKey { fingerprint: *fingerprint, allow_failover: request.allow_failover };
         let is_alone = self.config.coalesce == Coalesce::Off || policy.no_store;
         let mut question = Some(question);
         loop {
             let (joined, mut reader, flight) = if is_alone {
-                let (flight, reader) = Flight::alone();
+                let (flight, reader) = Flight::alone(&purpose);
                 (None, reader, Some(flight))
             } else {
-                self.flights.board(key, self.config.patience)
+                self.flights.board(key, self.config.patience, &purpose)
             };
             if let Some((flight, question)) = flight.and_then(|flight| Some((flight, question.take()?))) {
                 self.flights.tasks.spawn(Arc::clone(&self).drive(inner.clone(), question, flight).in_current_span());
@@ -125,11 +125,14 @@ impl Desk {
     }
 
     /// Finds the answer or makes the call, to its end or until nobody wants it.
-    async fn drive<S>(self: Arc<Self>, inner: S, question: Question, mut flight: Flight)
+    async fn drive<S>(self: Arc<Self>, inner: S, mut question: Question, mut flight: Flight)
     where
         S: Service<GenerateRequest, Response = Generation, Error = GenerateError>,
     {
-        if let ControlFlow::Continue(lease) = self.look_again(&question, &mut flight).await {
+        if let ControlFlow::Continue(lease) = self.look_again(&mut question, &mut flight).await {
+            if let Purpose::Clients(waiting) = &mut question.request.purpose {
+                *waiting = flight.log.waiting();
+            }
             self.call(inner, question, flight).await;
             // Others look for the answer as long as this stands: until it is stored, or did not come.
             drop(lease);
@@ -137,8 +140,8 @@ impl Desk {
     }
 
     /// Looks for the answer here and at other instances, and goes on only if a call has to be made.
-    async fn look_again(&self, question: &Question, flight: &mut Flight) -> ControlFlow<(), Option<Holding>> {
-        let Question { key, by, request: GenerateRequest { target, policy, .. }, .. } = question;
+    async fn look_again(&self, question: &mut Question, flight: &mut Flight) -> ControlFlow<(), Option<Holding>> {
+        let Question { key, by, request: GenerateRequest { target, policy, lookup_time, .. }, .. } = question;
         if self.config.coalesce == Coalesce::Off || policy.no_store {
             return ControlFlow::Continue(None);
         }
@@ -161,7 +164,10 @@ impl Desk {
             }
             Turn::Others => {
                 flight.log.open(Opening::Live);
-                self.wait(target, flight, leases.wait(key, read)).await
+                let turn = self.wait(target, flight, leases.wait(key, read)).await;
+                // What is left to ask the store begins anew, behind a wait that it was not to blame for.
+                *by = Instant::now() + *lookup_time;
+                turn
             }
         }
     }
@@ -193,10 +199,12 @@ impl Desk {
         };
         flight.leave_list();
         let mut events = Arc::clone(&found.completion).replay();
-        while let Some(Ok(event @ (Event::Calling(_) | Event::Text(_) | Event::ToolCall(_)))) = events.next().await {
+        while let Some(Ok(event)) = events.next().await
+            && !event.is_last()
+        {
             log.push(event);
         }
-        let finish = Event::Finish { completion: found.completion, outcome: Outcome::Collapsed };
+        let finish = Event::Finish { completion: found.completion, outcome: Outcome::Collapsed, cost: None };
         log.close(Ok(Some(finish)));
         ControlFlow::Break(())
     }
@@ -206,7 +214,8 @@ impl Desk {
     where
         S: Service<GenerateRequest, Response = Generation, Error = GenerateError>,
     {
-        let Question { fingerprint: _, key, lifetime, by: _, request } = question;
+        let Question { fingerprint: _, key, lifetime, by, mut request } = question;
+        request.lookup_time = by.saturating_duration_since(Instant::now());
         let (target, policy, delivery) = (request.target.clone(), request.policy, request.delivery);
         let mut events = match inner.oneshot(request).await {
             Ok(Generation { receipt: _, answer }) => answer.into_events(),
@@ -237,7 +246,7 @@ impl Desk {
                 () = self.flights.stopping.cancelled() => Some(Err(GenerateError::from(ErrorKind::Stopping).at(target.clone()))),
             };
             match event {
-                Some(Ok(Event::Finish { completion, outcome: _ })) => {
+                Some(Ok(Event::Finish { completion, outcome: _, cost })) => {
                     let keeping =
                         async { !policy.no_store && self.shelf.keep(&key, &target, &completion, lifetime).await };
                     let mut keeping = pin!(keeping);
@@ -245,7 +254,7 @@ impl Desk {
                     let kept = poll!(&mut keeping);
                     flight.leave_list();
                     let outcome = if matches!(kept, Poll::Ready(false)) { Outcome::NotStored } else { Outcome::Stored };
-                    log.close(Ok(Some(Event::Finish { completion: Arc::clone(&completion), outcome })));
+                    log.close(Ok(Some(Event::Finish { completion: Arc::clone(&completion), outcome, cost })));
                     if kept.is_pending() {
                         keeping.await;
                     }

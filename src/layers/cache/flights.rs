@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::generate::Fingerprint;
+use crate::generate::{Fingerprint, Purpose};
 
 use super::fanout::{Log, Reader};
 
@@ -57,17 +57,18 @@ impl Flights {
     }
 
     /// Joins the flight of `key`, or begins one in place of one that has brought nothing for `patience`. The first of the
-    /// three is how old the joined one is.
+    /// three is how old the joined one is. Who joins reads for `purpose`.
     pub(super) fn board(
         self: &Arc<Self>,
         key: FlightKey,
         patience: Duration,
+        purpose: &Purpose,
     ) -> (Option<Duration>, Reader, Option<Flight>) {
         let mut under_way = self.under_way();
         if let Some(log) = under_way.get(&key).filter(|log| log.has_text() || log.age() < patience) {
-            return (Some(log.age()), log.reader(), None);
+            return (Some(log.age()), log.reader(purpose), None);
         }
-        let (log, reader) = Log::new();
+        let (log, reader) = Log::new(purpose);
         let log = Arc::new(log);
         under_way.insert(key, Arc::clone(&log));
         (None, reader, Some(Flight { log, listed: Some((Arc::clone(self), key)) }))
@@ -89,8 +90,8 @@ pub(super) struct Flight {
 
 impl Flight {
     /// A flight that nobody can join, and its only reader.
-    pub(super) fn alone() -> (Self, Reader) {
-        let (log, reader) = Log::new();
+    pub(super) fn alone(purpose: &Purpose) -> (Self, Reader) {
+        let (log, reader) = Log::new(purpose);
         (Self { log: Arc::new(log), listed: None }, reader)
     }
 

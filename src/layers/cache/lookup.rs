@@ -22,6 +22,7 @@ use super::{
     decide::{Decision, decide},
     entry, lifetime,
     refresh::Refreshes,
+    savings::Savings,
     shelf::{Found, Shelf},
 };
 
@@ -30,6 +31,7 @@ use super::{
 pub struct LookupLayer(Arc<Desk>);
 
 struct Desk {
+    savings: Arc<Savings>,
     shelf: Arc<Shelf>,
     counts: Arc<CacheCounts>,
     refreshes: Refreshes,
@@ -37,10 +39,16 @@ struct Desk {
 }
 
 impl LookupLayer {
-    /// Looks into `shelf`, counts what comes of it, and begins `refreshes`. A call that has brought nothing for `patience` has
+    /// Looks into `shelf`, counts and books what comes of it, and begins `refreshes`. A call that has brought nothing for `patience` has
     /// failed for who can be given an older answer.
-    pub fn new(shelf: Arc<Shelf>, counts: Arc<CacheCounts>, refreshes: Refreshes, patience: Duration) -> Self {
-        Self(Arc::new(Desk { shelf, counts, refreshes, patience }))
+    pub fn new(
+        shelf: Arc<Shelf>,
+        counts: Arc<CacheCounts>,
+        savings: Savings,
+        refreshes: Refreshes,
+        patience: Duration,
+    ) -> Self {
+        Self(Arc::new(Desk { savings: Arc::new(savings), shelf, counts, refreshes, patience }))
     }
 }
 
@@ -103,6 +111,7 @@ impl Desk {
                 // Nothing is answered with what was not found.
                 let Found { completion, freshness } = found.ok_or(ErrorKind::Internal)?;
                 self.counts.count(&request.target, Verdict::of_stored(freshness));
+                self.savings.stored(&completion, freshness);
                 let receipt = receipt(CacheResult::Hit(freshness));
                 if refresh {
                     let lifetime = lifetime(&request, &self.shelf.config);
@@ -122,6 +131,9 @@ impl Desk {
             // Another request has brought the answer between the two look-ups.
             Ok(Generation { receipt: Receipt { cache: cache @ CacheResult::Hit(freshness), .. }, answer }) => {
                 counted.verdict = Verdict::of_stored(freshness);
+                if let Answer::Whole(completion) = &answer {
+                    self.savings.stored(completion, freshness);
+                }
                 return Ok(Generation { receipt: Receipt { cache, ..receipt }, answer });
             }
             Ok(Generation { receipt, answer }) => (receipt.joined, answer.into_events()),
@@ -131,7 +143,8 @@ impl Desk {
         if joined.is_some() && is_open {
             counted.verdict = Verdict::Joined;
         }
-        let watched = Watched { counted, standby, until: Instant::now() + self.patience };
+        let savings = Arc::clone(&self.savings);
+        let watched = Watched { counted, savings, standby, until: Instant::now() + self.patience };
         Ok(Generation { receipt: Receipt { joined, ..receipt }, answer: Answer::Live(watched.events(events)) })
     }
 }
@@ -139,6 +152,7 @@ impl Desk {
 /// What is still to be found out about a request whose answer has to be called for.
 struct Watched {
     counted: Counted,
+    savings: Arc<Savings>,
     /// What answers it if the call fails.
     standby: Option<Found>,
     /// When the call has failed that has brought nothing, if there is something else.
@@ -148,7 +162,7 @@ struct Watched {
 impl Watched {
     /// The same events, or up to the first text their replacement.
     fn events(self, mut events: EventStream) -> EventStream {
-        let Self { mut counted, mut standby, until } = self;
+        let Self { mut counted, savings, mut standby, until } = self;
         let events = async_stream::stream! {
             loop {
                 let event = tokio::select! {
@@ -159,21 +173,24 @@ impl Watched {
                     }
                 };
                 let event = match (event, standby.take()) {
-                    (Ok(event @ Event::Calling(_)), still) => {
+                    (Ok(event @ (Event::Calling(_) | Event::Failed(_))), still) => {
                         standby = still;
                         Ok(event)
                     }
                     (Err(error), Some(Found { completion, freshness })) if error.kind.allows_stand_in() => {
                         counted.verdict = Verdict::of_stored(freshness);
                         let outcome = Outcome::StandIn { freshness, called: error.attempts > 0 };
-                        Ok(Event::Finish { completion, outcome })
+                        Ok(Event::Finish { completion, outcome, cost: None })
                     }
                     (event, _) => event,
                 };
                 if let Ok(Event::Finish { outcome: Outcome::Collapsed, .. }) = event {
                     counted.verdict = Verdict::Joined;
                 }
-                let is_last = !matches!(event, Ok(Event::Calling(_) | Event::Text(_) | Event::ToolCall(_)));
+                if let Ok(Event::Finish { completion, outcome, cost: None }) = &event {
+                    savings.not_paid(completion, *outcome);
+                }
+                let is_last = event.as_ref().map_or(true, Event::is_last);
                 yield event;
                 if is_last {
                     break;

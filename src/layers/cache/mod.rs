@@ -4,6 +4,7 @@ mod lookup;
 
 mod decide;
 mod refresh;
+mod savings;
 
 mod flight;
 
@@ -24,4 +25,5 @@ pub use lease::Leases;
 use lifetime::lifetime;
 pub use lookup::{Lookup, LookupLayer};
 pub use refresh::Refreshes;
+pub use savings::Savings;
 pub use shelf::{Explained, Shelf};

@@ -8,7 +8,9 @@ use tokio_util::task::TaskTracker;
 use tower::{Service, ServiceExt as _};
 use tracing::Instrument as _;
 
-use crate::generate::{Delivery, Fingerprint, GenerateError, GenerateRequest, Generation, Outcome, Policy, Question};
+use crate::generate::{
+    Delivery, Fingerprint, GenerateError, GenerateRequest, Generation, Outcome, Policy, Purpose, Question,
+};
 
 /// How long nobody tries again: a call that failed, or whose answer could not be kept, is not made again by every request.
 const PAUSE: Duration = Duration::from_secs(30);
@@ -45,6 +47,7 @@ impl Refreshes {
             // Another model's answer could not be kept.
             allow_failover: false,
             policy: Policy::default(),
+            purpose: Purpose::Refresh,
             ..question.request
         };
         let (begun, fingerprint) = (self.begun.clone(), question.fingerprint);

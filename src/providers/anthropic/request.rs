@@ -4,14 +4,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::generate::{
-    Delivery, Effort, ErrorKind, Format, GenerateRequest, Message, ModelId, Params, ReasoningControl, Sampling, Target,
-    Tool, ToolChoice, Tools,
+    ANTHROPIC_MAX_TOKENS, Delivery, Effort, ErrorKind, Format, GenerateRequest, Message, ModelId, Params,
+    ReasoningControl, Sampling, Target, Tool, ToolChoice, Tools,
 };
 
 use super::turns::{Turn, turns};
 
-/// The limit of a request that names none; the format wants one.
-const MAX_TOKENS: u32 = 8_192;
 /// Above this the vendor's own client refuses to wait for the whole (`providers.md` 2).
 const MAX_WHOLE_TOKENS: u32 = 21_333;
 
@@ -33,7 +31,7 @@ pub(super) fn body(request: &GenerateRequest, params: &Params) -> Result<Vec<u8>
         presence_penalty: _,
         frequency_penalty: _,
     } = sampling;
-    let max_tokens = max_tokens.unwrap_or(MAX_TOKENS.min(params.max_output_tokens.unwrap_or(MAX_TOKENS)));
+    let max_tokens = params.longest_answer(*max_tokens).unwrap_or(ANTHROPIC_MAX_TOKENS);
     let tool_choice = tool_choice(tools, params);
     let takes_thinking = temperature.is_none()
         && top_p.is_none()

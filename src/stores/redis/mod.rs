@@ -1,5 +1,6 @@
 //! Redis: every promise of the traits as commands, once, whatever carries them.
 
+mod books;
 mod cluster;
 mod lease;
 mod packed;
@@ -16,7 +17,7 @@ use std::{num::NonZeroU32, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use redis::{Cmd, FromRedisValue, Value, cmd};
+use redis::{Cmd, FromRedisValue, ToRedisArgs, Value, cmd};
 use tokio::time::{Instant, sleep};
 
 use crate::clock::Clock;
@@ -51,6 +52,8 @@ pub struct Redis<T> {
     log: Script,
     window: Script,
     swap: Script,
+    post: Script,
+    reserve: Script,
 }
 
 /// Whether a command may be sent again although it may have been done.
@@ -67,8 +70,9 @@ impl<T: Transport> Redis<T> {
     pub fn new(transport: T, clock: Clock) -> Self {
         let script = |body| Script::new(body, transport.dialect());
         let (log, window) = (script(include_str!("log.lua")), script(include_str!("window.lua")));
-        let swap = script(include_str!("swap.lua"));
-        Self { transport, clock, log, window, swap }
+        let (swap, post, reserve) =
+            (script(include_str!("swap.lua")), script(include_str!("post.lua")), script(include_str!("reserve.lua")));
+        Self { transport, clock, log, window, swap, post, reserve }
     }
 
     /// Writes something, to see whether that is possible.
@@ -93,10 +97,7 @@ impl<T: Transport> Redis<T> {
     ) -> Result<Admission, StoreError> {
         let script = if quota.max.get() <= EXACT_MAX { &self.log } else { &self.window };
         let args = [u64::from(quota.max.get()), quota.window_ms(), u64::from(cost.get()), now];
-        let answer = match self.run(&script.by_hash(key, &args), Repeat::Never, by).await {
-            Err(StoreError::NoScript) => self.run(&script.by_body(key, &args), Repeat::Never, by).await?,
-            answer => answer?,
-        };
+        let answer = self.run_script(script, &[key], &args, Repeat::Never, by).await?;
         let [admitted, remaining, grows_in, retry_in]: [u64; 4] = read(answer)?;
         let admitted = admitted == 1;
         Ok(Admission {
@@ -126,6 +127,21 @@ impl<T: Transport> Redis<T> {
             }
             attempt += 1;
             sleep(wait).await;
+        }
+    }
+
+    /// Runs a script, and tells the server what it says where it does not know it.
+    async fn run_script(
+        &self,
+        script: &Script,
+        keys: &[&str],
+        args: &[impl ToRedisArgs + Sync],
+        repeat: Repeat,
+        by: Instant,
+    ) -> Result<Value, StoreError> {
+        match self.run(&script.by_hash(keys, args), repeat, by).await {
+            Err(StoreError::NoScript) => self.run(&script.by_body(keys, args), repeat, by).await,
+            answer => answer,
         }
     }
 

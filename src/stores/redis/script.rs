@@ -1,4 +1,4 @@
-//! A script of one key, known by its hash.
+//! A script, known by its hash. Its keys share a slot.
 
 use redis::{Cmd, ToRedisArgs, cmd};
 
@@ -21,18 +21,18 @@ impl Script {
     }
 
     /// Runs it if the server knows it.
-    pub(super) fn by_hash(&self, key: &str, args: &[impl ToRedisArgs]) -> Cmd {
-        Self::command("EVALSHA", &self.hash, key, args)
+    pub(super) fn by_hash(&self, keys: &[&str], args: &[impl ToRedisArgs]) -> Cmd {
+        Self::command("EVALSHA", &self.hash, keys, args)
     }
 
     /// Runs it, and the server knows it from then on.
-    pub(super) fn by_body(&self, key: &str, args: &[impl ToRedisArgs]) -> Cmd {
-        Self::command("EVAL", &self.body, key, args)
+    pub(super) fn by_body(&self, keys: &[&str], args: &[impl ToRedisArgs]) -> Cmd {
+        Self::command("EVAL", &self.body, keys, args)
     }
 
-    fn command(name: &str, script: &str, key: &str, args: &[impl ToRedisArgs]) -> Cmd {
+    fn command(name: &str, script: &str, keys: &[&str], args: &[impl ToRedisArgs]) -> Cmd {
         let mut command = cmd(name);
-        command.arg(script).arg(1).arg(key).arg(args);
+        command.arg(script).arg(keys.len()).arg(keys).arg(args);
         command
     }
 }

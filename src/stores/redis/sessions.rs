@@ -51,11 +51,7 @@ impl<T: Transport> SessionStore for Redis<T> {
     ) -> Result<Swapped, StoreError> {
         let seconds = seconds(ttl).to_string();
         let args = [&*expected, &*new, seconds.as_bytes()];
-        let answer = match self.run(&self.swap.by_hash(key, &args), Repeat::Harmless, by).await {
-            Err(StoreError::NoScript) => self.run(&self.swap.by_body(key, &args), Repeat::Harmless, by).await,
-            answer => answer,
-        };
-        match answer {
+        match self.run_script(&self.swap, &[key], &args, Repeat::Harmless, by).await {
             Ok(Value::Int(1)) => Ok(Swapped::Done),
             answer => Ok(text(answer)?.map_or(Swapped::Gone, Swapped::Not)),
         }

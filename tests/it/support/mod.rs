@@ -93,7 +93,7 @@ impl Gateway {
         let clock = Clock::at(UNIX_EPOCH + TODAY);
         let client = client(None).unwrap();
         let stores = Stores::new(&config.store, room(&config), clock, &client, None).unwrap();
-        App::from_parts(&config, Parts { configured, providers, stores, clock }).unwrap()
+        App::from_parts(&config, Parts { configured, providers, stores, clock, client }).unwrap()
     }
 
     /// As configured by `settings` alone, the demo provider included.

@@ -1,0 +1,126 @@
+//! `POST /llm/test-provider`: how a provider is now.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    extract::{Request, State},
+    http::StatusCode,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tokio::time::{Instant, timeout};
+use tower::ServiceExt as _;
+
+use crate::{
+    catalogue::{Route, RoutingMode, Wanted},
+    error::ApiError,
+    generate::{
+        Conditions, Delivery, ErrorKind, Format, GenerateError, GenerateRequest, Generation, Message, Part, Policy,
+        Purpose, Sampling, Tools,
+    },
+    layers::StoreTook,
+};
+
+use super::{
+    Api,
+    check::{body_text, object, text},
+};
+
+/// The longest answer that is paid for, in tokens: the least that every vendor takes.
+const MAX_TOKENS: u32 = 16;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Fields<'a> {
+    #[serde(borrow)]
+    provider_name: Option<&'a RawValue>,
+}
+
+/// How it went.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tested {
+    /// As sent.
+    provider: String,
+    success: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    /// In milliseconds. `None`: nobody was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_time: Option<u64>,
+}
+
+/// Says «Hello» to a provider's first model, past the cache. Whatever comes back is success.
+///
+/// # Errors
+/// 400 for the body.
+pub async fn test_provider(State(api): State<Arc<Api>>, request: Request) -> Result<Json<Tested>, ApiError> {
+    let (head, body) = request.into_parts();
+    let body = api.bodies.read_json(&head.headers, body).await?;
+    let name = name(&body_text(&body))?;
+    let _place = api.places.take()?;
+    let took = head.extensions.get::<StoreTook>().copied().unwrap_or_default();
+    let Some(request) = hello(&api, &name, api.store_timeout.saturating_sub(took.total())) else {
+        let error = Some("Provider not found".to_owned());
+        return Ok(Json(Tested { provider: name, success: false, error, response_time: None }));
+    };
+    let begun = Instant::now();
+    let error = ask(&api, request).await.err().map(ApiError::from).map(|error| error.error.into_owned());
+    let response_time = Some(u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX));
+    Ok(Json(Tested { provider: name, success: error.is_none(), error, response_time }))
+}
+
+fn name(body: &str) -> Result<String, ApiError> {
+    const LONGEST: usize = 256;
+    let fields: Fields<'_> = object(body)?;
+    let name = fields.provider_name.map(|raw| text(raw).unwrap_or_default()).unwrap_or_default();
+    if name.trim().is_empty() || name.len() > LONGEST {
+        return Err(ApiError::new(StatusCode::BAD_REQUEST, "Provider name is required")
+            .message("Send `{\"providerName\":\"openai\"}`; `GET /llm/providers` names those that can be asked."));
+    }
+    Ok(name)
+}
+
+/// `None`: there is no such provider, or it has no model.
+fn hello(api: &Api, provider: &str, lookup_time: Duration) -> Option<GenerateRequest> {
+    let provider = provider.trim().to_lowercase();
+    if !api.catalogue.is_configured(&provider) {
+        return None;
+    }
+    let routing = Route { mode: RoutingMode::SingleModel, ..Route::default() };
+    let resolved = api.catalogue.resolve(&Wanted { model: None, provider: Some(&provider), routing }).ok()?;
+    let wanted = Sampling { max_tokens: Some(MAX_TOKENS), ..Sampling::default() };
+    let sampling = resolved.model.map_or_else(|| wanted.clone(), |model| model.params.fit(wanted.clone()).0);
+    Some(GenerateRequest {
+        target: resolved.target,
+        messages: vec![Message::User(vec![Part::Text("Hello".to_owned())])],
+        sampling,
+        wanted,
+        format: Format::Text,
+        tools: Tools::default(),
+        delivery: Delivery::Whole,
+        // It is this one that somebody wants to know of.
+        allow_failover: false,
+        conditions: Conditions::default(),
+        policy: Policy { no_store: true, ..Policy::default() },
+        private_to: None,
+        lookup_time,
+        purpose: Purpose::default(),
+    })
+}
+
+async fn ask(api: &Api, request: GenerateRequest) -> Result<(), GenerateError> {
+    let answering = async {
+        let Generation { receipt: _, answer } = api.generate.clone().oneshot(request).await?;
+        answer.collect().await
+    };
+    let answer = tokio::select! {
+        answer = timeout(api.bounds.answer, answering) => answer.unwrap_or_else(|_| Err(ErrorKind::Timeout.into())),
+        () = api.stopping.cancelled() => Err(ErrorKind::Stopping.into()),
+    };
+    match answer {
+        Err(error) if error.kind == ErrorKind::EmptyAnswer => Ok(()),
+        answer => answer.map(drop),
+    }
+}

@@ -1,0 +1,46 @@
+//! What a request would have cost that nobody had to pay for.
+
+use std::sync::Arc;
+
+use crate::{
+    catalogue::Catalogue,
+    generate::{Completion, Freshness, MicroDollars, Outcome, Target},
+    ledger::{Kind, Ledger},
+};
+
+/// Books what was avoided, at today's prices.
+pub struct Savings {
+    catalogue: Arc<Catalogue>,
+    ledger: Arc<Ledger>,
+}
+
+impl Savings {
+    /// Books in `ledger` at the prices of `catalogue`.
+    pub fn new(catalogue: Arc<Catalogue>, ledger: Arc<Ledger>) -> Self {
+        Self { catalogue, ledger }
+    }
+
+    /// A stored answer answered.
+    pub(super) fn stored(&self, completion: &Completion, freshness: Freshness) {
+        let kind = if freshness.is_fresh() { Kind::Hit } else { Kind::Stale };
+        self.book(kind, completion, |cost| cost);
+    }
+
+    /// An answer that had to be called for, and not paid. Where a stored one stands in for a call that failed, nothing was
+    /// avoided: the call would have cost nothing either.
+    pub(super) fn not_paid(&self, completion: &Completion, outcome: Outcome) {
+        match outcome {
+            Outcome::StandIn { .. } => self.book(Kind::Stale, completion, |_| MicroDollars(0)),
+            Outcome::Stored | Outcome::NotStored | Outcome::Collapsed => {
+                self.book(Kind::Joined, completion, |cost| cost);
+            }
+        }
+    }
+
+    fn book(&self, kind: Kind, completion: &Completion, avoided: fn(MicroDollars) -> MicroDollars) {
+        let Completion { served, usage, .. } = completion;
+        let target = Target { provider: served.provider.clone(), model: served.model.clone() };
+        let cost = self.catalogue.price(&target.provider, &target.model).cost(usage);
+        self.ledger.book(kind, &target, usage, avoided(cost));
+    }
+}

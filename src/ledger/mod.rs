@@ -1,0 +1,291 @@
+//! What was spent and what was saved, by all instances, and the budgets that hold.
+//!
+//! Every instance books in memory and posts what it booked to the store every few seconds, each posting once however often it has
+//! to be sent. What is shown is what the store says and what is not posted yet. What is not posted is lost with the process,
+//! and with nothing else.
+
+mod alert;
+mod batch;
+mod books;
+mod lines;
+mod period;
+mod report;
+mod reserve;
+mod settings;
+mod status;
+#[cfg(test)]
+mod tests;
+mod webhook;
+
+use std::{
+    num::NonZeroU32,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    clock::Clock,
+    config::BudgetConfig,
+    generate::{MicroDollars, Target, Usage},
+    stores::{BookStore, Entry, Sheet, StoreError},
+};
+
+use alert::timestamp;
+pub use alert::{Alert, AlertKind};
+pub use lines::Kind;
+pub use period::Period;
+pub use report::{Analytics, UsageStats};
+pub use reserve::Reserved;
+pub use settings::{Changes, Settings, Thresholds};
+pub use webhook::Webhook;
+
+use batch::BUDGET;
+use books::{Books, reset_field};
+
+/// The notes: settings, resets and alerts.
+const NOTES: &str = "llm:{ledger}:notes";
+/// How long alerts are remembered.
+const ALERTS_KEPT: Duration = Duration::from_hours(24 * 90);
+
+/// The books, and what keeps them.
+pub struct Ledger {
+    clock: Clock,
+    store: Arc<dyn BookStore>,
+    /// How long the store may take for what nobody waits for.
+    patience: Duration,
+    instances: NonZeroU32,
+    tasks: TaskTracker,
+    webhook: Option<Webhook>,
+    books: Mutex<Books>,
+    /// Held while something is on its way to the store or from there, so that nothing is missing or counted twice.
+    travelling: tokio::sync::Mutex<()>,
+}
+
+impl Ledger {
+    /// Books kept in `store`, which may take `patience` for it, and which `instances` share while it is away. What is not waited
+    /// for is among `tasks`; alerts go to `webhook` too.
+    pub fn new(
+        clock: Clock,
+        config: &BudgetConfig,
+        store: Arc<dyn BookStore>,
+        patience: Duration,
+        instances: NonZeroU32,
+        tasks: TaskTracker,
+        webhook: Option<Webhook>,
+    ) -> Self {
+        let books = Mutex::new(Books::new(Settings::new(config)));
+        Self { clock, store, patience, instances, tasks, webhook, books, travelling: tokio::sync::Mutex::default() }
+    }
+
+    /// Books one answer, or an attempt at one: what it took and what that costs.
+    pub fn book(self: &Arc<Self>, kind: Kind, target: &Target, usage: &Usage, cost: MicroDollars) {
+        let now_ms = self.clock.epoch_ms();
+        let mut books = self.books();
+        books.book(kind, target, usage, cost, now_ms);
+        let has_alerts = !books.unsaved.is_empty();
+        drop(books);
+        if has_alerts {
+            self.tasks.spawn(Arc::clone(self).save_alerts());
+        }
+    }
+
+    /// `{"daily":{…},"weekly":{…},"monthly":{…}}` as JSON, as far as this process knows.
+    pub fn status(&self) -> Bytes {
+        self.books().status()
+    }
+
+    /// What was spent today and what may be, in dollars, as far as this process knows.
+    pub fn today(&self) -> (f64, f64) {
+        let [(_, used, limit, _), ..] = self.books().periods();
+        (used.dollars(), limit.dollars())
+    }
+
+    /// What hits and joined calls would have cost, ever, as far as this process knows.
+    pub fn avoided(&self) -> MicroDollars {
+        self.books().avoided()
+    }
+
+    /// The alerts that were raised here and that no answer has told so far.
+    pub fn take_alerts(&self) -> Vec<Alert> {
+        self.books().take_untold()
+    }
+
+    /// The alerts that nobody has acknowledged, oldest first, as far as this process knows.
+    pub fn alerts(&self) -> Vec<Alert> {
+        self.books().open_alerts()
+    }
+
+    /// The settings that hold, as far as this process knows.
+    pub fn settings(&self) -> Settings {
+        self.books().settings
+    }
+
+    /// When the store was asked last, in milliseconds since the Unix epoch. `None`: it has not said anything yet.
+    pub fn known_ms(&self) -> Option<u64> {
+        self.books().known_ms
+    }
+
+    /// Posts what was booked, and asks the store how things stand if anyone wants to know.
+    pub async fn tick(self: &Arc<Self>) {
+        self.flush().await;
+        let is_wanted = self.books().is_wanted;
+        if is_wanted && let Err(error) = self.refresh(Instant::now() + self.patience).await {
+            tracing::debug!(%error, "budgets are as this process knows them");
+        }
+        Arc::clone(self).save_alerts().await;
+    }
+
+    /// Posts what was booked. What cannot be posted is kept, and posted later.
+    pub async fn flush(&self) {
+        let _travelling = self.travelling.lock().await;
+        if let Err(error) = self.post(Instant::now() + self.patience).await {
+            tracing::debug!(%error, "bookings wait for the store");
+        }
+    }
+
+    /// Asks the store how things stand.
+    ///
+    /// # Errors
+    /// When it does not say `by` then; all is as this process knows it.
+    pub async fn refresh(self: &Arc<Self>, by: Instant) -> Result<(), StoreError> {
+        let _travelling = timeout_at(by, self.travelling.lock()).await.map_err(|_| StoreError::Timeout)?;
+        self.post(by).await?;
+        self.learn(by).await
+    }
+
+    /// Sets what `changes` says, for all instances; the others hear of it within seconds.
+    ///
+    /// # Errors
+    /// When the store does not say that it is done.
+    pub async fn set(self: &Arc<Self>, changes: &Changes, by: Instant) -> Result<Settings, StoreError> {
+        let notes = changes.notes();
+        if !notes.is_empty() {
+            self.store.note(NOTES, &notes, by).await?;
+        }
+        self.refresh(by).await?;
+        Ok(self.settings())
+    }
+
+    /// Begins the budget of `period` anew, for all instances. What was booked stays booked.
+    ///
+    /// # Errors
+    /// When the store does not say that it is done.
+    pub async fn reset(self: &Arc<Self>, period: Period, by: Instant) -> Result<(), StoreError> {
+        let _travelling = timeout_at(by, self.travelling.lock()).await.map_err(|_| StoreError::Timeout)?;
+        self.post(by).await?;
+        let now_ms = self.clock.epoch_ms();
+        self.books().begin_anew(period);
+        self.post(by).await?;
+        let message = format!("The {} budget was begun anew.", period.as_str());
+        let alert = Alert::new(AlertKind::BudgetReset, period, now_ms, "", message, now_ms);
+        let notes = [(reset_field(period), now_ms.to_string()), (alert.field(), alert.note())];
+        self.store.note(NOTES, &notes, by).await?;
+        self.notify(alert);
+        self.learn(by).await
+    }
+
+    /// Takes down that an operator has seen the alert `id`, and says whether there is one.
+    ///
+    /// # Errors
+    /// When the store does not say that it is done.
+    pub async fn acknowledge(self: &Arc<Self>, id: &str, by: Instant) -> Result<bool, StoreError> {
+        self.refresh(by).await?;
+        let Some(alert) = self.books().find_alert(id).cloned() else { return Ok(false) };
+        let alert = Alert { acknowledged: true, ..alert };
+        self.store.note(NOTES, &[(alert.field(), alert.note())], by).await?;
+        self.books().set_alert(alert);
+        Ok(true)
+    }
+
+    /// Sheets, with what is not posted yet.
+    ///
+    /// # Errors
+    /// When the store does not say `by` then.
+    async fn sheets(&self, keys: &[String], by: Instant) -> Result<Vec<Sheet>, StoreError> {
+        let _travelling = timeout_at(by, self.travelling.lock()).await.map_err(|_| StoreError::Timeout)?;
+        // What may have arrived must not be counted twice.
+        self.post(by).await?;
+        let names: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let mut sheets = self.store.sheets(&names, by).await?;
+        for Entry { sheet, amounts, .. } in self.books().unposted_entries() {
+            let there = keys.iter().zip(&mut sheets).filter(|(key, _)| **key == sheet);
+            for (_, there) in there {
+                for (field, amount) in &amounts {
+                    *there.amounts.entry(field.clone()).or_default() += amount;
+                }
+            }
+        }
+        Ok(sheets)
+    }
+
+    /// Posts what is on its way, and then what was booked meanwhile. To be called by whoever holds `travelling`.
+    async fn post(&self, by: Instant) -> Result<(), StoreError> {
+        let mut had_all = false;
+        loop {
+            let posting = self.books().next_posting(self.clock.epoch_ms());
+            let Some(posting) = posting else { return Ok(()) };
+            if let Err(error) = self.store.post(&posting, by).await {
+                self.books().is_stuck = true;
+                if !error.is_outage() && error != StoreError::Skipped {
+                    tracing::warn!(%error, "bookings cannot be posted");
+                }
+                return Err(error);
+            }
+            // What comes in all the while is for the next time.
+            if self.books().posted() && std::mem::replace(&mut had_all, true) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes over what the store says. To be called by whoever holds `travelling`, when nothing is on its way.
+    async fn learn(self: &Arc<Self>, by: Instant) -> Result<(), StoreError> {
+        let (sheets, notes) = tokio::try_join!(self.store.sheets(&[BUDGET], by), self.store.notes(NOTES, by))?;
+        let (old, has_alerts) = {
+            let now_ms = self.clock.epoch_ms();
+            let long_ago = now_ms.saturating_sub(u64::try_from(ALERTS_KEPT.as_millis()).unwrap_or(u64::MAX));
+            let mut books = self.books();
+            books.learn(sheets.into_iter().next().unwrap_or_default(), &notes, now_ms);
+            (books.old_alerts(&timestamp(long_ago)), !books.unsaved.is_empty())
+        };
+        if has_alerts {
+            self.tasks.spawn(Arc::clone(self).save_alerts());
+        }
+        if old.is_empty() { Ok(()) } else { self.store.forget(NOTES, &old, by).await }
+    }
+
+    /// Keeps the alerts that were raised here in the store, and tells those that no other instance has told.
+    async fn save_alerts(self: Arc<Self>) {
+        let alerts = std::mem::take(&mut self.books().unsaved);
+        for alert in alerts {
+            let by = Instant::now() + self.patience;
+            match self.store.note_new(NOTES, &alert.field(), &alert.note(), by).await {
+                Ok(true) => self.notify(alert),
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::debug!(%error, "an alert waits for the store");
+                    self.books().unsaved.push(alert);
+                }
+            }
+        }
+    }
+
+    fn notify(&self, alert: Alert) {
+        tracing::warn!(period = alert.period, "budget: {}", alert.message);
+        if let Some(webhook) = self.webhook.clone() {
+            self.tasks.spawn(async move { webhook.post(&alert).await });
+        }
+    }
+
+    /// The books, turned to today.
+    fn books(&self) -> MutexGuard<'_, Books> {
+        // Every statement leaves the books whole.
+        let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
+        books.turn(self.clock.epoch_ms());
+        books
+    }
+}

@@ -1,0 +1,55 @@
+//! How budgets stand, in the original's form.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::generate::MicroDollars;
+
+use super::{Period, Settings};
+
+/// One budget, in dollars and per cent.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PeriodStatus {
+    period: &'static str,
+    used: f64,
+    limit: f64,
+    remaining: f64,
+    percentage: f64,
+    is_over_limit: bool,
+    is_near_limit: bool,
+    reset_date: String,
+}
+
+impl PeriodStatus {
+    pub(super) fn new(period: Period, used: MicroDollars, settings: &Settings, reset_date: String) -> Self {
+        let (used, limit) = (used.dollars(), settings.limit(period));
+        let percentage = match (used, limit) {
+            (_, limit) if limit > 0.0 => used / limit * 100.0,
+            (used, _) if used > 0.0 => 100.0,
+            _ => 0.0,
+        };
+        Self {
+            period: period.as_str(),
+            used,
+            limit,
+            remaining: (limit - used).max(0.0),
+            percentage,
+            is_over_limit: used > limit,
+            is_near_limit: percentage >= settings.threshold(period),
+            reset_date,
+        }
+    }
+}
+
+/// `{"daily":{…},"weekly":{…},"monthly":{…}}` as JSON.
+pub(super) fn status([daily, weekly, monthly]: [PeriodStatus; 3]) -> Bytes {
+    #[derive(Serialize)]
+    struct Status {
+        daily: PeriodStatus,
+        weekly: PeriodStatus,
+        monthly: PeriodStatus,
+    }
+    let status = serde_json::to_vec(&Status { daily, weekly, monthly });
+    status.unwrap_or_else(|_| unreachable!("numbers, booleans and texts are JSON")).into()
+}

@@ -1,0 +1,122 @@
+//! Sheets of amounts, each posting once, and what is held for what is under way.
+
+use std::{collections::HashMap, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::StoreError;
+
+/// Keeps sheets: amounts by their fields, and texts by theirs. The keys of one call share a `{tag}`. Amounts are exact up to
+/// 2^53.
+#[async_trait]
+pub trait BookStore: Send + Sync {
+    /// Does what `posting` says, once, however often it is asked to. Atomic.
+    ///
+    /// # Errors
+    /// When the store cannot say; it may be done, and to ask again does no harm.
+    async fn post(&self, posting: &Posting, by: Instant) -> Result<(), StoreError>;
+
+    /// Holds an amount on `sheet` unless what is there and what is held would then exceed one of `limits`. Atomic.
+    ///
+    /// # Errors
+    /// When the store cannot say; it may be held, until its time is over.
+    async fn reserve(
+        &self,
+        sheet: &str,
+        reservation: &Reservation<'_>,
+        limits: &[(String, u64)],
+        by: Instant,
+    ) -> Result<Reserved, StoreError>;
+
+    /// The sheets under `keys`, in their order. What was never posted to is empty.
+    ///
+    /// # Errors
+    /// When the store cannot say.
+    async fn sheets(&self, keys: &[&str], by: Instant) -> Result<Vec<Sheet>, StoreError>;
+
+    /// The texts under `key`, by their fields.
+    ///
+    /// # Errors
+    /// When the store cannot say.
+    async fn notes(&self, key: &str, by: Instant) -> Result<HashMap<String, Bytes>, StoreError>;
+
+    /// Puts texts under their fields, all or none, in place of what was there.
+    ///
+    /// # Errors
+    /// When the store cannot say; it may be done.
+    async fn note(&self, key: &str, notes: &[(String, String)], by: Instant) -> Result<(), StoreError>;
+
+    /// Puts a text under a field where there is none, and says whether it did.
+    ///
+    /// # Errors
+    /// When the store cannot say; it may be done.
+    async fn note_new(&self, key: &str, field: &str, text: &str, by: Instant) -> Result<bool, StoreError>;
+
+    /// Forgets the texts under `fields`.
+    ///
+    /// # Errors
+    /// When the store cannot say; it may be done.
+    async fn forget(&self, key: &str, fields: &[String], by: Instant) -> Result<(), StoreError>;
+}
+
+/// What is to be added, and what is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Posting {
+    /// Its own key: a posting of the same key is done only once within [`POSTINGS_KEPT`].
+    pub key: String,
+    /// What it says of each sheet; no sheet twice.
+    pub entries: Vec<Entry>,
+}
+
+/// How long a posting is remembered, so that it can be asked for again after an outage.
+pub const POSTINGS_KEPT: Duration = Duration::from_hours(48);
+
+/// A part of a posting.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// The sheet's key.
+    pub sheet: String,
+    /// How long the sheet is kept from now on, in whole seconds. `None`: for good.
+    pub keep: Option<Duration>,
+    /// What is added to which field; no field twice.
+    pub amounts: Vec<(String, u64)>,
+    /// Fields to drop, amounts and holds alike.
+    pub dropped: Vec<String>,
+}
+
+/// An amount that is wanted for a while.
+#[derive(Clone, Copy, Debug)]
+pub struct Reservation<'a> {
+    /// Its own field on the sheet; the same again replaces it.
+    pub field: &'a str,
+    /// How much.
+    pub amount: u64,
+    /// The time of day, and when it ends if nobody drops it before, in milliseconds since the Unix epoch.
+    pub now_ms: u64,
+    /// See `now_ms`.
+    pub until_ms: u64,
+    /// What counts as held besides what the sheet says.
+    pub besides: u64,
+}
+
+/// What became of a hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reserved {
+    /// Whether the amount is held.
+    pub is_reserved: bool,
+    /// What is held besides it.
+    pub others: u64,
+    /// What the sheet says of each limited field.
+    pub amounts: Vec<u64>,
+}
+
+/// Amounts by their fields, and what is held.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sheet {
+    /// What was added up.
+    pub amounts: HashMap<String, u64>,
+    /// Holds by their fields: how much, and until when in milliseconds since the Unix epoch.
+    pub reservations: HashMap<String, (u64, u64)>,
+}

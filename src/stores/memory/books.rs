@@ -1,0 +1,110 @@
+//! Sheets within this process.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::stores::{BookStore, Posting, Reservation, Reserved, Sheet, StoreError};
+
+/// Sheets and notes by their keys, of which there are as many as periods have passed. Whoever posts to it hears of each posting at
+/// once, and so never asks twice.
+#[derive(Default)]
+pub struct MemoryBooks(Mutex<Books>);
+
+#[derive(Default)]
+struct Books {
+    sheets: HashMap<String, Sheet>,
+    notes: HashMap<String, HashMap<String, Bytes>>,
+    last: String,
+}
+
+impl MemoryBooks {
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl BookStore for MemoryBooks {
+    async fn post(&self, posting: &Posting, _: Instant) -> Result<(), StoreError> {
+        let mut books = self.books();
+        if books.last == posting.key {
+            return Ok(());
+        }
+        books.last.clone_from(&posting.key);
+        for entry in &posting.entries {
+            let sheet = books.sheets.entry(entry.sheet.clone()).or_default();
+            for (field, amount) in &entry.amounts {
+                let there = sheet.amounts.entry(field.clone()).or_default();
+                *there = there.saturating_add(*amount);
+            }
+            for field in &entry.dropped {
+                sheet.amounts.remove(field);
+                sheet.reservations.remove(field);
+            }
+        }
+        Ok(())
+    }
+
+    async fn reserve(
+        &self,
+        sheet: &str,
+        reservation: &Reservation<'_>,
+        limits: &[(String, u64)],
+        _: Instant,
+    ) -> Result<Reserved, StoreError> {
+        let mut books = self.books();
+        let sheet = books.sheets.entry(sheet.to_owned()).or_default();
+        let live = sheet
+            .reservations
+            .iter()
+            .filter(|(field, (_, until))| **field != reservation.field && *until > reservation.now_ms);
+        let others = live.map(|(_, (amount, _))| amount).sum::<u64>().saturating_add(reservation.besides);
+        let amounts: Vec<u64> =
+            limits.iter().map(|(field, _)| sheet.amounts.get(field).copied().unwrap_or_default()).collect();
+        let wanted = others.saturating_add(reservation.amount);
+        let is_reserved =
+            amounts.iter().zip(limits).all(|(amount, (_, limit))| amount.saturating_add(wanted) <= *limit);
+        if is_reserved {
+            sheet.reservations.insert(reservation.field.to_owned(), (reservation.amount, reservation.until_ms));
+        }
+        Ok(Reserved { is_reserved, others, amounts })
+    }
+
+    async fn sheets(&self, keys: &[&str], _: Instant) -> Result<Vec<Sheet>, StoreError> {
+        let books = self.books();
+        Ok(keys.iter().map(|key| books.sheets.get(*key).cloned().unwrap_or_default()).collect())
+    }
+
+    async fn notes(&self, key: &str, _: Instant) -> Result<HashMap<String, Bytes>, StoreError> {
+        Ok(self.books().notes.get(key).cloned().unwrap_or_default())
+    }
+
+    async fn note(&self, key: &str, notes: &[(String, String)], _: Instant) -> Result<(), StoreError> {
+        let notes = notes.iter().map(|(field, text)| (field.clone(), Bytes::from(text.clone())));
+        self.books().notes.entry(key.to_owned()).or_default().extend(notes);
+        Ok(())
+    }
+
+    async fn note_new(&self, key: &str, field: &str, text: &str, _: Instant) -> Result<bool, StoreError> {
+        let mut books = self.books();
+        let notes = books.notes.entry(key.to_owned()).or_default();
+        let is_new = !notes.contains_key(field);
+        if is_new {
+            notes.insert(field.to_owned(), Bytes::from(text.to_owned()));
+        }
+        Ok(is_new)
+    }
+
+    async fn forget(&self, key: &str, fields: &[String], _: Instant) -> Result<(), StoreError> {
+        if let Some(notes) = self.books().notes.get_mut(key) {
+            notes.retain(|field, _| !fields.contains(field));
+        }
+        Ok(())
+    }
+}
