@@ -87,3 +87,63 @@ fn fits(model: &Model, request: &GenerateRequest) -> bool {
     // Of a model of which only the name is known, nobody can say what it cannot do.
     model.is_unknown() || is_able
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        catalogue::Configured,
+        generate::{Delivery, Policy, Purpose, Sampling, Tools},
+    };
+
+    fn request(model: &str) -> GenerateRequest {
+        GenerateRequest {
+            target: Target { provider: "openai".into(), model: model.into() },
+            messages: vec![Message::User(vec![Part::Text("x".repeat(984))])],
+            sampling: Sampling::default(),
+            wanted: Sampling { max_tokens: Some(1_000), ..Sampling::default() },
+            format: Format::Text,
+            tools: Tools::default(),
+            delivery: Delivery::Whole,
+            allow_failover: true,
+            conditions: Conditions::default(),
+            policy: Policy::default(),
+            private_to: None,
+            lookup_time: Duration::ZERO,
+            purpose: Purpose::default(),
+        }
+    }
+
+    #[test]
+    fn nobody_stands_in_who_might_cost_more_than_what_is_reserved() {
+        let configured = ["openai", "anthropic", "google", "xai"].map(|id| Configured {
+            id: id.into(),
+            base_url: String::new(),
+            models: Vec::new(),
+            lists_itself: false,
+        });
+        let catalogue = Catalogue::built_in(configured.into());
+        let mut request = request("gpt-4o");
+        // 984 bytes and what stands around them are at most 1,000 tokens; $2.50 and $10 for a million.
+        assert_eq!(catalogue.worst_cost(&request), MicroDollars(2_500 + 10_000));
+        let anyone = catalogue.fallbacks(&request, false);
+        let worst = |target: &Target| {
+            let request = GenerateRequest { target: target.clone(), ..self::request("gpt-4o") };
+            catalogue.worst_cost(&request)
+        };
+        let dearest = anyone.iter().map(&worst).max().unwrap();
+        assert_eq!(anyone.len(), 4);
+        assert!(dearest > MicroDollars(12_500), "{dearest:?}");
+
+        request.conditions.reserved = Some(MicroDollars(12_500));
+        let cheaper = catalogue.fallbacks(&request, false);
+        assert!(
+            !cheaper.is_empty() && cheaper.iter().all(|target| worst(target) <= MicroDollars(12_500)),
+            "{cheaper:?}"
+        );
+        request.conditions.reserved = Some(MicroDollars(0));
+        assert_eq!(catalogue.fallbacks(&request, false), []);
+    }
+}

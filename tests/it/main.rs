@@ -17,11 +17,14 @@ mod generate;
 mod stream;
 
 mod admin;
+mod books;
+mod budget;
 mod cache;
 mod clients;
 mod flight;
 mod freshness;
 mod limiter;
+mod money;
 mod native;
 mod outage;
 mod rate_limit;

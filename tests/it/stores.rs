@@ -13,8 +13,9 @@ use llm_gateway::{
     client::client,
     clock::Clock,
     stores::{
-        CacheStore, CounterStore, Degrade, Guard, Near, Quota, SessionStore, StoreError, Swapped, TotalStore,
-        memory::{MemoryCache, MemoryCounters, MemorySessions, MemoryTotals},
+        BookStore, CacheStore, CounterStore, Degrade, Guard, Near, Quota, SessionStore, StoreError, Swapped,
+        TotalStore,
+        memory::{MemoryBooks, MemoryCache, MemoryCounters, MemorySessions, MemoryTotals},
         redis::{Redis, Resp, Rest, Transport},
     },
 };
@@ -30,6 +31,7 @@ pub(crate) struct Subject {
     counters: Arc<dyn CounterStore>,
     totals: Arc<dyn TotalStore>,
     pub(crate) sessions: Arc<dyn SessionStore>,
+    pub(crate) books: Arc<dyn BookStore>,
     pub(crate) _alive: Box<dyn std::any::Any>,
 }
 
@@ -37,7 +39,8 @@ impl Subject {
     fn of<T: Transport + 'static>(name: &'static str, transport: T, alive: impl std::any::Any) -> Self {
         let store = Arc::new(Redis::new(transport, clock()));
         let (cache, counters, totals) = (Arc::clone(&store) as _, Arc::clone(&store) as _, Arc::clone(&store) as _);
-        Self { name, cache, counters, totals, sessions: store, _alive: Box::new(alive) }
+        let books = Arc::clone(&store) as _;
+        Self { name, cache, counters, totals, books, sessions: store, _alive: Box::new(alive) }
     }
 
     fn around<T: Transport + 'static>(name: &'static str, transport: T, alive: impl std::any::Any) -> Self {
@@ -47,6 +50,7 @@ impl Subject {
             cache: Arc::new(Near::new(Arc::clone(&store), 1 << 20, |_| Some(u64::MAX), clock())),
             counters: Arc::new(Degrade::new(Arc::clone(&store) as _, NonZeroU32::MIN, Duration::from_secs(60))),
             totals: Arc::clone(&store) as _,
+            books: Arc::clone(&store) as _,
             sessions: store,
             _alive: Box::new(alive),
         }
@@ -72,6 +76,7 @@ pub(crate) async fn subjects() -> Vec<Subject> {
         cache: Arc::new(MemoryCache::new(1 << 20)),
         counters: Arc::new(MemoryCounters::new(Duration::from_secs(60))),
         totals: Arc::new(MemoryTotals::default()),
+        books: Arc::new(MemoryBooks::default()),
         sessions: Arc::new(MemorySessions::default()),
         _alive: Box::new(()),
     };

@@ -37,6 +37,7 @@ pub(crate) struct Scripted {
     ended: Arc<AtomicUsize>,
     questions: Mutex<Vec<String>>,
     temperature: Mutex<Option<f64>>,
+    finished: Arc<Mutex<Vec<String>>>,
 }
 
 impl Scripted {
@@ -45,8 +46,8 @@ impl Scripted {
     }
 
     pub(crate) fn in_turn(scripts: impl Into<Vec<Vec<Step>>>) -> Self {
-        let (calls, ended, questions, temperature) = Default::default();
-        Self { scripts: scripts.into(), calls, ended, questions, temperature }
+        let (calls, ended, questions, temperature, finished) = Default::default();
+        Self { scripts: scripts.into(), calls, ended, questions, temperature, finished }
     }
 
     /// Fails at every call.
@@ -79,6 +80,11 @@ impl Scripted {
         self.questions.lock().await.clone()
     }
 
+    /// The models whose answers came to their end.
+    pub(crate) async fn finished(&self) -> Vec<String> {
+        self.finished.lock().await.clone()
+    }
+
     /// What was asked for last.
     pub(crate) async fn temperature(&self) -> Option<f64> {
         *self.temperature.lock().await
@@ -101,6 +107,7 @@ impl Provider for Scripted {
         self.questions.lock().await.push(said.join("\n"));
         *self.temperature.lock().await = request.sampling.temperature;
         let ends = CountsEnd(Arc::clone(&self.ended));
+        let (model, finished) = (request.target.model.to_string(), Arc::clone(&self.finished));
         let steps = self.scripts[call.min(self.scripts.len() - 1)].clone();
         let usage = Some(Usage { input_tokens: 1_000, output_tokens: 500, ..Usage::default() });
         let deltas = async_stream::try_stream! {
@@ -118,7 +125,10 @@ impl Provider for Scripted {
                     Step::Fail(kind) => Err(ProviderError::from(kind))?,
                     Step::Refer(kind, wait) => Err(ProviderError { retry_after: Some(wait), ..kind.into() })?,
                     Step::Panic => panic!("as told"),
-                    Step::Finish(reason) => yield Delta::Finish(Finish { reason, refusal: None, usage }),
+                    Step::Finish(reason) => {
+                        finished.lock().await.push(model.clone());
+                        yield Delta::Finish(Finish { reason, refusal: None, usage });
+                    }
                     Step::Refuse(words) => {
                         let refusal = Some(words.to_owned());
                         yield Delta::Finish(Finish { reason: FinishReason::ContentFilter, refusal, usage });

@@ -1,0 +1,159 @@
+//! Sheets, reservations and notes: what every store promises of them.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use llm_gateway::stores::{BookStore, Entry, Posting, Reservation, redis::Redis};
+
+use crate::{
+    stores::{Subject, clock, resp, rest, soon, subjects},
+    support::{Fault, RedisServer, Upstash},
+};
+
+const BUDGET: &str = "llm:{ledger}:budget";
+const DAY: &str = "llm:{ledger}:daily:2026-11-24";
+
+fn posting(key: &str, entries: Vec<Entry>) -> Posting {
+    Posting { key: format!("llm:{{ledger}}:posting:{key}"), entries }
+}
+
+fn adds(sheet: &str, amounts: &[(&str, u64)]) -> Entry {
+    let amounts = amounts.iter().map(|(field, amount)| ((*field).to_owned(), *amount)).collect();
+    Entry { sheet: sheet.to_owned(), amounts, ..Entry::default() }
+}
+
+fn reservation(field: &str, amount: u64, now_ms: u64) -> Reservation<'_> {
+    Reservation { field, amount, now_ms, until_ms: now_ms + 1_000, besides: 0 }
+}
+
+async fn amount(books: &dyn BookStore, sheet: &str, field: &str) -> Option<u64> {
+    let sheets = books.sheets(&[sheet], soon()).await.unwrap();
+    sheets[0].amounts.get(field).copied()
+}
+
+#[tokio::test]
+async fn a_posting_is_done_once_and_as_a_whole() {
+    for Subject { name, books, _alive, .. } in subjects().await {
+        let model = "client:cost:openai:org/model: v2 ✅";
+        let kept = Entry { keep: Some(Duration::from_secs(3600)), ..adds(DAY, &[(model, 7), ("x", 1)]) };
+        let first = posting("1", vec![adds(BUDGET, &[("daily:2026-11-24", 7), ("old", 3)]), kept]);
+        for _ in 0..3 {
+            books.post(&first, soon()).await.unwrap();
+        }
+        let sheets = books.sheets(&[DAY, "llm:{ledger}:nothing", BUDGET], soon()).await.unwrap();
+        assert_eq!((sheets[0].amounts[model], sheets[0].amounts["x"]), (7, 1), "{name}");
+        assert_eq!((sheets[1].amounts.len(), sheets[2].amounts["daily:2026-11-24"]), (0, 7), "{name}");
+
+        let large = 9_000_000_000_000_001;
+        let drops =
+            Entry { dropped: vec!["old".into(), "never".into()], ..adds(BUDGET, &[("daily:2026-11-24", large)]) };
+        let many: Vec<(String, u64)> = (0..600).map(|at| (format!("field {at}"), at)).collect();
+        let many = Entry { sheet: DAY.to_owned(), amounts: many, ..Entry::default() };
+        books.post(&posting("2", vec![drops, many]), soon()).await.unwrap();
+        assert_eq!(amount(&*books, BUDGET, "daily:2026-11-24").await, Some(large + 7), "{name}");
+        assert_eq!(amount(&*books, BUDGET, "old").await, None, "{name}");
+        assert_eq!(amount(&*books, DAY, "field 599").await, Some(599), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn of_many_reservations_at_once_no_more_are_made_than_fit() {
+    for Subject { name, books, _alive, .. } in subjects().await {
+        books.post(&posting("1", vec![adds(BUDGET, &[("d", 100), ("w", 700)])]), soon()).await.unwrap();
+        let limits = [("d".to_owned(), 300), ("w".to_owned(), 900), ("m".to_owned(), 10_000)];
+        let fields: Vec<String> = (0..50).map(|at| format!("reserved:{at}")).collect();
+        let reserving = fields.iter().map(|field| {
+            let (books, limits) = (&books, &limits);
+            async move { books.reserve(BUDGET, &reservation(field, 20, 1_000), limits, soon()).await.unwrap() }
+        });
+        let reserved = join_all(reserving).await;
+        let made: Vec<&String> =
+            fields.iter().zip(&reserved).filter(|(_, reserved)| reserved.is_reserved).map(|(field, _)| field).collect();
+        assert_eq!(made.len(), 10, "{name}");
+        assert!(reserved.iter().all(|reserved| reserved.amounts == [100, 700, 0]), "{name}");
+        let refused = reserved.iter().find(|reserved| !reserved.is_reserved).unwrap();
+        assert_eq!(refused.others, 200, "{name}");
+
+        // The same again is the same reservation; whatever else is reserved counts too.
+        let again = books.reserve(BUDGET, &reservation(made[0], 20, 1_000), &limits, soon()).await.unwrap();
+        assert_eq!((again.is_reserved, again.others), (true, 180), "{name}");
+        let besides = Reservation { besides: 1, ..reservation(made[0], 20, 1_000) };
+        assert!(!books.reserve(BUDGET, &besides, &limits, soon()).await.unwrap().is_reserved, "{name}");
+        let sheet = books.sheets(&[BUDGET], soon()).await.unwrap().remove(0);
+        assert_eq!((sheet.reservations.len(), sheet.reservations[made[0]]), (10, (20, 2_000)), "{name}");
+
+        // Settled: what was spent takes its place.
+        let settled = Entry { dropped: vec![made[0].clone()], ..adds(BUDGET, &[("d", 5), ("w", 5)]) };
+        books.post(&posting("2", vec![settled]), soon()).await.unwrap();
+        let next = |amount, now_ms| {
+            let (books, limits) = (&books, &limits);
+            async move {
+                books.reserve(BUDGET, &reservation("reserved:next", amount, now_ms), limits, soon()).await.unwrap()
+            }
+        };
+        assert!(!next(16, 1_000).await.is_reserved, "{name}");
+        assert!(next(15, 1_000).await.is_reserved, "{name}");
+        // Over: their owners are gone.
+        assert!(!next(195, 1_999).await.is_reserved, "{name}");
+        let last = next(195, 2_000).await;
+        assert_eq!((last.is_reserved, last.others), (true, 0), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn notes_are_kept_and_some_only_once() {
+    for Subject { name, books, _alive, .. } in subjects().await {
+        let key = "llm:{ledger}:notes";
+        assert_eq!(books.notes(key, soon()).await.unwrap().len(), 0, "{name}");
+        let notes = [("dailyLimit".to_owned(), "2.5".to_owned()), ("hardLimit".to_owned(), "true".to_owned())];
+        books.note(key, &notes, soon()).await.unwrap();
+        let alerts = (0..9).map(|at| {
+            let books = &books;
+            async move { books.note_new(key, "alert.x", &format!("OK, naïve ✅ {at}"), soon()).await.unwrap() }
+        });
+        assert_eq!(join_all(alerts).await.iter().filter(|is_new| **is_new).count(), 1, "{name}");
+        let kept = books.notes(key, soon()).await.unwrap();
+        assert_eq!((kept.len(), &*kept["dailyLimit"]), (3, &b"2.5"[..]), "{name}");
+        assert!(kept["alert.x"].starts_with("OK, naïve ✅ ".as_bytes()), "{name}");
+        books.forget(key, &["alert.x".to_owned(), "never".to_owned()], soon()).await.unwrap();
+        assert_eq!(books.notes(key, soon()).await.unwrap().len(), 2, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_posting_whose_answer_was_lost_counts_once_whatever_came_between() {
+    let (native, behind) = (RedisServer::start().await, RedisServer::start().await);
+    let upstash = Upstash::start(&behind).await;
+    let over_rest = Redis::new(rest(&upstash), clock());
+    let add = |key: &str, amount| posting(key, vec![adds(BUDGET, &[("d", amount)])]);
+    over_rest.post(&add("0", 1), soon()).await.unwrap();
+    for fault in [Fault::DropAfter, Fault::ShortBody, Fault::MalformedJson] {
+        upstash.fail(fault, &["EVALSHA"], 1);
+        over_rest.post(&add(&format!("{fault:?}"), 10), soon()).await.unwrap();
+        upstash.heal();
+    }
+    assert_eq!(amount(&over_rest, BUDGET, "d").await, Some(31));
+    let native = Redis::new(resp(&native.url(), None), clock());
+    for key in ["a", "b", "a", "c", "b", "a"] {
+        native.post(&add(key, 1), soon()).await.unwrap();
+    }
+    assert_eq!(amount(&native, BUDGET, "d").await, Some(3));
+}
+
+#[tokio::test]
+async fn a_posting_to_what_is_no_sheet_changes_nothing() {
+    let redis = RedisServer::start().await;
+    let store = Redis::new(resp(&redis.url(), None), clock());
+    let mut connection = redis.connection().await;
+    redis::cmd("SET").arg(DAY).arg("someone else's").exec_async(&mut connection).await.unwrap();
+    let both = posting("1", vec![adds(BUDGET, &[("d", 1)]), adds(DAY, &[("x", 1)])]);
+    store.post(&both, soon()).await.unwrap_err();
+    assert_eq!(amount(&store, BUDGET, "d").await, None);
+    redis::cmd("DEL").arg(DAY).exec_async(&mut connection).await.unwrap();
+    store.post(&both, soon()).await.unwrap();
+    assert_eq!(amount(&store, BUDGET, "d").await, Some(1));
+    // What is neither an amount nor a reservation is not ours.
+    redis::cmd("HSET").arg(BUDGET).arg("x").arg("1:2:3").exec_async(&mut connection).await.unwrap();
+    let sheet = store.sheets(&[BUDGET], soon()).await.unwrap().remove(0);
+    assert_eq!((sheet.amounts.len(), sheet.reservations.len()), (1, 0));
+}
