@@ -278,7 +278,7 @@ async fn balance(trace: Vec<Move>, scripts: Vec<Vec<Step>>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, max_shrink_iters: 2_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn money_balances_whatever_happens(trace in traces(), scripts in scripts()) {
