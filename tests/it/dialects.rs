@@ -1,15 +1,17 @@
 //! Every recorded body of every vendor, decoded as its manifest says: whole, in any pieces, cut anywhere.
 
-use std::{collections::BTreeMap, convert::Infallible};
+use std::{collections::BTreeMap, convert::Infallible, sync::OnceLock, time::UNIX_EPOCH};
 
 use axum::http::HeaderMap;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use llm_gateway::{
+    catalogue::{Catalogue, Retired},
     client::client,
+    clock::Clock,
     generate::{
-        Conditions, Delivery, ErrorKind, FinishReason, Format, GenerateRequest, Message, Params, Part, Policy, Purpose,
-        Sampling, Target, ToolCall, Tools,
+        Conditions, Delivery, ErrorKind, FinishReason, Format, GenerateRequest, Message, MicroDollars, Params, Part,
+        Policy, Purpose, Sampling, Target, ToolCall, Tools,
     },
     providers::{
         Anthropic, Delta, Dialect as _, Framing, Gemini, Ollama, OpenAiChat, OpenAiResponses, Provider, ProviderError,
@@ -19,7 +21,7 @@ use llm_gateway::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::support::{Gateway, Vendor, post};
+use crate::support::{Gateway, TODAY, Vendor, post};
 
 #[derive(Deserialize)]
 struct Manifest {
@@ -45,11 +47,19 @@ struct Expect {
     finish_reason: Option<String>,
     refusal: Option<String>,
     usage: Option<Value>,
+    cost: Option<Cost>,
     tool_calls: Option<Value>,
     error_kind: Option<String>,
     upstream_kind: Option<String>,
     retryable: Option<bool>,
     retry_after_ms: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Cost {
+    provider: String,
+    model: String,
+    micro_dollars: u64,
 }
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/providers/");
@@ -165,6 +175,12 @@ async fn decode(fixture: &Fixture, pieces: Vec<Bytes>) -> Came {
     Came::of(deltas.collect::<Vec<_>>().await)
 }
 
+/// With the prices of the day of the manifest.
+fn catalogue() -> &'static Catalogue {
+    static CATALOGUE: OnceLock<Catalogue> = OnceLock::new();
+    CATALOGUE.get_or_init(|| Catalogue::new(Vec::new(), None, Retired::Replace, Clock::at(UNIX_EPOCH + TODAY)).unwrap())
+}
+
 fn kind(kind: ErrorKind) -> String {
     let words = format!("{kind:?}");
     let snake = words.chars().flat_map(|c| (c.is_uppercase().then_some('_')).into_iter().chain(c.to_lowercase()));
@@ -187,6 +203,9 @@ fn assert_expected(fixture: &Fixture, came: &Came) {
             assert_eq!(Some(reason), expect.finish_reason.as_deref(), "{name}");
             assert_eq!(finish.refusal, expect.refusal, "{name}");
             let usage = finish.usage.unwrap();
+            let Cost { provider, model, micro_dollars } = expect.cost.as_ref().unwrap();
+            let price = catalogue().price(&provider.as_str().into(), &model.as_str().into());
+            assert_eq!(price.cost(&usage), MicroDollars(*micro_dollars), "{name}");
             let usage = json!({
                 "input_tokens": usage.input_tokens,
                 "output_tokens": usage.output_tokens,
