@@ -89,6 +89,8 @@ impl Desk {
         &self,
         mut request: GenerateRequest,
     ) -> Result<(Option<Reserved>, GenerateRequest), GenerateError> {
+        // So that the answer tells how budgets stand, and the next call is refused if it has to be.
+        self.ledger.freshen();
         if !self.ledger.is_limited() {
             return Ok((None, request));
         }

@@ -60,6 +60,8 @@ pub(super) struct Books {
     untold: Vec<Alert>,
     /// The status as JSON, until something changes.
     status: Option<Bytes>,
+    /// Whether the store is being asked already.
+    pub(super) is_asking: bool,
     /// Whether somebody has looked since the store was asked last.
     pub(super) is_wanted: bool,
 }
@@ -87,6 +89,7 @@ impl Books {
             unsaved: Vec::new(),
             untold: Vec::new(),
             status: None,
+            is_asking: false,
             is_wanted: false,
         }
     }
@@ -179,6 +182,13 @@ impl Books {
             self.unsaved.push(alert.clone());
             self.untold.push(alert);
         }
+    }
+
+    /// The alert `id` need not be saved any more. Says whether that is news.
+    pub(super) fn saved(&mut self, id: &str) -> bool {
+        let count = self.unsaved.len();
+        self.unsaved.retain(|alert| alert.id != id);
+        self.unsaved.len() < count
     }
 
     /// When the budget of `period` began to be counted.

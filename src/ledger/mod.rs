@@ -50,6 +50,8 @@ use books::{Books, reset_field};
 const NOTES: &str = "llm:{ledger}:notes";
 /// How long alerts are remembered.
 const ALERTS_KEPT: Duration = Duration::from_hours(24 * 90);
+/// How long what the store said is news, in milliseconds: an instance that is busy asks more often, and an idle one does not.
+const KNOWN_MS: u64 = 10_000;
 
 /// The books, and what keeps them.
 pub struct Ledger {
@@ -260,17 +262,44 @@ impl Ledger {
 
     /// Keeps the alerts that were raised here in the store, and tells those that no other instance has told.
     async fn save_alerts(self: Arc<Self>) {
-        let alerts = std::mem::take(&mut self.books().unsaved);
+        let alerts = self.books().unsaved.clone();
         for alert in alerts {
             let by = Instant::now() + self.patience;
-            match self.store.note_new(NOTES, &alert.field(), &alert.note(), by).await {
-                Ok(true) => self.notify(alert),
-                Ok(false) => {}
-                Err(error) => {
-                    tracing::debug!(%error, "an alert waits for the store");
-                    self.books().unsaved.push(alert);
+            let (field, note) = (alert.field(), alert.note());
+            let is_own = match self.store.note_new(NOTES, &field, &note, by).await {
+                Ok(true) => Ok(true),
+                // It may be this one, kept before by an attempt whose answer was lost.
+                Ok(false) => {
+                    self.store.notes(NOTES, by).await.map(|notes| notes.get(&field).is_some_and(|kept| kept == &note))
                 }
+                Err(error) => Err(error),
+            };
+            match is_own {
+                // Whoever takes it off the list first tells of it.
+                Ok(is_own) if self.books().saved(&alert.id) && is_own => self.notify(alert),
+                Ok(_) => {}
+                Err(error) => tracing::debug!(%error, "an alert waits for the store"),
             }
+        }
+    }
+
+    /// Asks the store how things stand, behind a call that is about to be made, if that is not known of late.
+    pub fn freshen(self: &Arc<Self>) {
+        let is_old = {
+            let now_ms = self.clock.epoch_ms();
+            let mut books = self.books();
+            let is_old = books.known_ms.is_none_or(|known_ms| now_ms.abs_diff(known_ms) > KNOWN_MS) && !books.is_asking;
+            books.is_asking |= is_old;
+            is_old
+        };
+        if is_old {
+            let ledger = Arc::clone(self);
+            self.tasks.spawn(async move {
+                if let Err(error) = ledger.refresh(Instant::now() + ledger.patience).await {
+                    tracing::debug!(%error, "budgets are as this process knows them");
+                }
+                ledger.books().is_asking = false;
+            });
         }
     }
 

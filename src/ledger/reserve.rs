@@ -18,17 +18,26 @@ const UNDER_WAY: Duration = Duration::from_secs(5);
 /// An amount that may be spent. Dropped, it is free again.
 pub struct Reserved {
     ledger: Arc<Ledger>,
-    field: String,
+    /// `None`: there is nothing to free.
+    field: Option<String>,
     amount: MicroDollars,
 }
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        self.ledger.books().release(std::mem::take(&mut self.field), self.amount);
+        let Some(field) = self.field.take() else { return };
+        self.ledger.books().release(field, self.amount);
         // At once: whoever was refused because of it need not wait for the next posting. Nothing else holds the ledger up.
         let ledger = Arc::clone(&self.ledger);
         self.ledger.tasks.spawn(async move { ledger.flush().await });
     }
+}
+
+/// What stands in the way in one period: what it has had, and what else counts as if it had.
+#[derive(Clone, Copy, Default)]
+struct InTheWay {
+    spent: MicroDollars,
+    besides: MicroDollars,
 }
 
 impl Ledger {
@@ -54,66 +63,69 @@ impl Ledger {
         let (limits, besides) = {
             let books = self.books();
             // What this process spent while it was alone, and what was under way then, the store does not know yet.
-            let [unposted, ..] = books.unposted_spending();
+            let unposted = books.unposted_spending().into_iter().max().unwrap_or_default();
             (books.limits(), if books.is_stuck { unposted.0.saturating_add(books.reserved) } else { 0 })
         };
         let reservation = Reservation { field: &field, amount: amount.0, now_ms, until_ms, besides };
-        let verdict = match self.store.reserve(BUDGET, &reservation, &limits, by).await {
-            Ok(reserved) if reserved.is_reserved => None,
-            Ok(reserved) => Some((reserved.amounts.into_iter().map(MicroDollars).collect(), reserved.others)),
+        // From here on it may be reserved, whatever becomes of the answer, and of who waits for it.
+        let mut reserved =
+            Reserved { ledger: Arc::clone(self), field: Some(field.clone()), amount: MicroDollars::default() };
+        match self.store.reserve(BUDGET, &reservation, &limits, by).await {
+            Ok(answer) if answer.is_reserved => self.books().reserved += amount.0,
+            Ok(answer) => {
+                reserved.field = None;
+                let besides = MicroDollars(answer.others);
+                let in_the_way =
+                    answer.amounts.into_iter().map(|spent| InTheWay { spent: MicroDollars(spent), besides });
+                return Err(self.refusal(amount, in_the_way));
+            }
             Err(error) => {
                 tracing::debug!(%error, "this process reserves alone");
-                self.decide_alone(amount)
+                if let Err(in_the_way) = self.reserve_alone(amount) {
+                    return Err(self.refusal(amount, in_the_way.into_iter()));
+                }
             }
-        };
-        match verdict {
-            None => {
-                self.books().reserved += amount.0;
-                Ok(Reserved { ledger: Arc::clone(self), field, amount })
-            }
-            Some((used, others)) => Err(self.refusal(amount, &used, MicroDollars(others))),
         }
+        reserved.amount = amount;
+        Ok(reserved)
     }
 
-    /// `None`: it may be spent. Otherwise what each period has had, and what stands in the way besides.
-    fn decide_alone(&self, amount: MicroDollars) -> Option<(Vec<MicroDollars>, u64)> {
-        let books = self.books();
-        let (periods, unposted) = (books.periods(), books.unposted_spending());
+    /// Reserves `amount` within this process's share of what was left when the store spoke last.
+    fn reserve_alone(&self, amount: MicroDollars) -> Result<(), [InTheWay; 3]> {
+        let mut books = self.books();
         let reserved = MicroDollars(books.reserved);
-        let fits = periods.iter().zip(unposted).all(|((_, used, limit, _), unposted)| {
-            let left = limit.saturating_sub(used.saturating_sub(unposted));
+        let mut unposted = books.unposted_spending().into_iter();
+        let mut fits = true;
+        let in_the_way = books.periods().map(|(_, spent, limit, _)| {
+            let unposted = unposted.next().unwrap_or_default();
+            let left = limit.saturating_sub(spent.saturating_sub(unposted));
             let share = MicroDollars(left.0 / u64::from(self.instances.get()));
-            unposted + reserved + amount <= share
+            fits &= unposted + reserved + amount <= share;
+            // The shares of others count as if they had been reserved.
+            InTheWay { spent, besides: reserved + left.saturating_sub(share) }
         });
-        if fits {
-            return None;
+        if !fits {
+            return Err(in_the_way);
         }
-        // The shares of others count as if they had been reserved.
-        let shares = |used: MicroDollars, limit: MicroDollars, unposted: MicroDollars| {
-            let left = limit.saturating_sub(used.saturating_sub(unposted));
-            left.0 - left.0 / u64::from(self.instances.get())
-        };
-        let others =
-            periods.iter().zip(unposted).map(|((_, used, limit, _), unposted)| shares(*used, *limit, unposted));
-        let others = others.max().unwrap_or_default();
-        Some((periods.iter().map(|(_, used, ..)| *used).collect(), reserved.0.saturating_add(others)))
+        books.reserved += amount.0;
+        Ok(())
     }
 
-    /// The refusal of `amount`, where the periods have had so much and `others` is reserved.
-    fn refusal(self: &Arc<Self>, amount: MicroDollars, used: &[MicroDollars], others: MicroDollars) -> GenerateError {
+    /// The refusal of `amount`, where so much stands in the way.
+    fn refusal(self: &Arc<Self>, amount: MicroDollars, in_the_way: impl Iterator<Item = InTheWay>) -> GenerateError {
         let now_ms = self.clock.epoch_ms();
         let mut books = self.books();
         let (mut exceeded, mut retry_after) = (Periods::default(), UNDER_WAY);
-        for ((period, _, limit, ends_ms), used) in books.periods().into_iter().zip(used) {
-            let would_exceed = *used + others + amount > limit;
+        for ((period, _, limit, ends_ms), InTheWay { spent, besides }) in books.periods().into_iter().zip(in_the_way) {
+            let would_exceed = spent + besides + amount > limit;
             match period {
                 Period::Daily => exceeded.daily = would_exceed,
                 Period::Weekly => exceeded.weekly = would_exceed,
                 Period::Monthly => exceeded.monthly = would_exceed,
             }
-            if *used + amount > limit {
+            if spent + amount > limit {
                 retry_after = retry_after.max(Duration::from_millis(ends_ms.saturating_sub(now_ms)));
-                let (word, left) = (period.as_str(), limit.saturating_sub(*used).dollars());
+                let (word, left) = (period.as_str(), limit.saturating_sub(spent).dollars());
                 let (limit, wanted) = (limit.dollars(), amount.dollars());
                 let message = format!(
                     "The {word} budget of ${limit:.2} has ${left:.4} left: a generation that may cost ${wanted:.4} was refused."

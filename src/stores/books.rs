@@ -71,7 +71,7 @@ pub struct Posting {
 }
 
 /// How long a posting is remembered, so that it can be asked for again after an outage.
-pub const POSTINGS_KEPT: Duration = Duration::from_hours(48);
+pub const POSTINGS_KEPT: Duration = Duration::from_hours(24);
 
 /// A part of a posting.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
