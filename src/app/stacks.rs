@@ -81,31 +81,23 @@ pub(super) fn routes(config: &Config, backends: &Backends, places: Places, api: 
         store_timeout: config.store.timeout,
     });
     let wanted = |wanted| AuthenticateLayer::new(Arc::clone(&desk), wanted);
-    let generation = ServiceBuilder::new()
-        // Before anything is counted: what is shed costs its caller nothing.
-        .layer(LoadShedLayer::before_the_body(places.clone()))
-        .layer(wanted(Wanted::Client))
-        // Refuses while the body is still unread.
-        .layer(RateLimitLayer::new(
-            Arc::clone(&backends.stores.counters),
-            config.rate_limit,
-            backends.clock,
-            config.store.timeout,
-            ("generate", "/llm/generate"),
-        ))
-        .service(http::generate::generate.with_state(Arc::clone(&api)));
-    let test_provider = ServiceBuilder::new()
-        .layer(LoadShedLayer::before_the_body(places.clone()))
-        .layer(wanted(Wanted::Client))
-        // It spends what a generation spends, so it is counted as one.
-        .layer(RateLimitLayer::new(
-            Arc::clone(&backends.stores.counters),
-            config.rate_limit,
-            backends.clock,
-            config.store.timeout,
-            ("generate", "/llm/test-provider"),
-        ))
-        .service(http::test_provider.with_state(Arc::clone(&api)));
+    // What spends is counted together, whichever route it takes.
+    let spending = |path| {
+        ServiceBuilder::new()
+            // Before anything is counted: what is shed costs its caller nothing.
+            .layer(LoadShedLayer::before_the_body(places.clone()))
+            .layer(wanted(Wanted::Client))
+            // Refuses while the body is still unread.
+            .layer(RateLimitLayer::new(
+                Arc::clone(&backends.stores.counters),
+                config.rate_limit,
+                backends.clock,
+                config.store.timeout,
+                ("generate", path),
+            ))
+    };
+    let generation = spending("/llm/generate").service(http::generate::generate.with_state(Arc::clone(&api)));
+    let test_provider = spending("/llm/test-provider").service(http::test_provider.with_state(Arc::clone(&api)));
     let settings = get(http::budget::config);
     let settings = if config.admin_token.is_none() { settings.put(http::not_found) } else { settings };
     let lists = Router::new()
