@@ -40,6 +40,8 @@ const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
 pub struct App {
     /// Answers every request.
     pub service: HttpService,
+    /// Cancelled when nothing new is wanted.
+    pub draining: CancellationToken,
     /// Cancelled when answers still in flight have to end.
     pub stopping: CancellationToken,
     /// What outlives a request.
@@ -121,7 +123,7 @@ impl App {
     /// [`BadApp`], when a part of it cannot be made.
     pub fn from_parts(config: &Config, parts: Parts) -> Result<Self, BadApp> {
         let Parts { configured, providers, stores, clock, client } = parts;
-        let stopping = CancellationToken::new();
+        let (draining, stopping) = (CancellationToken::new(), CancellationToken::new());
         // As many calls may go on unattended as are ever attended to.
         let flights = Flights::new(config.server.max_in_flight, stopping.clone());
         let retired = match config.models.retired {
@@ -140,7 +142,7 @@ impl App {
             store_timeout,
             config.store.instances,
             flights.tasks().clone(),
-            webhook(config, client)?,
+            webhook(config, client, draining.clone())?,
         ));
         let backends = Backends {
             shelf: Arc::new(Shelf::new(Arc::clone(&stores.cache), config.cache, store_timeout, clock)),
@@ -185,7 +187,15 @@ impl App {
         });
         let service = http_stack(config, routes(config, &backends, places, api));
         let tasks = backends.flights.tasks().clone();
-        Ok(Self { service, stopping, tasks, flights: backends.flights, store: backends.stores.shared, chores })
+        Ok(Self {
+            service,
+            draining,
+            stopping,
+            tasks,
+            flights: backends.flights,
+            store: backends.stores.shared,
+            chores,
+        })
     }
 }
 
@@ -239,10 +249,10 @@ impl Chores {
 }
 
 /// Where alerts are posted.
-fn webhook(config: &Config, client: HttpClient) -> Result<Option<Webhook>, BadApp> {
+fn webhook(config: &Config, client: HttpClient, draining: CancellationToken) -> Result<Option<Webhook>, BadApp> {
     let Some(url) = &config.budget.webhook_url else { return Ok(None) };
     let address = url.expose_secret().parse().map_err(|_| BadApp::Webhook)?;
-    Ok(Some(Webhook::new(client, address)))
+    Ok(Some(Webhook::new(client, address, draining)))
 }
 
 /// The providers of the configuration, as the catalogue wants to know them.

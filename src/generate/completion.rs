@@ -108,13 +108,18 @@ impl Draft {
     }
 
     fn within_limit(&self) -> Result<(), TooLong> {
+        if self.length() > self.limit_bytes { Err(TooLong) } else { Ok(()) }
+    }
+
+    /// In bytes, the calls of tools included.
+    fn length(&self) -> usize {
         let arguments: usize = self.tool_calls.iter().map(|call| call.arguments.len()).sum();
-        if self.text.len() + arguments > self.limit_bytes { Err(TooLong) } else { Ok(()) }
+        self.text.len() + arguments
     }
 
     /// What it has taken so far, by a guess.
     pub fn estimate(&self) -> Usage {
-        Usage::estimate(self.question_tokens, self.text.len() as u64)
+        Usage::estimate(self.question_tokens, self.length() as u64)
     }
 
     /// Makes the answer of it, now that the provider said that it was done.

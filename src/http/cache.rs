@@ -92,9 +92,10 @@ pub struct Deleted {
 /// `GET /llm/cache/stats`: hits, misses, their rate, and what hits and joined calls would have cost; with `detail=true` more.
 pub async fn cache_stats(State(api): State<Arc<Api>>, RawQuery(query): RawQuery) -> Json<CacheStats> {
     let wants_detail = parameter(query.as_deref(), "detail").is_some_and(|value| value == "true");
-    let tally = api.counts.read(wants_detail, api.store_timeout).await;
+    let by = Instant::now() + api.store_timeout;
+    let (tally, refreshed) = tokio::join!(api.counts.read(wants_detail, api.store_timeout), api.ledger.refresh(by));
     let Tally { hits, misses, joined, stale, bypassed } = tally;
-    if let Err(error) = api.ledger.refresh(Instant::now() + api.store_timeout).await {
+    if let Err(error) = refreshed {
         tracing::debug!(%error, "savings are as this process knows them");
     }
     let cents = (api.ledger.avoided().0 + 5_000) / 10_000;

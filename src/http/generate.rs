@@ -84,15 +84,21 @@ async fn answer(api: Arc<Api>, head: &Parts, body: Bytes) -> Result<Response, Ap
 /// The reply to what failed before it was known where its answer comes from.
 fn refused(api: &Api, error: GenerateError) -> Response {
     let kind = error.kind;
-    let mut error = ApiError::from(error);
-    if let Some(over_budget) = &mut error.over_budget {
-        over_budget.alerts = to_raw_value(&api.ledger.alerts()).ok();
-    }
-    let mut response = error.into_response();
+    let mut response = told(api, error).into_response();
     if kind == ErrorKind::NotCached {
         response.headers_mut().insert(CACHE_STATUS, HeaderValue::from_static(NOT_CACHED));
     }
     response
+}
+
+/// What a client is told, and why it must not spend, operators too.
+fn told(api: &Api, error: GenerateError) -> ApiError {
+    let kind = error.kind;
+    let mut error = ApiError::from(error);
+    if let (ErrorKind::OverBudget(periods), Some(over_budget)) = (kind, &mut error.over_budget) {
+        over_budget.alerts = to_raw_value(&api.ledger.alerts_of(periods)).ok();
+    }
+    error
 }
 
 /// What the log says of the cache. `None`: nobody looked.
@@ -135,7 +141,7 @@ impl Exchange {
                 response
             }
             Err(error) => {
-                let mut response = ApiError::from(error).into_response();
+                let mut response = told(&self.api, error).into_response();
                 let cache_status = cache_status(&receipt, Outcome::NotStored);
                 self.set_headers(response.headers_mut(), &receipt, Outcome::NotStored, &cache_status, provider);
                 response
@@ -211,7 +217,7 @@ impl Exchange {
                     yield sse::Event::default().data(String::from_utf8_lossy(&json));
                 }
                 Err(error) => {
-                    let error = ApiError::from(error);
+                    let error = told(&self.api, error);
                     tracing::info!(parent: &span, error = %error.error, "stream ended with an error");
                     yield event(&Failed { event: "ERROR", error: &error, request_id: &self.context.id });
                 }

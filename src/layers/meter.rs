@@ -89,13 +89,13 @@ impl Desk {
         &self,
         mut request: GenerateRequest,
     ) -> Result<(Option<Reserved>, GenerateRequest), GenerateError> {
-        // So that the answer tells how budgets stand, and the next call is refused if it has to be.
-        self.ledger.freshen();
+        let by = Instant::now() + request.lookup_time;
+        // An instance that was idle, or has just begun, may not know what is set and what others have spent.
+        self.ledger.freshen(by).await;
         if !self.ledger.is_limited() {
             return Ok((None, request));
         }
         let worst = self.catalogue.worst_cost(&request);
-        let by = Instant::now() + request.lookup_time;
         let reserved = self.ledger.reserve(worst, self.longest_call, by).await;
         let reserved = reserved.map_err(|error| error.at(request.target.clone()))?;
         request.conditions.reserved = Some(worst);

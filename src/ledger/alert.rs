@@ -49,20 +49,17 @@ impl AlertKind {
 const FIELD: &str = "alert.";
 
 impl Alert {
-    /// An alert of `kind` about `period`, whose counting began at `since_ms`; `mark` tells thresholds of one kind apart.
-    pub(super) fn new(
-        kind: AlertKind,
-        period: Period,
-        since_ms: u64,
-        mark: &str,
-        message: String,
-        now_ms: u64,
-    ) -> Self {
-        let (word, period) = (kind.as_str(), period.as_str());
+    /// The id of an alert of `kind` about `period`, whose counting began at `since_ms`; `mark` tells thresholds of one kind apart.
+    pub(super) fn id(kind: AlertKind, period: Period, since_ms: u64, mark: &str) -> String {
+        format!("{}-{}-{since_ms}{mark}", kind.as_str(), period.as_str())
+    }
+
+    /// An alert.
+    pub(super) fn new(id: String, kind: AlertKind, period: Period, message: String, now_ms: u64) -> Self {
         Self {
-            id: format!("{word}-{period}-{since_ms}{mark}"),
+            id,
             kind,
-            period: period.to_owned(),
+            period: period.as_str().to_owned(),
             message,
             timestamp: timestamp(now_ms),
             acknowledged: false,

@@ -72,8 +72,19 @@ impl Batch {
         *sum = sum.saturating_add(amounts.cost);
     }
 
-    /// The same as postings, the first of which drops `dropped` from the budget's sheet.
-    pub(super) fn postings(&self, dropped: Vec<String>) -> Vec<Posting> {
+    /// What was spent in the period that holds `date`.
+    pub(super) fn spent(&self, period: Period, date: Date) -> u64 {
+        let (first, next) = (period.first_day(date), period.next_first_day(date));
+        self.0.range(first..next).map(|(_, day)| day.spent).sum()
+    }
+
+    /// What was avoided.
+    pub(super) fn avoided(&self) -> u64 {
+        self.0.values().map(|day| day.avoided).sum()
+    }
+
+    /// The same as postings, which drop `dropped` from the budget's sheet too.
+    pub(super) fn postings(&self, dropped: &[String]) -> Vec<Posting> {
         let mut budget = BTreeMap::new();
         for (date, day) in &self.0 {
             let periods = Period::ALL.map(|period| (budget_field(period, *date), day.spent));
@@ -81,8 +92,16 @@ impl Batch {
                 *budget.entry(field).or_default() += amount;
             }
         }
-        let amounts = budget.into_iter().filter(|(_, amount)| *amount > 0).collect();
-        let mut parts = vec![vec![Entry { sheet: BUDGET.to_owned(), keep: None, amounts, dropped }]];
+        let mut amounts: Vec<(String, u64)> = budget.into_iter().filter(|(_, amount)| *amount > 0).collect();
+        let mut chunks = dropped.chunks(MAX_FIELDS);
+        let mut budget_entry = |dropped: &[String]| Entry {
+            sheet: BUDGET.to_owned(),
+            keep: None,
+            amounts: std::mem::take(&mut amounts),
+            dropped: dropped.to_vec(),
+        };
+        let mut parts = vec![vec![budget_entry(chunks.next().unwrap_or_default())]];
+        parts.extend(chunks.map(|dropped| vec![budget_entry(dropped)]));
         let mut sheets = Sheets::default();
         for (date, day) in &self.0 {
             for (target, lines) in &day.models {
@@ -130,5 +149,42 @@ impl Sheets {
             dropped: Vec::new(),
         };
         self.sheets.into_iter().map(entry).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generate::{MicroDollars, Usage};
+
+    #[test]
+    fn no_posting_is_too_large_for_a_script_and_nothing_is_left_out() {
+        let mut batch = Batch::default();
+        let usage = Usage { input_tokens: 1, output_tokens: 1, ..Usage::default() };
+        for at in 0..1_000 {
+            let target = Target { provider: "openai".into(), model: format!("m{at}").as_str().into() };
+            for date in [Date::MIN, Date::MIN.next_day().unwrap()] {
+                batch.book(date, &target, Kind::Client, Amounts::of(&usage, MicroDollars(2)));
+            }
+        }
+        let dropped: Vec<String> = (0..9_999).map(|at| format!("reserved:{at}")).collect();
+        let postings = batch.postings(&dropped);
+        let entries = || postings.iter().flat_map(|posting| &posting.entries);
+        assert!(entries().all(|entry| entry.amounts.len() + entry.dropped.len() < 2 * MAX_FIELDS));
+        assert_eq!(entries().map(|entry| entry.dropped.len()).sum::<usize>(), dropped.len());
+        let sum = |sheet: &str, part: &str| {
+            let entries = entries().filter(|entry| entry.sheet == sheet);
+            let amounts = entries.flat_map(|entry| &entry.amounts).filter(|(field, _)| field.contains(part));
+            amounts.map(|(_, amount)| amount).sum::<u64>()
+        };
+        assert_eq!((sum(ALL, ":cost:"), sum(BUDGET, "daily:"), sum(BUDGET, "monthly:")), (4_000, 4_000, 4_000));
+        for posting in &postings {
+            let mut sheets: Vec<_> = posting.entries.iter().map(|entry| &entry.sheet).collect();
+            sheets.sort_unstable();
+            assert!(sheets.windows(2).all(|pair| pair[0] != pair[1]), "no sheet twice");
+        }
+        let mut keys: Vec<_> = postings.iter().map(|posting| &posting.key).collect();
+        keys.dedup();
+        assert_eq!(keys.len(), postings.len());
     }
 }

@@ -90,6 +90,11 @@ impl Amounts {
         }
     }
 
+    /// Whether there is more to it than that somebody asked.
+    pub(super) fn is_substantial(&self) -> bool {
+        self.input > 0 || self.output > 0
+    }
+
     fn each(&mut self) -> [(&'static str, &mut u64); 8] {
         let Self { requests, cost, estimated, input, output, cached_input, cache_write, reasoning } = self;
         [

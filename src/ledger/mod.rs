@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     clock::Clock,
     config::BudgetConfig,
-    generate::{MicroDollars, Target, Usage},
+    generate::{MicroDollars, Periods, Target, Usage},
     stores::{BookStore, Entry, Sheet, StoreError},
 };
 
@@ -44,7 +44,7 @@ pub use settings::{Changes, Settings, Thresholds};
 pub use webhook::Webhook;
 
 use batch::BUDGET;
-use books::{Books, reset_field};
+use books::{Books, Reset, reset_field};
 
 /// The notes: settings, resets and alerts.
 const NOTES: &str = "llm:{ledger}:notes";
@@ -86,12 +86,9 @@ impl Ledger {
     /// Books one answer, or an attempt at one: what it took and what that costs.
     pub fn book(self: &Arc<Self>, kind: Kind, target: &Target, usage: &Usage, cost: MicroDollars) {
         let now_ms = self.clock.epoch_ms();
-        let mut books = self.books();
-        books.book(kind, target, usage, cost, now_ms);
-        let has_alerts = !books.unsaved.is_empty();
-        drop(books);
-        if has_alerts {
-            self.tasks.spawn(Arc::clone(self).save_alerts());
+        let has_raised = self.books_at(now_ms).book(kind, target, usage, cost, now_ms);
+        if has_raised {
+            self.save_alerts_soon();
         }
     }
 
@@ -121,6 +118,11 @@ impl Ledger {
         self.books().open_alerts()
     }
 
+    /// Those of them that are about the present ones of `periods`.
+    pub fn alerts_of(&self, periods: Periods) -> Vec<Alert> {
+        self.books().open_alerts_of(periods)
+    }
+
     /// The settings that hold, as far as this process knows.
     pub fn settings(&self) -> Settings {
         self.books().settings
@@ -138,12 +140,13 @@ impl Ledger {
         if is_wanted && let Err(error) = self.refresh(Instant::now() + self.patience).await {
             tracing::debug!(%error, "budgets are as this process knows them");
         }
-        Arc::clone(self).save_alerts().await;
+        self.save_alerts().await;
     }
 
     /// Posts what was booked. What cannot be posted is kept, and posted later.
     pub async fn flush(&self) {
         let _travelling = self.travelling.lock().await;
+        self.books().is_flush_due = false;
         if let Err(error) = self.post(Instant::now() + self.patience).await {
             tracing::debug!(%error, "bookings wait for the store");
         }
@@ -154,7 +157,7 @@ impl Ledger {
     /// # Errors
     /// When it does not say `by` then; all is as this process knows it.
     pub async fn refresh(self: &Arc<Self>, by: Instant) -> Result<(), StoreError> {
-        let _travelling = timeout_at(by, self.travelling.lock()).await.map_err(|_| StoreError::Timeout)?;
+        let _travelling = self.travel(by).await?;
         self.post(by).await?;
         self.learn(by).await
     }
@@ -177,14 +180,16 @@ impl Ledger {
     /// # Errors
     /// When the store does not say that it is done.
     pub async fn reset(self: &Arc<Self>, period: Period, by: Instant) -> Result<(), StoreError> {
-        let _travelling = timeout_at(by, self.travelling.lock()).await.map_err(|_| StoreError::Timeout)?;
+        let _travelling = self.travel(by).await?;
         self.post(by).await?;
-        let now_ms = self.clock.epoch_ms();
-        self.books().begin_anew(period);
-        self.post(by).await?;
-        let message = format!("The {} budget was begun anew.", period.as_str());
-        let alert = Alert::new(AlertKind::BudgetReset, period, now_ms, "", message, now_ms);
-        let notes = [(reset_field(period), now_ms.to_string()), (alert.field(), alert.note())];
+        let budget = self.store.sheets(&[BUDGET], by).await?.into_iter().next().unwrap_or_default();
+        let (now_ms, field) = (self.clock.epoch_ms(), self.books().field(period));
+        // Nothing is taken back: what it had had counts no longer.
+        let spent = budget.amounts.get(&field).copied().unwrap_or_default();
+        let reset = Reset { since_ms: now_ms, field, spent };
+        let (kind, message) = (AlertKind::BudgetReset, format!("The {} budget was begun anew.", period.as_str()));
+        let alert = Alert::new(Alert::id(kind, period, now_ms, ""), kind, period, message, now_ms);
+        let notes = [(reset_field(period), reset.note()), (alert.field(), alert.note())];
         self.store.note(NOTES, &notes, by).await?;
         self.notify(alert);
         self.learn(by).await
@@ -195,7 +200,9 @@ impl Ledger {
     /// # Errors
     /// When the store does not say that it is done.
     pub async fn acknowledge(self: &Arc<Self>, id: &str, by: Instant) -> Result<bool, StoreError> {
-        self.refresh(by).await?;
+        let _travelling = self.travel(by).await?;
+        self.post(by).await?;
+        self.learn(by).await?;
         let Some(alert) = self.books().find_alert(id).cloned() else { return Ok(false) };
         let alert = Alert { acknowledged: true, ..alert };
         self.store.note(NOTES, &[(alert.field(), alert.note())], by).await?;
@@ -208,7 +215,7 @@ impl Ledger {
     /// # Errors
     /// When the store does not say `by` then.
     async fn sheets(&self, keys: &[String], by: Instant) -> Result<Vec<Sheet>, StoreError> {
-        let _travelling = timeout_at(by, self.travelling.lock()).await.map_err(|_| StoreError::Timeout)?;
+        let _travelling = self.travel(by).await?;
         // What may have arrived must not be counted twice.
         self.post(by).await?;
         let names: Vec<&str> = keys.iter().map(String::as_str).collect();
@@ -231,7 +238,6 @@ impl Ledger {
             let posting = self.books().next_posting(self.clock.epoch_ms());
             let Some(posting) = posting else { return Ok(()) };
             if let Err(error) = self.store.post(&posting, by).await {
-                self.books().is_stuck = true;
                 if !error.is_outage() && error != StoreError::Skipped {
                     tracing::warn!(%error, "bookings cannot be posted");
                 }
@@ -247,60 +253,97 @@ impl Ledger {
     /// Takes over what the store says. To be called by whoever holds `travelling`, when nothing is on its way.
     async fn learn(self: &Arc<Self>, by: Instant) -> Result<(), StoreError> {
         let (sheets, notes) = tokio::try_join!(self.store.sheets(&[BUDGET], by), self.store.notes(NOTES, by))?;
-        let (old, has_alerts) = {
+        let (old, has_raised) = {
             let now_ms = self.clock.epoch_ms();
             let long_ago = now_ms.saturating_sub(u64::try_from(ALERTS_KEPT.as_millis()).unwrap_or(u64::MAX));
             let mut books = self.books();
-            books.learn(sheets.into_iter().next().unwrap_or_default(), &notes, now_ms);
-            (books.old_alerts(&timestamp(long_ago)), !books.unsaved.is_empty())
+            let has_raised = books.learn(sheets.into_iter().next().unwrap_or_default(), &notes, now_ms);
+            (books.old_alerts(&timestamp(long_ago)), has_raised)
         };
-        if has_alerts {
-            self.tasks.spawn(Arc::clone(self).save_alerts());
+        if has_raised {
+            self.save_alerts_soon();
         }
         if old.is_empty() { Ok(()) } else { self.store.forget(NOTES, &old, by).await }
     }
 
+    /// Waits for its turn with the store.
+    async fn travel(&self, by: Instant) -> Result<tokio::sync::MutexGuard<'_, ()>, StoreError> {
+        timeout_at(by, self.travelling.lock()).await.map_err(|_| StoreError::Timeout)
+    }
+
+    /// Posts what was booked, soon and with nobody waiting: once for all who want it meanwhile.
+    fn flush_soon(self: &Arc<Self>) {
+        if !std::mem::replace(&mut self.books().is_flush_due, true) {
+            let ledger = Arc::clone(self);
+            self.tasks.spawn(async move { ledger.flush().await });
+        }
+    }
+
+    fn save_alerts_soon(self: &Arc<Self>) {
+        let ledger = Arc::clone(self);
+        self.tasks.spawn(async move { ledger.save_alerts().await });
+    }
+
     /// Keeps the alerts that were raised here in the store, and tells those that no other instance has told.
-    async fn save_alerts(self: Arc<Self>) {
+    async fn save_alerts(&self) {
+        if self.books().unsaved.is_empty() {
+            return;
+        }
+        let _travelling = self.travelling.lock().await;
         let alerts = self.books().unsaved.clone();
         for alert in alerts {
-            let by = Instant::now() + self.patience;
-            let (field, note) = (alert.field(), alert.note());
-            let is_own = match self.store.note_new(NOTES, &field, &note, by).await {
-                Ok(true) => Ok(true),
-                // It may be this one, kept before by an attempt whose answer was lost.
-                Ok(false) => {
-                    self.store.notes(NOTES, by).await.map(|notes| notes.get(&field).is_some_and(|kept| kept == &note))
+            let is_unsure = self.books().unsure.contains(&alert.id);
+            match self.save(&alert, is_unsure).await {
+                Ok(is_own) => {
+                    self.books().saved(&alert.id);
+                    if is_own {
+                        self.notify(alert);
+                    }
                 }
-                Err(error) => Err(error),
-            };
-            match is_own {
-                // Whoever takes it off the list first tells of it.
-                Ok(is_own) if self.books().saved(&alert.id) && is_own => self.notify(alert),
-                Ok(_) => {}
-                Err(error) => tracing::debug!(%error, "an alert waits for the store"),
+                Err(error) => {
+                    tracing::debug!(%error, "an alert waits for the store");
+                    if !error.is_undone() {
+                        self.books().unsure.insert(alert.id);
+                    }
+                    return;
+                }
             }
         }
     }
 
-    /// Asks the store how things stand, behind a call that is about to be made, if that is not known of late.
-    pub fn freshen(self: &Arc<Self>) {
-        let is_old = {
-            let now_ms = self.clock.epoch_ms();
-            let mut books = self.books();
-            let is_old = books.known_ms.is_none_or(|known_ms| now_ms.abs_diff(known_ms) > KNOWN_MS) && !books.is_asking;
-            books.is_asking |= is_old;
-            is_old
-        };
-        if is_old {
-            let ledger = Arc::clone(self);
-            self.tasks.spawn(async move {
-                if let Err(error) = ledger.refresh(Instant::now() + ledger.patience).await {
-                    tracing::debug!(%error, "budgets are as this process knows them");
-                }
-                ledger.books().is_asking = false;
-            });
+    /// Keeps an alert, and says whether it is this one that is kept. `is_unsure`: it may be already.
+    async fn save(&self, alert: &Alert, is_unsure: bool) -> Result<bool, StoreError> {
+        let (by, field, note) = (Instant::now() + self.patience, alert.field(), alert.note());
+        let is_new = self.store.note_new(NOTES, &field, &note, by).await?;
+        if is_new || !is_unsure {
+            return Ok(is_new);
         }
+        let kept = self.store.notes(NOTES, by).await?;
+        Ok(kept.get(&field).is_some_and(|kept| *kept == note))
+    }
+
+    /// Asks the store how things stand, unless that is known of late.
+    pub async fn freshen(self: &Arc<Self>, by: Instant) {
+        if self.is_fresh() {
+            return;
+        }
+        let Ok(_travelling) = self.travel(by).await else { return };
+        // Somebody else has asked meanwhile.
+        if self.is_fresh() {
+            return;
+        }
+        let asked = async {
+            self.post(by).await?;
+            self.learn(by).await
+        };
+        if let Err(error) = asked.await {
+            tracing::debug!(%error, "budgets are as this process knows them");
+        }
+    }
+
+    fn is_fresh(&self) -> bool {
+        let now_ms = self.clock.epoch_ms();
+        self.books_at(now_ms).known_ms.is_some_and(|known_ms| now_ms.abs_diff(known_ms) <= KNOWN_MS)
     }
 
     fn notify(&self, alert: Alert) {
@@ -312,9 +355,13 @@ impl Ledger {
 
     /// The books, turned to today.
     fn books(&self) -> MutexGuard<'_, Books> {
+        self.books_at(self.clock.epoch_ms())
+    }
+
+    fn books_at(&self, now_ms: u64) -> MutexGuard<'_, Books> {
         // Every statement leaves the books whole.
         let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
-        books.turn(self.clock.epoch_ms());
+        books.turn(now_ms);
         books
     }
 }

@@ -18,18 +18,21 @@ const UNDER_WAY: Duration = Duration::from_secs(5);
 /// An amount that may be spent. Dropped, it is free again.
 pub struct Reserved {
     ledger: Arc<Ledger>,
-    /// `None`: there is nothing to free.
+    /// `None`: the store knows nothing of it.
     field: Option<String>,
     amount: MicroDollars,
+    is_alone: bool,
 }
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        let Some(field) = self.field.take() else { return };
-        self.ledger.books().release(field, self.amount);
-        // At once: whoever was refused because of it need not wait for the next posting. Nothing else holds the ledger up.
-        let ledger = Arc::clone(&self.ledger);
-        self.ledger.tasks.spawn(async move { ledger.flush().await });
+        let field = self.field.take();
+        if field.is_none() && self.amount == MicroDollars(0) {
+            return;
+        }
+        self.ledger.books().release(field, self.amount, self.is_alone);
+        // At once: whoever was refused because of it need not wait for the next posting.
+        self.ledger.flush_soon();
     }
 }
 
@@ -62,38 +65,49 @@ impl Ledger {
         let field = format!("reserved:{}", Uuid::now_v7().simple());
         let (limits, besides) = {
             let books = self.books();
-            // What this process spent while it was alone, and what was under way then, the store does not know yet.
-            let unposted = books.unposted_spending().into_iter().max().unwrap_or_default();
-            (books.limits(), if books.is_stuck { unposted.0.saturating_add(books.reserved) } else { 0 })
+            (books.limits(), books.unknown_to_the_store().0)
         };
         let reservation = Reservation { field: &field, amount: amount.0, now_ms, until_ms, besides };
         // From here on it may be reserved, whatever becomes of the answer, and of who waits for it.
+        let ledger = Arc::clone(self);
         let mut reserved =
-            Reserved { ledger: Arc::clone(self), field: Some(field.clone()), amount: MicroDollars::default() };
+            Reserved { ledger, field: Some(field.clone()), amount: MicroDollars::default(), is_alone: false };
         match self.store.reserve(BUDGET, &reservation, &limits, by).await {
-            Ok(answer) if answer.is_reserved => self.books().reserved += amount.0,
+            Ok(answer) if answer.is_reserved => self.books().reserve(amount, false),
             Ok(answer) => {
                 reserved.field = None;
-                let besides = MicroDollars(answer.others);
-                let in_the_way =
-                    answer.amounts.into_iter().map(|spent| InTheWay { spent: MicroDollars(spent), besides });
-                return Err(self.refusal(amount, in_the_way));
+                return Err(self.refusal(amount, self.in_the_way(&answer)));
             }
             Err(error) => {
                 tracing::debug!(%error, "this process reserves alone");
-                if let Err(in_the_way) = self.reserve_alone(amount) {
-                    return Err(self.refusal(amount, in_the_way.into_iter()));
+                if error.is_undone() {
+                    reserved.field = None;
                 }
+                if let Err(in_the_way) = self.reserve_alone(amount) {
+                    return Err(self.refusal(amount, in_the_way));
+                }
+                reserved.is_alone = true;
             }
         }
         reserved.amount = amount;
         Ok(reserved)
     }
 
+    /// What stands in the way by what the store says.
+    fn in_the_way(&self, answer: &crate::stores::Reserved) -> [InTheWay; 3] {
+        let books = self.books();
+        let mut amounts = answer.amounts.iter();
+        Period::ALL.map(|period| {
+            let spent = MicroDollars(amounts.next().copied().unwrap_or_default());
+            let spent = spent.saturating_sub(books.spent_before(period));
+            InTheWay { spent, besides: MicroDollars(answer.others) }
+        })
+    }
+
     /// Reserves `amount` within this process's share of what was left when the store spoke last.
     fn reserve_alone(&self, amount: MicroDollars) -> Result<(), [InTheWay; 3]> {
         let mut books = self.books();
-        let reserved = MicroDollars(books.reserved);
+        let reserved = books.reserved();
         let mut unposted = books.unposted_spending().into_iter();
         let mut fits = true;
         let in_the_way = books.periods().map(|(_, spent, limit, _)| {
@@ -107,15 +121,15 @@ impl Ledger {
         if !fits {
             return Err(in_the_way);
         }
-        books.reserved += amount.0;
+        books.reserve(amount, true);
         Ok(())
     }
 
     /// The refusal of `amount`, where so much stands in the way.
-    fn refusal(self: &Arc<Self>, amount: MicroDollars, in_the_way: impl Iterator<Item = InTheWay>) -> GenerateError {
+    fn refusal(self: &Arc<Self>, amount: MicroDollars, in_the_way: [InTheWay; 3]) -> GenerateError {
         let now_ms = self.clock.epoch_ms();
         let mut books = self.books();
-        let (mut exceeded, mut retry_after) = (Periods::default(), UNDER_WAY);
+        let (mut exceeded, mut retry_after, mut has_raised) = (Periods::default(), UNDER_WAY, false);
         for ((period, _, limit, ends_ms), InTheWay { spent, besides }) in books.periods().into_iter().zip(in_the_way) {
             let would_exceed = spent + besides + amount > limit;
             match period {
@@ -125,18 +139,22 @@ impl Ledger {
             }
             if spent + amount > limit {
                 retry_after = retry_after.max(Duration::from_millis(ends_ms.saturating_sub(now_ms)));
+            }
+            // Who asks for more than there ever is says nothing of what is left.
+            if spent + amount > limit && (amount <= limit || limit == MicroDollars(0)) {
                 let (word, left) = (period.as_str(), limit.saturating_sub(spent).dollars());
                 let (limit, wanted) = (limit.dollars(), amount.dollars());
-                let message = format!(
-                    "The {word} budget of ${limit:.2} has ${left:.4} left: a generation that may cost ${wanted:.4} was refused."
-                );
-                books.alert(AlertKind::LimitExceeded, period, message, now_ms);
+                let message = || {
+                    format!(
+                        "The {word} budget of ${limit:.2} has ${left:.4} left: a generation that may cost ${wanted:.4} was refused."
+                    )
+                };
+                has_raised |= books.alert(AlertKind::LimitExceeded, period, message, now_ms);
             }
         }
-        let has_alerts = !books.unsaved.is_empty();
         drop(books);
-        if has_alerts {
-            self.tasks.spawn(Arc::clone(self).save_alerts());
+        if has_raised {
+            self.save_alerts_soon();
         }
         GenerateError { retry_after: Some(retry_after), ..ErrorKind::OverBudget(exceeded).into() }
     }

@@ -128,14 +128,15 @@ impl Changes {
         let text = |field: &str| notes.get(field).and_then(|text| std::str::from_utf8(text).ok());
         let number =
             |field| text(field).and_then(|text| text.parse().ok()).filter(|n| (0.0..=MOST_DOLLARS).contains(n));
+        let share = |field| number(field).filter(|share| *share <= 100.0);
         let boolean = |field| text(field).and_then(|text| text.parse().ok());
         Self {
             daily_limit: number("dailyLimit"),
             weekly_limit: number("weeklyLimit"),
             monthly_limit: number("monthlyLimit"),
-            daily_threshold: number("alertThresholds.daily"),
-            weekly_threshold: number("alertThresholds.weekly"),
-            monthly_threshold: number("alertThresholds.monthly"),
+            daily_threshold: share("alertThresholds.daily"),
+            weekly_threshold: share("alertThresholds.weekly"),
+            monthly_threshold: share("alertThresholds.monthly"),
             enable_alerts: boolean("enableAlerts"),
             hard_limit: boolean("hardLimit"),
         }

@@ -198,7 +198,11 @@ async fn a_clock_that_is_set_finds_every_day_as_it_was_left() {
     assert_eq!(used(&ledger), [103_000, 123_000, 123_000]);
     // Years ahead and back: nothing that counts today is forgotten for that.
     hand.store(CHRISTMAS_MS + 700 * DAY_MS, Ordering::Relaxed);
-    assert_eq!(used(&ledger), [0; 3]);
+    spend(&ledger, 1);
+    ledger.refresh(soon()).await.unwrap();
+    spend(&ledger, 1);
+    ledger.refresh(soon()).await.unwrap();
+    assert_eq!(used(&ledger), [2; 3]);
     hand.store(CHRISTMAS_MS, Ordering::Relaxed);
     assert_eq!(used(&ledger), [103_000, 123_000, 123_000]);
     // Before any time that a clock should show.
@@ -218,9 +222,9 @@ async fn what_is_over_is_forgotten_and_what_is_not_is_kept() {
     }
     let budget = store.inner.sheets(&[BUDGET], soon()).await.unwrap().remove(0);
     let days = budget.amounts.keys().filter(|field| field.starts_with("daily:")).count();
-    assert!((8..=11).contains(&days), "{days}");
+    assert!((10..=11).contains(&days), "{days}");
     assert!(budget.amounts.contains_key("monthly:2027-02"), "{budget:?}");
-    assert!(!budget.amounts.contains_key("monthly:2026-12"), "{budget:?}");
+    assert!(!budget.amounts.contains_key("daily:2026-12-26"), "{budget:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -373,7 +377,7 @@ async fn what_is_reserved_counts_until_it_is_settled_or_over() {
     };
     let reserved = reserve(&one, 600_000).await.ok().unwrap();
     let refused = reserve(&other, 600_000).await.err().unwrap();
-    let daily = crate::generate::Periods { daily: true, ..Default::default() };
+    let daily = Periods { daily: true, ..Default::default() };
     assert_eq!(refused.kind, crate::generate::ErrorKind::OverBudget(daily));
     assert_eq!(refused.retry_after, Some(Duration::from_secs(5)), "only what is under way stands in the way");
     assert_eq!(other.alerts().len(), 0);
@@ -435,4 +439,81 @@ async fn alone_an_instance_has_its_share_of_what_was_left() {
     settled(&ledger).await;
     assert!(ledger.reserve(MicroDollars(500_001), patience, soon()).await.is_err());
     assert!(ledger.reserve(MicroDollars(500_000), patience, soon()).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_reserved_alone_counts_when_the_store_is_asked_again() {
+    let store: Arc<Faulty> = Arc::default();
+    let (clock, _) = Clock::steered(CHRISTMAS_MS);
+    let ledger = ledger(clock, &limits(1.0, 10.0, 100.0, true), &store);
+    let lasts = Duration::from_mins(5);
+    ledger.refresh(soon()).await.unwrap();
+    for fault in [Fault::Unreached, Fault::AnswerLost] {
+        store.next(&[fault]);
+        let alone = ledger.reserve(MicroDollars(700_000), lasts, soon()).await.ok().unwrap();
+        assert!(ledger.reserve(MicroDollars(300_001), lasts, soon()).await.is_err());
+        // A posting in between changes nothing about that.
+        ledger.book(Kind::Hit, &Target { provider: "p".into(), model: "m".into() }, &Usage::default(), MicroDollars(0));
+        ledger.flush().await;
+        assert!(ledger.reserve(MicroDollars(300_001), lasts, soon()).await.is_err());
+        drop(alone);
+        settled(&ledger).await;
+        drop(ledger.reserve(MicroDollars(1_000_000), lasts, soon()).await.ok().unwrap());
+        settled(&ledger).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reservation_whose_answer_was_lost_and_that_is_refused_is_held_by_nobody() {
+    let store: Arc<Faulty> = Arc::default();
+    let (clock, _) = Clock::steered(CHRISTMAS_MS);
+    let (lasts, patience) = (Duration::from_mins(5), Duration::from_millis(500));
+    let tasks = TaskTracker::new();
+    let instances = NonZeroU32::new(10).unwrap();
+    let config = limits(1.0, 10.0, 100.0, true);
+    let one = Arc::new(Ledger::new(clock, &config, Arc::clone(&store) as _, patience, instances, tasks, None));
+    // It is reserved at the store, which nobody hears of; alone this instance may not spend so much.
+    store.next(&[Fault::AnswerLost]);
+    assert!(one.reserve(MicroDollars(900_000), lasts, soon()).await.is_err());
+    settled(&one).await;
+    assert!(one.reserve(MicroDollars(1_000_000), lasts, soon()).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_more_than_there_ever_is_is_no_alert() {
+    let store: Arc<Faulty> = Arc::default();
+    let (clock, _) = Clock::steered(CHRISTMAS_MS);
+    let ledger = ledger(clock, &limits(1.0, 10.0, 100.0, true), &store);
+    let lasts = Duration::from_mins(5);
+    assert!(ledger.reserve(MicroDollars(1_000_001), lasts, soon()).await.is_err());
+    assert_eq!(ledger.alerts().len(), 0);
+    spend(&ledger, 700_000);
+    ledger.flush().await;
+    assert!(ledger.reserve(MicroDollars(300_001), lasts, soon()).await.is_err());
+    assert_eq!(ledger.alerts().len(), 1);
+    assert_eq!(ledger.alerts_of(Periods { daily: true, ..Periods::default() }).len(), 1);
+    assert_eq!(ledger.alerts_of(Periods { weekly: true, ..Periods::default() }).len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_that_brought_nothing_are_not_kept() {
+    let store: Arc<Faulty> = Arc::default();
+    let (clock, _) = Clock::steered(CHRISTMAS_MS);
+    let ledger = ledger(clock, &limits(1.0, 10.0, 100.0, false), &store);
+    let book = |kind, model: &str, usage: &Usage| {
+        ledger.book(kind, &Target { provider: "groq".into(), model: model.into() }, usage, MicroDollars(0));
+    };
+    for at in 0..1_500 {
+        book(Kind::Failed, &format!("invented {at}"), &Usage::default());
+    }
+    let some = Usage { input_tokens: 1, ..Usage::default() };
+    for at in 0..1_500 {
+        book(Kind::Client, &format!("real {at}"), &some);
+    }
+    book(Kind::Failed, "real 7", &Usage::default());
+    ledger.flush().await;
+    let sheet = store.inner.sheets(&["llm:{ledger}:all"], soon()).await.unwrap().remove(0);
+    assert_eq!(sheet.amounts["failed:requests:groq:(other)"], 1_500);
+    assert_eq!(sheet.amounts["client:requests:groq:(other)"], 500);
+    assert_eq!(sheet.amounts["failed:requests:groq:real 7"], 1);
 }

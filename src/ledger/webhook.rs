@@ -6,7 +6,8 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Request, Uri, header::CONTENT_TYPE};
 use serde::Serialize;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use crate::client::HttpClient;
 
@@ -22,6 +23,7 @@ const WAITS: [Duration; 4] =
 pub struct Webhook {
     client: HttpClient,
     address: Arc<Uri>,
+    draining: CancellationToken,
 }
 
 /// The alert, and its sentence where chat services look for it.
@@ -33,9 +35,9 @@ struct Message<'a> {
 }
 
 impl Webhook {
-    /// Posts to `address`.
-    pub fn new(client: HttpClient, address: Uri) -> Self {
-        Self { client, address: Arc::new(address) }
+    /// Posts to `address`. Once `draining` is cancelled, no attempt is waited for any more.
+    pub fn new(client: HttpClient, address: Uri, draining: CancellationToken) -> Self {
+        Self { client, address: Arc::new(address), draining }
     }
 
     /// Posts `alert`, and again where that may help. What cannot be told is still among the alerts.
@@ -51,7 +53,9 @@ impl Webhook {
             let next = waits.next().filter(|_| trouble.may_pass);
             tracing::warn!(alert = alert.id, cause = trouble.cause, ?next, "the budget webhook fails");
             match next {
-                Some(wait) => sleep(wait).await,
+                Some(_) if self.draining.is_cancelled() => return,
+                // The last attempt, if the service stops meanwhile.
+                Some(wait) => drop(timeout(wait, self.draining.cancelled()).await),
                 None => return,
             }
         }

@@ -65,9 +65,8 @@ pub struct Limits {
 /// Serves `app` on `listener` until `stop` resolves; then nothing new is accepted, what is in flight may finish within
 /// the grace, and the rest is ended.
 pub async fn serve(listener: TcpListener, app: App, limits: Limits, stop: impl Future<Output = ()>) {
-    let App { service, stopping, tasks, flights: _, store: _, chores } = app;
+    let App { service, draining, stopping, tasks, flights: _, store: _, chores } = app;
     let running = AbortOnDropHandle::new(tokio::spawn(chores.clone().run()));
-    let draining = CancellationToken::new();
     let host = Host { service, tasks: tasks.clone(), stopping: stopping.clone(), draining: draining.clone(), limits };
     let graceful = GracefulShutdown::new();
     let connections = TaskTracker::new();
@@ -84,7 +83,7 @@ pub async fn serve(listener: TcpListener, app: App, limits: Limits, stop: impl F
             drop(seat);
         });
     }
-    drop((door, running));
+    drop(door);
     draining.cancel();
     tracing::info!(connections = connections.len(), grace = ?limits.grace, "stopping");
     connections.close();
@@ -101,6 +100,7 @@ pub async fn serve(listener: TcpListener, app: App, limits: Limits, stop: impl F
             tracing::warn!(connections = connections.len(), "connections are cut");
         }
     }
+    drop(running);
     chores.finish().await;
 }
 

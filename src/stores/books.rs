@@ -18,7 +18,8 @@ pub trait BookStore: Send + Sync {
     /// When the store cannot say; it may be done, and to ask again does no harm.
     async fn post(&self, posting: &Posting, by: Instant) -> Result<(), StoreError>;
 
-    /// Holds an amount on `sheet` unless what is there and what is held would then exceed one of `limits`. Atomic.
+    /// Holds an amount on `sheet` unless what is there and what is held would then exceed one of `limits`; then nothing is held for
+    /// it any more. Atomic.
     ///
     /// # Errors
     /// When the store cannot say; it may be held, until its time is over.

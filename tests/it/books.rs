@@ -80,6 +80,9 @@ async fn of_many_reservations_at_once_no_more_are_made_than_fit() {
         let besides = Reservation { besides: 1, ..reservation(made[0], 20, 1_000) };
         assert!(!books.reserve(BUDGET, &besides, &limits, soon()).await.unwrap().is_reserved, "{name}");
         let sheet = books.sheets(&[BUDGET], soon()).await.unwrap().remove(0);
+        assert_eq!(sheet.reservations.get(made[0]), None, "{name}: what is refused is held no longer");
+        assert!(books.reserve(BUDGET, &reservation(made[0], 20, 1_000), &limits, soon()).await.unwrap().is_reserved);
+        let sheet = books.sheets(&[BUDGET], soon()).await.unwrap().remove(0);
         assert_eq!((sheet.reservations.len(), sheet.reservations[made[0]]), (10, (20, 2_000)), "{name}");
 
         // Settled: what was spent takes its place.

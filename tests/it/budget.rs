@@ -175,7 +175,11 @@ async fn a_stale_answer_does_not_stand_in_for_a_budget() {
     gateway.generate("x").await.expect(200);
     put(&gateway, json!({"dailyLimit": 0, "hardLimit": true})).await.expect(200);
     sleep(Duration::from_secs(20)).await;
-    gateway.generate("x").await.expect(429);
+    for streaming in [false, true] {
+        let refused = gateway.post(json!({"prompt": "x", "model": "gpt-4o", "streaming": streaming})).await;
+        let refused = refused.expect(429).json();
+        assert_eq!(kinds(refused["alerts"].as_array().unwrap()).last().unwrap(), "limit_exceeded daily");
+    }
 }
 
 fn settings<'a>(url: &'a str, limit: &'a str) -> [(&'a str, &'a str); 6] {

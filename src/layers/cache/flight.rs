@@ -141,7 +141,7 @@ impl Desk {
 
     /// Looks for the answer here and at other instances, and goes on only if a call has to be made.
     async fn look_again(&self, question: &mut Question, flight: &mut Flight) -> ControlFlow<(), Option<Holding>> {
-        let Question { key, by, request: GenerateRequest { target, policy, lookup_time, .. }, .. } = question;
+        let Question { key, by, request: GenerateRequest { target, policy, .. }, .. } = question;
         if self.config.coalesce == Coalesce::Off || policy.no_store {
             return ControlFlow::Continue(None);
         }
@@ -164,9 +164,10 @@ impl Desk {
             }
             Turn::Others => {
                 flight.log.open(Opening::Live);
+                let left = by.saturating_duration_since(Instant::now());
                 let turn = self.wait(target, flight, leases.wait(key, read)).await;
-                // What is left to ask the store begins anew, behind a wait that it was not to blame for.
-                *by = Instant::now() + *lookup_time;
+                // What is left of the store's time is left behind a wait that it was not to blame for.
+                *by = Instant::now() + left;
                 turn
             }
         }

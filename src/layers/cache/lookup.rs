@@ -137,7 +137,9 @@ impl Desk {
                 return Ok(Generation { receipt: Receipt { cache, ..receipt }, answer });
             }
             Ok(Generation { receipt, answer }) => (receipt.joined, answer.into_events()),
-            Err(error) if standby.is_some() => (None, stream::once(async { Err(error) }).boxed()),
+            Err(error) if standby.is_some() && error.kind.allows_stand_in() => {
+                (None, stream::once(async { Err(error) }).boxed())
+            }
             Err(error) => return Err(error),
         };
         if joined.is_some() && is_open {

@@ -11,14 +11,15 @@ use tokio::time::Instant;
 
 use crate::stores::{BookStore, Posting, Reservation, Reserved, Sheet, StoreError};
 
-/// Sheets and notes by their keys, of which there are as many as periods have passed. Whoever posts to it hears of each posting at
-/// once, and so never asks twice.
+/// Sheets and notes by their keys. Whoever posts to it hears of each posting at once, so that only the last can be asked for again.
 #[derive(Default)]
 pub struct MemoryBooks(Mutex<Books>);
 
 #[derive(Default)]
 struct Books {
     sheets: HashMap<String, Sheet>,
+    /// When sheets that are not kept for good are over.
+    over: HashMap<String, Instant>,
     notes: HashMap<String, HashMap<String, Bytes>>,
     last: String,
 }
@@ -37,8 +38,14 @@ impl BookStore for MemoryBooks {
             return Ok(());
         }
         books.last.clone_from(&posting.key);
+        let now = Instant::now();
+        let Books { sheets, over, .. } = &mut *books;
+        over.retain(|key, until| *until > now || sheets.remove(key).is_none());
         for entry in &posting.entries {
-            let sheet = books.sheets.entry(entry.sheet.clone()).or_default();
+            if let Some(keep) = entry.keep {
+                over.insert(entry.sheet.clone(), now + keep);
+            }
+            let sheet = sheets.entry(entry.sheet.clone()).or_default();
             for (field, amount) in &entry.amounts {
                 let there = sheet.amounts.entry(field.clone()).or_default();
                 *there = there.saturating_add(*amount);
@@ -72,6 +79,8 @@ impl BookStore for MemoryBooks {
             amounts.iter().zip(limits).all(|(amount, (_, limit))| amount.saturating_add(wanted) <= *limit);
         if is_reserved {
             sheet.reservations.insert(reservation.field.to_owned(), (reservation.amount, reservation.until_ms));
+        } else {
+            sheet.reservations.remove(reservation.field);
         }
         Ok(Reserved { is_reserved, others, amounts })
     }
