@@ -20,15 +20,15 @@ use crate::{
 };
 
 use super::{
-    Api,
+    Api, Took, by,
     check::{Check, body_text, object, parse},
     rfc3339,
 };
 
 /// `GET /llm/budget/status`: how each budget stands. While the store does not answer, as far as this process knows, and with the
 /// time of that.
-pub async fn status(State(api): State<Arc<Api>>) -> Response {
-    let refreshed = api.ledger.refresh(by(&api)).await;
+pub async fn status(State(api): State<Arc<Api>>, took: Took) -> Response {
+    let refreshed = api.ledger.refresh(by(&api, took)).await;
     let mut json = api.ledger.status().to_vec();
     if refreshed.is_err() {
         let as_of = api.ledger.known_ms().map_or_else(|| "null".to_owned(), |ms| format!("\"{}\"", rfc3339(ms)));
@@ -42,8 +42,8 @@ pub async fn status(State(api): State<Arc<Api>>) -> Response {
 ///
 /// # Errors
 /// 503 when the store does not answer.
-pub async fn config(State(api): State<Arc<Api>>) -> Result<Json<Settings>, ApiError> {
-    refresh(&api).await?;
+pub async fn config(State(api): State<Arc<Api>>, took: Took) -> Result<Json<Settings>, ApiError> {
+    refresh(&api, took).await?;
     Ok(Json(api.ledger.settings()))
 }
 
@@ -62,7 +62,8 @@ pub async fn set_config(State(api): State<Arc<Api>>, request: Request) -> Result
     let (head, body) = request.into_parts();
     let body = api.bodies.read_json(&head.headers, body).await?;
     let changes = changes(&body_text(&body))?;
-    let config = api.ledger.set(&changes, by(&api)).await.map_err(|error| unavailable(&error))?;
+    let config =
+        api.ledger.set(&changes, Instant::now() + api.store_timeout).await.map_err(|error| unavailable(&error))?;
     tracing::info!(?config, "budgets were set");
     Ok(Json(Set { success: true, config }))
 }
@@ -77,8 +78,8 @@ pub struct Alerts {
 ///
 /// # Errors
 /// 503 when the store does not answer.
-pub async fn alerts(State(api): State<Arc<Api>>) -> Result<Json<Alerts>, ApiError> {
-    refresh(&api).await?;
+pub async fn alerts(State(api): State<Arc<Api>>, took: Took) -> Result<Json<Alerts>, ApiError> {
+    refresh(&api, took).await?;
     Ok(Json(Alerts { alerts: api.ledger.alerts() }))
 }
 
@@ -93,7 +94,8 @@ pub struct Done {
 /// # Errors
 /// 404 when there is no such alert, 503 when the store does not answer.
 pub async fn acknowledge(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Json<Done>, ApiError> {
-    let is_there = api.ledger.acknowledge(&id, by(&api)).await.map_err(|error| unavailable(&error))?;
+    let is_there =
+        api.ledger.acknowledge(&id, Instant::now() + api.store_timeout).await.map_err(|error| unavailable(&error))?;
     if !is_there {
         return Err(ApiError::new(StatusCode::NOT_FOUND, "Alert not found")
             .message("`GET /llm/budget/alerts` lists those that there are."));
@@ -109,7 +111,7 @@ pub async fn reset(State(api): State<Arc<Api>>, Path(period): Path<String>) -> R
     let period = Period::named(&period).ok_or_else(|| {
         ApiError::new(StatusCode::BAD_REQUEST, "Invalid period").message("A period is `daily`, `weekly` or `monthly`.")
     })?;
-    api.ledger.reset(period, by(&api)).await.map_err(|error| unavailable(&error))?;
+    api.ledger.reset(period, Instant::now() + api.store_timeout).await.map_err(|error| unavailable(&error))?;
     Ok(Json(Done { success: true }))
 }
 
@@ -117,16 +119,12 @@ pub async fn reset(State(api): State<Arc<Api>>, Path(period): Path<String>) -> R
 ///
 /// # Errors
 /// 503 when the store does not answer.
-pub async fn analytics(State(api): State<Arc<Api>>) -> Result<Json<Analytics>, ApiError> {
-    api.ledger.analytics(by(&api)).await.map(Json).map_err(|error| unavailable(&error))
+pub async fn analytics(State(api): State<Arc<Api>>, took: Took) -> Result<Json<Analytics>, ApiError> {
+    api.ledger.analytics(by(&api, took)).await.map(Json).map_err(|error| unavailable(&error))
 }
 
-async fn refresh(api: &Api) -> Result<(), ApiError> {
-    api.ledger.refresh(by(api)).await.map_err(|error| unavailable(&error))
-}
-
-fn by(api: &Api) -> Instant {
-    Instant::now() + api.store_timeout
+async fn refresh(api: &Api, took: Took) -> Result<(), ApiError> {
+    api.ledger.refresh(by(api, took)).await.map_err(|error| unavailable(&error))
 }
 
 pub(super) fn unavailable(error: &StoreError) -> ApiError {

@@ -18,7 +18,7 @@ use crate::{
     stores::StoreError,
 };
 
-use super::{Api, parameter};
+use super::{Api, Took, by, parameter};
 
 /// How long an administrator waits for the store to look through all of its keys.
 const CLEAR_TIMEOUT: Duration = Duration::from_secs(25);
@@ -90,10 +90,10 @@ pub struct Deleted {
 }
 
 /// `GET /llm/cache/stats`: hits, misses, their rate, and what hits and joined calls would have cost; with `detail=true` more.
-pub async fn cache_stats(State(api): State<Arc<Api>>, RawQuery(query): RawQuery) -> Json<CacheStats> {
+pub async fn cache_stats(State(api): State<Arc<Api>>, took: Took, RawQuery(query): RawQuery) -> Json<CacheStats> {
     let wants_detail = parameter(query.as_deref(), "detail").is_some_and(|value| value == "true");
-    let by = Instant::now() + api.store_timeout;
-    let (tally, refreshed) = tokio::join!(api.counts.read(wants_detail, api.store_timeout), api.ledger.refresh(by));
+    let by = by(&api, took);
+    let (tally, refreshed) = tokio::join!(api.counts.read(wants_detail, by), api.ledger.refresh(by));
     let Tally { hits, misses, joined, stale, bypassed } = tally;
     if let Err(error) = refreshed {
         tracing::debug!(%error, "savings are as this process knows them");

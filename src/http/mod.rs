@@ -26,6 +26,7 @@ mod test_provider;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use axum::Extension;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +39,7 @@ use crate::{
     config::{BoundsConfig, CacheConfig, PromptStyle, RateLimitConfig, SessionConfig},
     generate::{GenerateError, GenerateRequest, Generation, ProviderId},
     layers::{
+        StoreTook,
         cache::{CacheCounts, Shelf},
         load_shed::Places,
     },
@@ -102,6 +104,15 @@ pub struct Api {
 fn rfc3339(epoch_ms: u64) -> String {
     let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(epoch_ms) * 1_000_000);
     time.ok().and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()
+}
+
+/// What the store has taken of a request's time so far.
+type Took = Option<Extension<StoreTook>>;
+
+/// When the store must have said what it has to say.
+fn by(api: &Api, took: Took) -> Instant {
+    let took = took.map(|Extension(took)| took.total()).unwrap_or_default();
+    Instant::now() + api.store_timeout.saturating_sub(took)
 }
 
 /// The first value of the parameter `name`, decoded.

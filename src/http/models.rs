@@ -7,7 +7,6 @@ use axum::{
     extract::{RawQuery, State},
 };
 use serde_json::{Map, Value, json};
-use tokio::time::Instant;
 
 use crate::{
     catalogue::{Capabilities, Model, RoutingMode},
@@ -16,12 +15,12 @@ use crate::{
     ledger::UsageStats,
 };
 
-use super::{Api, budget::unavailable};
+use super::{Api, Took, budget::unavailable, by};
 
 /// Providers with their models, routing modes, and what was used.
-pub async fn models(State(api): State<Arc<Api>>) -> Json<Value> {
+pub async fn models(State(api): State<Arc<Api>>, took: Took) -> Json<Value> {
     // Unknown is not zero: `null`, while the store does not answer.
-    let usage = api.ledger.usage(|_| true, Instant::now() + api.store_timeout).await.ok();
+    let usage = api.ledger.usage(|_| true, by(&api, took)).await.ok();
     Json(json!({"providers": provider_list(&api), "routingModes": routing_modes(), "usageStats": usage}))
 }
 
@@ -30,7 +29,11 @@ pub async fn models(State(api): State<Arc<Api>>) -> Json<Value> {
 ///
 /// # Errors
 /// 503 when the store does not answer.
-pub async fn usage(State(api): State<Arc<Api>>, RawQuery(query): RawQuery) -> Result<Json<UsageStats>, ApiError> {
+pub async fn usage(
+    State(api): State<Arc<Api>>,
+    took: Took,
+    RawQuery(query): RawQuery,
+) -> Result<Json<UsageStats>, ApiError> {
     let query = query.unwrap_or_default();
     let wanted = |name: &str| {
         let parameters = url::form_urlencoded::parse(query.as_bytes());
@@ -44,7 +47,7 @@ pub async fn usage(State(api): State<Arc<Api>>, RawQuery(query): RawQuery) -> Re
     };
     let is_meant =
         |target: &Target| means(&providers, target.provider.as_str()) && means(&models, target.model.as_str());
-    let usage = api.ledger.usage(is_meant, Instant::now() + api.store_timeout).await;
+    let usage = api.ledger.usage(is_meant, by(&api, took)).await;
     usage.map(Json).map_err(|error| unavailable(&error))
 }
 

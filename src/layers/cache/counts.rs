@@ -147,9 +147,8 @@ impl CacheCounts {
         models.into_iter().map(|(target, counts)| (target, counts.into())).collect()
     }
 
-    /// Hits and misses of all instances, as far as the store can say within `patience`; with `all`, the others too.
-    pub async fn read(&self, all: bool, patience: Duration) -> Tally {
-        let by = Instant::now() + patience;
+    /// Hits and misses of all instances, as far as the store can say `by` then; with `all`, the others too.
+    pub async fn read(&self, all: bool, by: Instant) -> Tally {
         let wanted = if all { COUNT } else { 2 };
         if let Ok(_travelling) = timeout_at(by, self.travelling.lock()).await
             && let Ok(totals) = self.totals.read(KEYS.get(..wanted).unwrap_or(&KEYS), by).await
@@ -235,7 +234,7 @@ mod tests {
         assert_eq!(given, [[1, 1], [1, 2], [2, 3]]);
         // Two of the hits were lost, because they may have arrived.
         let tally = Tally { hits: 1, misses: 3, ..Tally::default() };
-        assert_eq!(counts.read(true, Duration::from_secs(1)).await, tally);
+        assert_eq!(counts.read(true, Instant::now() + Duration::from_secs(1)).await, tally);
         assert_eq!(counts.by_model(), [(model, Tally { hits: 3, misses: 3, ..Tally::default() })]);
         counts.flush(Duration::from_secs(1)).await;
         assert_eq!(store.given.lock().await.len(), 3, "nothing is left");
