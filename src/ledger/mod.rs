@@ -182,7 +182,7 @@ impl Ledger {
     pub async fn reset(self: &Arc<Self>, period: Period, by: Instant) -> Result<(), StoreError> {
         let _travelling = self.travel(by).await?;
         self.post(by).await?;
-        let budget = self.store.sheets(&[BUDGET], by).await?.into_iter().next().unwrap_or_default();
+        let (budget, _) = self.store.sheet_and_notes(BUDGET, NOTES, by).await?;
         let (now_ms, field) = (self.clock.epoch_ms(), self.books().field(period));
         // Nothing is taken back: what it had had counts no longer.
         let spent = budget.amounts.get(&field).copied().unwrap_or_default();
@@ -252,12 +252,12 @@ impl Ledger {
 
     /// Takes over what the store says. To be called by whoever holds `travelling`, when nothing is on its way.
     async fn learn(self: &Arc<Self>, by: Instant) -> Result<(), StoreError> {
-        let (sheets, notes) = tokio::try_join!(self.store.sheets(&[BUDGET], by), self.store.notes(NOTES, by))?;
+        let (budget, notes) = self.store.sheet_and_notes(BUDGET, NOTES, by).await?;
         let (old, has_raised) = {
             let now_ms = self.clock.epoch_ms();
             let long_ago = now_ms.saturating_sub(u64::try_from(ALERTS_KEPT.as_millis()).unwrap_or(u64::MAX));
             let mut books = self.books();
-            let has_raised = books.learn(sheets.into_iter().next().unwrap_or_default(), &notes, now_ms);
+            let has_raised = books.learn(budget, &notes, now_ms);
             (books.old_alerts(&timestamp(long_ago)), has_raised)
         };
         if has_raised {
@@ -318,7 +318,7 @@ impl Ledger {
         if is_new || !is_unsure {
             return Ok(is_new);
         }
-        let kept = self.store.notes(NOTES, by).await?;
+        let (_, kept) = self.store.sheet_and_notes(BUDGET, NOTES, by).await?;
         Ok(kept.get(&field).is_some_and(|kept| *kept == note))
     }
 

@@ -1,7 +1,7 @@
 //! Books that are kept through the ends of periods, clocks that are set, and stores that are away.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashSet, VecDeque},
     sync::atomic::Ordering,
 };
 
@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::*;
-use crate::stores::{Posting, Reservation, memory::MemoryBooks};
+use crate::stores::{Notes, Posting, Reservation, memory::MemoryBooks};
 
 const DAY_MS: u64 = 86_400_000;
 /// Friday, 2026-12-25, 23:59:00 UTC.
@@ -82,8 +82,8 @@ impl BookStore for Faulty {
         self.either(self.inner.sheets(keys, by)).await
     }
 
-    async fn notes(&self, key: &str, by: Instant) -> Result<HashMap<String, Bytes>, StoreError> {
-        self.inner.notes(key, by).await
+    async fn sheet_and_notes(&self, sheet: &str, notes: &str, by: Instant) -> Result<(Sheet, Notes), StoreError> {
+        self.either(self.inner.sheet_and_notes(sheet, notes, by)).await
     }
 
     async fn note(&self, key: &str, notes: &[(String, String)], by: Instant) -> Result<(), StoreError> {
@@ -339,11 +339,11 @@ async fn an_alert_that_the_store_did_not_take_is_kept() {
     store.next(&[Fault::Unreached]);
     spend(&ledger, 900_000);
     settled(&ledger).await;
-    assert_eq!(store.inner.notes(NOTES, soon()).await.unwrap().len(), 0);
+    assert_eq!(store.inner.sheet_and_notes(BUDGET, NOTES, soon()).await.unwrap().1.len(), 0);
     ledger.refresh(soon()).await.unwrap();
     assert_eq!(ledger.alerts().len(), 1);
     ledger.tick().await;
-    assert_eq!(store.inner.notes(NOTES, soon()).await.unwrap().len(), 1);
+    assert_eq!(store.inner.sheet_and_notes(BUDGET, NOTES, soon()).await.unwrap().1.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -37,11 +37,11 @@ pub trait BookStore: Send + Sync {
     /// When the store cannot say.
     async fn sheets(&self, keys: &[&str], by: Instant) -> Result<Vec<Sheet>, StoreError>;
 
-    /// The texts under `key`, by their fields.
+    /// The sheet and the texts under two keys, these by their fields, at one moment and in one go.
     ///
     /// # Errors
     /// When the store cannot say.
-    async fn notes(&self, key: &str, by: Instant) -> Result<HashMap<String, Bytes>, StoreError>;
+    async fn sheet_and_notes(&self, sheet: &str, notes: &str, by: Instant) -> Result<(Sheet, Notes), StoreError>;
 
     /// Puts texts under their fields, all or none, in place of what was there.
     ///
@@ -61,6 +61,9 @@ pub trait BookStore: Send + Sync {
     /// When the store cannot say; it may be done.
     async fn forget(&self, key: &str, fields: &[String], by: Instant) -> Result<(), StoreError>;
 }
+
+/// Texts by their fields.
+pub type Notes = HashMap<String, Bytes>;
 
 /// What is to be added, and what is over.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 //! A store that may be away: asked only so long, and left alone for a while when it keeps failing.
 
 use std::{
-    collections::HashMap,
     future::Future,
     num::NonZeroU32,
     sync::{Mutex, PoisonError},
@@ -15,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::breaker::{Breaker, Pauses};
 
 use super::{
-    Admission, BookStore, CacheStore, CounterStore, Held, Kept, Lease, LeaseStore, Posting, Quota, Reservation,
+    Admission, BookStore, CacheStore, CounterStore, Held, Kept, Lease, LeaseStore, Notes, Posting, Quota, Reservation,
     Reserved, SessionStore, Sheet, StoreError, Swapped, TotalStore,
 };
 
@@ -220,8 +219,8 @@ impl<S: BookStore> BookStore for Guard<S> {
         self.ask(by, self.inner.sheets(keys, by)).await
     }
 
-    async fn notes(&self, key: &str, by: Instant) -> Result<HashMap<String, Bytes>, StoreError> {
-        self.ask(by, self.inner.notes(key, by)).await
+    async fn sheet_and_notes(&self, sheet: &str, notes: &str, by: Instant) -> Result<(Sheet, Notes), StoreError> {
+        self.ask(by, self.inner.sheet_and_notes(sheet, notes, by)).await
     }
 
     async fn note(&self, key: &str, notes: &[(String, String)], by: Instant) -> Result<(), StoreError> {

@@ -107,7 +107,7 @@ async fn of_many_reservations_at_once_no_more_are_made_than_fit() {
 async fn notes_are_kept_and_some_only_once() {
     for Subject { name, books, _alive, .. } in subjects().await {
         let key = "llm:{ledger}:notes";
-        assert_eq!(books.notes(key, soon()).await.unwrap().len(), 0, "{name}");
+        assert_eq!(books.sheet_and_notes(BUDGET, key, soon()).await.unwrap().1.len(), 0, "{name}");
         let notes = [("dailyLimit".to_owned(), "2.5".to_owned()), ("hardLimit".to_owned(), "true".to_owned())];
         books.note(key, &notes, soon()).await.unwrap();
         let alerts = (0..9).map(|at| {
@@ -115,11 +115,11 @@ async fn notes_are_kept_and_some_only_once() {
             async move { books.note_new(key, "alert.x", &format!("OK, naïve ✅ {at}"), soon()).await.unwrap() }
         });
         assert_eq!(join_all(alerts).await.iter().filter(|is_new| **is_new).count(), 1, "{name}");
-        let kept = books.notes(key, soon()).await.unwrap();
+        let kept = books.sheet_and_notes(BUDGET, key, soon()).await.unwrap().1;
         assert_eq!((kept.len(), &*kept["dailyLimit"]), (3, &b"2.5"[..]), "{name}");
         assert!(kept["alert.x"].starts_with("OK, naïve ✅ ".as_bytes()), "{name}");
         books.forget(key, &["alert.x".to_owned(), "never".to_owned()], soon()).await.unwrap();
-        assert_eq!(books.notes(key, soon()).await.unwrap().len(), 2, "{name}");
+        assert_eq!(books.sheet_and_notes(BUDGET, key, soon()).await.unwrap().1.len(), 2, "{name}");
     }
 }
 

@@ -294,6 +294,26 @@ async fn what_was_spent_outlives_a_restart_and_an_outage() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_only_looks_finds_the_store_again() {
+    let redis = RedisServer::start().await;
+    let url = redis.url();
+    let gateway = Gateway::with([("REDIS_URL", url.as_str())], Scripted::hello());
+    let is_known = async || gateway.get("/llm/budget/status").await.expect(200).json().get("asOf").is_none();
+    assert!(is_known().await);
+    redis.kill();
+    // It is left alone after so many.
+    for _ in 0..8 {
+        assert!(!is_known().await);
+    }
+    redis.restart().await;
+    let until = Instant::now() + Duration::from_secs(10);
+    while !is_known().await {
+        assert!(Instant::now() < until, "it is never asked again");
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
 #[tokio::test]
 async fn an_alert_is_posted_to_the_webhook_and_again_until_it_is_taken() {
     let seen: Arc<Mutex<Vec<Value>>> = Arc::default();

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::stores::{BookStore, Posting, Reservation, Reserved, Sheet, StoreError};
+use crate::stores::{BookStore, Notes, Posting, Reservation, Reserved, Sheet, StoreError};
 
 /// Sheets and notes by their keys. Whoever posts to it hears of each posting at once, so that only the last can be asked for again.
 #[derive(Default)]
@@ -20,7 +20,7 @@ struct Books {
     sheets: HashMap<String, Sheet>,
     /// When sheets that are not kept for good are over.
     over: HashMap<String, Instant>,
-    notes: HashMap<String, HashMap<String, Bytes>>,
+    notes: HashMap<String, Notes>,
     last: String,
 }
 
@@ -90,8 +90,10 @@ impl BookStore for MemoryBooks {
         Ok(keys.iter().map(|key| books.sheets.get(*key).cloned().unwrap_or_default()).collect())
     }
 
-    async fn notes(&self, key: &str, _: Instant) -> Result<HashMap<String, Bytes>, StoreError> {
-        Ok(self.books().notes.get(key).cloned().unwrap_or_default())
+    async fn sheet_and_notes(&self, sheet: &str, notes: &str, _: Instant) -> Result<(Sheet, Notes), StoreError> {
+        let books = self.books();
+        let (sheet, notes) = (books.sheets.get(sheet), books.notes.get(notes));
+        Ok((sheet.cloned().unwrap_or_default(), notes.cloned().unwrap_or_default()))
     }
 
     async fn note(&self, key: &str, notes: &[(String, String)], _: Instant) -> Result<(), StoreError> {

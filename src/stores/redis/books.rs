@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use redis::{Cmd, Value, cmd};
 use tokio::time::Instant;
 
-use crate::stores::{BookStore, POSTINGS_KEPT, Posting, Reservation, Reserved, Sheet, StoreError};
+use crate::stores::{BookStore, Notes, POSTINGS_KEPT, Posting, Reservation, Reserved, Sheet, StoreError};
 
 use super::{Redis, Repeat, Transport, read};
 
@@ -47,15 +46,16 @@ impl<T: Transport> BookStore for Redis<T> {
         }
     }
 
-    async fn sheets(&self, keys: &[&str], _: Instant) -> Result<Vec<Sheet>, StoreError> {
-        let commands: Vec<Cmd> = keys.iter().map(|key| cmd("HGETALL").arg(key).to_owned()).collect();
-        let answers = self.run_all(&commands).await?.into_iter();
+    async fn sheets(&self, keys: &[&str], by: Instant) -> Result<Vec<Sheet>, StoreError> {
+        let answers = self.hashes(keys, by).await?.into_iter();
         answers.map(|answer| read::<HashMap<String, String>>(answer?).map(sheet)).collect()
     }
 
-    async fn notes(&self, key: &str, by: Instant) -> Result<HashMap<String, Bytes>, StoreError> {
-        let notes: HashMap<String, Vec<u8>> = read(self.run(cmd("HGETALL").arg(key), Repeat::Harmless, by).await?)?;
-        Ok(notes.into_iter().map(|(field, text)| (field, text.into())).collect())
+    async fn sheet_and_notes(&self, key: &str, notes: &str, by: Instant) -> Result<(Sheet, Notes), StoreError> {
+        let mut answers = self.hashes(&[key, notes], by).await?.into_iter();
+        let mut next = || answers.next().unwrap_or_else(|| Err(StoreError::Broken("an answer too few".to_owned())));
+        let (sheet, notes) = (sheet(read(next()?)?), read::<HashMap<String, Vec<u8>>>(next()?)?);
+        Ok((sheet, notes.into_iter().map(|(field, text)| (field, text.into())).collect()))
     }
 
     async fn note(&self, key: &str, notes: &[(String, String)], by: Instant) -> Result<(), StoreError> {
@@ -69,6 +69,14 @@ impl<T: Transport> BookStore for Redis<T> {
 
     async fn forget(&self, key: &str, fields: &[String], by: Instant) -> Result<(), StoreError> {
         self.run(cmd("HDEL").arg(key).arg(fields), Repeat::Harmless, by).await.map(drop)
+    }
+}
+
+impl<T: Transport> Redis<T> {
+    /// What hashes say, in one round trip.
+    async fn hashes(&self, keys: &[&str], by: Instant) -> Result<Vec<Result<Value, StoreError>>, StoreError> {
+        let commands: Vec<Cmd> = keys.iter().map(|key| cmd("HGETALL").arg(key).to_owned()).collect();
+        self.again(Repeat::Harmless, by, || self.run_all(&commands)).await
     }
 }
 

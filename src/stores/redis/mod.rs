@@ -112,20 +112,30 @@ impl<T: Transport> Redis<T> {
 
     /// Sends one command, and again where that may help and do no harm.
     async fn run(&self, command: &Cmd, repeat: Repeat, by: Instant) -> Result<Value, StoreError> {
-        let mut attempt = 0;
+        self.again(repeat, by, || self.transport.send(command)).await
+    }
+
+    /// Makes an attempt, and another where that may help and do no harm.
+    async fn again<V, F: Future<Output = Result<V, StoreError>>>(
+        &self,
+        repeat: Repeat,
+        by: Instant,
+        attempt: impl Fn() -> F,
+    ) -> Result<V, StoreError> {
+        let mut attempts = 0;
         loop {
-            let answer = self.transport.send(command).await;
+            let answer = attempt().await;
             let Err(error) = &answer else { return answer };
             let is_worth_it = match error {
                 StoreError::Unreached(_) | StoreError::NotReady(_) | StoreError::ReadOnly => true,
                 StoreError::Broken(_) => repeat == Repeat::Harmless,
                 _ => false,
             };
-            let wait = (FIRST_WAIT * 2_u32.pow(attempt)).mul_f64(fastrand::f64());
-            if !is_worth_it || attempt == RETRIES || Instant::now() + wait >= by {
+            let wait = (FIRST_WAIT * 2_u32.pow(attempts)).mul_f64(fastrand::f64());
+            if !is_worth_it || attempts == RETRIES || Instant::now() + wait >= by {
                 return answer;
             }
-            attempt += 1;
+            attempts += 1;
             sleep(wait).await;
         }
     }
