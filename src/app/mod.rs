@@ -36,6 +36,12 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often counts are added to the store's.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
 
+/// How often while the store is away, so that it is used again soon.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// How long the end of the service waits for a store that does not take what was booked: longer than it is left alone after
+/// failures.
+const LAST_FLUSH: Duration = Duration::from_secs(6);
+
 /// The whole service, ready to be served.
 pub struct App {
     /// Answers every request.
@@ -224,7 +230,7 @@ impl Chores {
                 tracing::warn!(%error, "it is not known yet how budgets stand");
             }
             loop {
-                sleep(FLUSH_INTERVAL).await;
+                sleep(if self.ledger.is_behind() { RETRY_INTERVAL } else { FLUSH_INTERVAL }).await;
                 tokio::join!(self.counts.flush(self.store_timeout), self.ledger.tick());
             }
         });
@@ -232,7 +238,7 @@ impl Chores {
 
     /// What is left to do when the last answer is given.
     pub async fn finish(self) {
-        tokio::join!(self.counts.flush(self.store_timeout), self.ledger.flush());
+        tokio::join!(self.counts.flush(self.store_timeout), self.ledger.finish(LAST_FLUSH));
     }
 
     async fn list_models(&self) {

@@ -98,11 +98,9 @@ pub(super) fn routes(config: &Config, backends: &Backends, places: Places, api: 
     };
     let generation = spending("/llm/generate").service(http::generate::generate.with_state(Arc::clone(&api)));
     let test_provider = spending("/llm/test-provider").service(http::test_provider.with_state(Arc::clone(&api)));
-    let settings = get(http::budget::config);
-    let settings = if config.admin_token.is_none() { settings.put(http::not_found) } else { settings };
     let lists = Router::new()
         .route("/llm/budget/status", get(http::budget::status))
-        .route("/llm/budget/config", settings)
+        .route("/llm/budget/config", get(http::budget::config))
         .route("/llm/budget/analytics", get(http::budget::analytics))
         .route("/llm/budget/alerts", get(http::budget::alerts))
         .route("/llm/usage", get(http::usage))
@@ -122,17 +120,20 @@ pub(super) fn routes(config: &Config, backends: &Backends, places: Places, api: 
             .route_layer(wanted(Wanted::Key))
     });
     // Without a token there are no such routes.
-    let administration = config.admin_token.clone().map(|token| {
-        Router::new()
-            .route("/llm/budget/config", put(http::budget::set_config))
-            .route("/llm/budget/reset/{period}", post(http::budget::reset))
-            .route("/llm/budget/alerts/{id}/acknowledge", post(http::budget::acknowledge))
-            .route("/llm/cache/explain", post(http::explain))
-            .route("/llm/cache", delete(http::clear))
-            .route("/llm/cache/{*key}", delete(http::forget))
-            .route_layer(AdminLayer::new(token))
-    });
-    let optional = [trusted, administration].into_iter().flatten().fold(Router::new(), Router::merge);
+    let administration = config.admin_token.clone().map_or_else(
+        || Router::new().route("/llm/budget/config", put(http::not_found)),
+        |token| {
+            Router::new()
+                .route("/llm/budget/config", put(http::budget::set_config))
+                .route("/llm/budget/reset/{period}", post(http::budget::reset))
+                .route("/llm/budget/alerts/{id}/acknowledge", post(http::budget::acknowledge))
+                .route("/llm/cache/explain", post(http::explain))
+                .route("/llm/cache", delete(http::clear))
+                .route("/llm/cache/{*key}", delete(http::forget))
+                .route_layer(AdminLayer::new(token))
+        },
+    );
+    let optional = [trusted, Some(administration)].into_iter().flatten().fold(Router::new(), Router::merge);
     optional
         .merge(lists)
         .merge(own_session)

@@ -1,6 +1,6 @@
 //! Amounts of money.
 
-use std::{iter::Sum, ops::Add};
+use std::{fmt, iter::Sum, ops::Add};
 
 /// An amount of money in millionths of a dollar.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +26,16 @@ impl MicroDollars {
     }
 }
 
+/// Such as `$50.00`, `$0.0075`: cents, and as many digits more as there are.
+impl fmt::Display for MicroDollars {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (dollars, rest) = (self.0 / 1_000_000, self.0 % 1_000_000);
+        let digits = format!("{rest:06}");
+        let more = digits.get(2..).unwrap_or_default().trim_end_matches('0');
+        write!(f, "${dollars}.{}{more}", digits.get(..2).unwrap_or_default())
+    }
+}
+
 impl Add for MicroDollars {
     type Output = Self;
 
@@ -37,5 +47,21 @@ impl Add for MicroDollars {
 impl Sum for MicroDollars {
     fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
         amounts.fold(Self::default(), Add::add)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_written_in_dollars() {
+        for (amount, text) in
+            [(0, "$0.00"), (7_500, "$0.0075"), (85_000, "$0.085"), (50_000_000, "$50.00"), (1_000_001, "$1.000001")]
+        {
+            assert_eq!(MicroDollars(amount).to_string(), text);
+        }
+        assert_eq!(MicroDollars::of(0.0075), MicroDollars(7_500));
+        assert_eq!([f64::NAN, -1.0].map(MicroDollars::of), [MicroDollars(0); 2]);
     }
 }

@@ -56,7 +56,7 @@ impl Answered<'_> {
     /// The JSON object. `head` stands before its first field, such as `"type":"COMPLETE",`.
     pub(super) fn to_json(&self, head: &str) -> Vec<u8> {
         let Completion { text_json, reason, usage, served, .. } = self.completion;
-        let Usage { input_tokens, output_tokens, cached_input_tokens, reasoning_tokens, .. } = *usage;
+        let Usage { input_tokens, output_tokens, cached_input_tokens, reasoning_tokens, estimated, .. } = *usage;
         let cached = self.is_cached;
         let mut json = Vec::with_capacity(text_json.len() + self.budget.len() + 640);
         json.push(b'{');
@@ -80,6 +80,9 @@ impl Answered<'_> {
         member(&mut json, ",\"outputTokens\":", &output_tokens);
         member(&mut json, ",\"cachedInputTokens\":", &cached_input_tokens);
         member(&mut json, ",\"reasoningTokens\":", &reasoning_tokens);
+        if estimated {
+            member(&mut json, ",\"estimated\":", &true);
+        }
         member(&mut json, "},\"finishReason\":", reason.as_str());
         member(&mut json, ",\"attempts\":", if cached { &0 } else { &served.attempts });
         let ignored = served.ignored.as_deref().unwrap_or(self.ignored);

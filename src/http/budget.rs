@@ -1,6 +1,6 @@
 //! `/llm/budget/*`: how budgets stand, and what an administrator sets.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use axum::{
     Json,
@@ -8,13 +8,17 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use serde::Serialize;
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{MapAccess, Visitor},
+};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use crate::{
     config::MOST_DOLLARS,
     error::ApiError,
+    generate::MicroDollars,
     ledger::{Alert, Analytics, Changes, Period, Settings},
     stores::StoreError,
 };
@@ -139,16 +143,43 @@ const THRESHOLD: &str = "A threshold must be a number from 0 to 100.";
 const BOOLEAN: &str = "Must be true or false.";
 const UNKNOWN: &str = "Unknown setting.";
 
-type Fields<'a> = BTreeMap<String, &'a RawValue>;
+/// The fields as they stand there, also those that stand there twice.
+struct Fields<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AsTheyStand;
+        impl<'de> Visitor<'de> for AsTheyStand {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(AsTheyStand)
+    }
+}
 
 /// What is to be set.
 ///
 /// # Errors
 /// 400, with all that is wrong.
 fn changes(body: &str) -> Result<Changes, ApiError> {
-    let fields: Fields<'_> = object(body)?;
+    let Fields(fields) = object(body)?;
     let (mut check, mut changes) = (Check::default(), Changes::default());
-    let amount = |raw| parse(raw).filter(|amount| (0.0..=MOST_DOLLARS).contains(amount));
+    // What is less than can be counted is nothing.
+    let amount = |raw| {
+        let amount = parse(raw).filter(|amount| (0.0..=MOST_DOLLARS).contains(amount));
+        amount.map(|amount| MicroDollars::of(amount).dollars())
+    };
     for (name, raw) in fields {
         let value = Some(raw);
         match name.as_str() {
@@ -166,7 +197,8 @@ fn changes(body: &str) -> Result<Changes, ApiError> {
 
 fn thresholds<'a>(check: &mut Check<'a>, raw: &'a RawValue, changes: &mut Changes) {
     let object = "Thresholds must be an object with `daily`, `weekly` or `monthly`.";
-    let fields = check.field("alertThresholds", Some(raw), object, parse::<Fields<'_>>).unwrap_or_default();
+    let fields = check.field("alertThresholds", Some(raw), object, parse::<Fields<'_>>);
+    let Fields(fields) = fields.unwrap_or(Fields(Vec::new()));
     let share = |raw| parse(raw).filter(|share| (0.0..=100.0).contains(share));
     for (name, raw) in fields {
         let value = Some(raw);
@@ -207,6 +239,8 @@ mod tests {
             (r#"{"alertThresholds":{"daily":101,"yearly":5}}"#, 2),
             (r#"{"enableAlerts":"true","hardLimit":1}"#, 2),
             (r#"{"dailyLimits":1}"#, 1),
+            (r#"{"dailyLimit":"x","dailyLimit":3}"#, 1),
+            (r#"{"alertThresholds":{"daily":5000},"alertThresholds":{"daily":5}}"#, 1),
         ] {
             let Err(error) = changes(bad) else { panic!("{bad} was taken") };
             assert_eq!(error.status, StatusCode::BAD_REQUEST);

@@ -78,6 +78,11 @@ impl Batch {
         self.0.range(first..next).map(|(_, day)| day.spent).sum()
     }
 
+    /// What was spent and avoided.
+    pub(super) fn sum(&self) -> u64 {
+        self.0.values().map(|day| day.spent.saturating_add(day.avoided)).sum()
+    }
+
     /// What was avoided.
     pub(super) fn avoided(&self) -> u64 {
         self.0.values().map(|day| day.avoided).sum()

@@ -16,8 +16,8 @@ use crate::{
 use super::{
     Alert, AlertKind, Changes, Period, Settings,
     alert::timestamp,
-    batch::{AVOIDED, BUDGET, Batch, budget_field},
-    lines::{Amounts, Kind},
+    batch::{ALL, AVOIDED, BUDGET, Batch, budget_field},
+    lines::{Amounts, Kind, is_cost},
     period::{begins_ms, day},
     status::{PeriodStatus, status},
 };
@@ -83,6 +83,9 @@ pub(super) struct Books {
     has_spent_alone: bool,
     /// What is reserved by this process in all.
     reserved: u64,
+    /// What other instances may have spent alone, and until when in milliseconds since the Unix epoch that counts.
+    others: MicroDollars,
+    others_until_ms: u64,
     models: HashSet<Target>,
     /// By their ids.
     alerts: BTreeMap<String, Alert>,
@@ -117,6 +120,8 @@ impl Books {
             alone: 0,
             has_spent_alone: false,
             reserved: 0,
+            others: MicroDollars(0),
+            others_until_ms: 0,
             models: HashSet::new(),
             alerts: BTreeMap::new(),
             unsaved: Vec::new(),
@@ -171,6 +176,19 @@ impl Books {
         })
     }
 
+    /// All that is booked and not known to be posted, spent and avoided.
+    pub(super) fn unposted(&self) -> MicroDollars {
+        let entries = self.postings.iter().flat_map(|posting| &posting.entries).filter(|entry| entry.sheet == ALL);
+        let fields = entries.flat_map(|entry| &entry.amounts).filter(|(field, _)| is_cost(field));
+        let on_its_way: MicroDollars = fields.map(|(_, amount)| MicroDollars(*amount)).sum();
+        on_its_way + MicroDollars(self.fresh.sum())
+    }
+
+    /// Whether something is on its way that should have arrived.
+    pub(super) fn is_behind(&self) -> bool {
+        !self.postings.is_empty()
+    }
+
     /// What is on its way to a field of the budget's sheet.
     fn on_its_way(&self, field: &str) -> MicroDollars {
         let entries = self.postings.iter().flat_map(|posting| &posting.entries).filter(|entry| entry.sheet == BUDGET);
@@ -202,7 +220,11 @@ impl Books {
             *used = *used + cost;
         }
         self.status = None;
-        self.raise(now_ms)
+        let known = self.unsaved.len();
+        let has_raised = self.raise(now_ms);
+        // The answer that brought them about tells them.
+        self.untold.extend(self.unsaved.iter().skip(known).cloned());
+        has_raised
     }
 
     /// Whether `target` is booked under its name from now on.
@@ -216,13 +238,13 @@ impl Books {
         for (period, used) in Period::ALL.into_iter().zip(self.used) {
             let (limit, word) = (self.settings.limit(period), period.as_str());
             if used >= self.settings.warned_from(period) && used > MicroDollars(0) {
-                let (percent, used) = (self.settings.threshold(period), used.dollars());
-                let message = || format!("{percent}% of the {word} budget of ${limit:.2} is spent: ${used:.2}.");
+                let (percent, limit) = (self.settings.threshold(period), MicroDollars::of(limit));
+                let message = || format!("{percent}% of the {word} budget of {limit} is spent: {used}.");
                 has_raised |= self.alert(AlertKind::Warning, period, message, now_ms);
             }
-            if used > MicroDollars::of(limit) {
-                let used = used.dollars();
-                let message = || format!("The {word} budget of ${limit:.2} is exceeded: ${used:.2} is spent.");
+            let limit = MicroDollars::of(limit);
+            if used > limit {
+                let message = || format!("The {word} budget of {limit} is exceeded: {used} is spent.");
                 has_raised |= self.alert(AlertKind::LimitExceeded, period, message, now_ms);
             }
         }
@@ -249,8 +271,7 @@ impl Books {
         if is_new {
             let alert = Alert::new(id.clone(), kind, period, message(), now_ms);
             self.alerts.insert(id, alert.clone());
-            self.unsaved.push(alert.clone());
-            self.untold.push(alert);
+            self.unsaved.push(alert);
         }
         is_new
     }
@@ -345,9 +366,15 @@ impl Books {
     }
 
     /// What counts as reserved, and the store does not know of.
-    pub(super) fn unknown_to_the_store(&self) -> MicroDollars {
+    pub(super) fn unknown_to_the_store(&self, now_ms: u64) -> MicroDollars {
         let spent = self.unposted_spending().into_iter().max().filter(|_| self.has_spent_alone).unwrap_or_default();
-        MicroDollars(self.alone) + spent
+        let others = if now_ms < self.others_until_ms { self.others } else { MicroDollars(0) };
+        MicroDollars(self.alone) + spent + others
+    }
+
+    /// Other instances may have spent so much alone, and will have posted it by then.
+    pub(super) fn leave_to_others(&mut self, amount: MicroDollars, until_ms: u64) {
+        (self.others, self.others_until_ms) = (amount, until_ms);
     }
 
     /// What is reserved by this process.
@@ -424,6 +451,8 @@ impl Books {
         let kept = notes.iter().filter_map(|(field, note)| Alert::read(field, note));
         let own = self.unsaved.iter().cloned();
         self.alerts = own.chain(kept).map(|alert| (alert.id.clone(), alert)).collect();
+        let alerts = &self.alerts;
+        self.untold.retain(|alert| alerts.get(&alert.id).is_some_and(|alert| !alert.acknowledged));
         self.recount();
         self.raise(now_ms)
     }

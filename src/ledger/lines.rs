@@ -129,6 +129,11 @@ pub(super) fn fields(target: &Target, lines: &Lines, out: &mut Vec<(String, u64)
     }
 }
 
+/// Whether a field is that of an amount of money.
+pub(super) fn is_cost(field: &str) -> bool {
+    field.split(':').nth(1) == Some("cost")
+}
+
 /// What a sheet says of each model. What is no such field is someone else's.
 pub(super) fn read(sheet: &Sheet) -> HashMap<Target, Lines> {
     let mut models: HashMap<Target, Lines> = HashMap::new();

@@ -24,7 +24,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -52,6 +52,8 @@ const NOTES: &str = "llm:{ledger}:notes";
 const ALERTS_KEPT: Duration = Duration::from_hours(24 * 90);
 /// How long what the store said is news, in milliseconds: an instance that is busy asks more often, and an idle one does not.
 const KNOWN_MS: u64 = 10_000;
+/// How long to wait between the last attempts.
+const LAST_ATTEMPTS: Duration = Duration::from_millis(250);
 
 /// The books, and what keeps them.
 pub struct Ledger {
@@ -152,6 +154,28 @@ impl Ledger {
         }
     }
 
+    /// Posts what was booked, and tries again for `patience` where that fails: nobody does it later.
+    pub async fn finish(&self, patience: Duration) {
+        let until = Instant::now() + patience;
+        loop {
+            self.flush().await;
+            let lost = self.books().unposted();
+            if lost == MicroDollars(0) {
+                return;
+            }
+            if Instant::now() >= until {
+                tracing::error!(dollars = lost.dollars(), "bookings are lost: the store does not take them");
+                return;
+            }
+            sleep(LAST_ATTEMPTS).await;
+        }
+    }
+
+    /// Whether something could not be posted, and should be as soon as the store is back.
+    pub fn is_behind(&self) -> bool {
+        self.books().is_behind()
+    }
+
     /// Asks the store how things stand.
     ///
     /// # Errors
@@ -239,7 +263,8 @@ impl Ledger {
             let Some(posting) = posting else { return Ok(()) };
             if let Err(error) = self.store.post(&posting, by).await {
                 if !error.is_outage() && error != StoreError::Skipped {
-                    tracing::warn!(%error, "bookings cannot be posted");
+                    let keys: Vec<_> = posting.entries.iter().map(|entry| &entry.sheet).collect();
+                    tracing::warn!(%error, ?keys, "bookings cannot be posted");
                 }
                 return Err(error);
             }
@@ -324,12 +349,12 @@ impl Ledger {
 
     /// Asks the store how things stand, unless that is known of late.
     pub async fn freshen(self: &Arc<Self>, by: Instant) {
-        if self.is_fresh() {
+        if self.is_news(KNOWN_MS) {
             return;
         }
         let Ok(_travelling) = self.travel(by).await else { return };
         // Somebody else has asked meanwhile.
-        if self.is_fresh() {
+        if self.is_news(KNOWN_MS) {
             return;
         }
         let asked = async {
@@ -341,9 +366,10 @@ impl Ledger {
         }
     }
 
-    fn is_fresh(&self) -> bool {
+    /// Whether the store has said how things stand within the last `age_ms`.
+    fn is_news(&self, age_ms: u64) -> bool {
         let now_ms = self.clock.epoch_ms();
-        self.books_at(now_ms).known_ms.is_some_and(|known_ms| now_ms.abs_diff(known_ms) <= KNOWN_MS)
+        self.books_at(now_ms).known_ms.is_some_and(|known_ms| now_ms.abs_diff(known_ms) <= age_ms)
     }
 
     fn notify(&self, alert: Alert) {

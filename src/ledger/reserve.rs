@@ -15,6 +15,11 @@ use super::{AlertKind, Ledger, Period, batch::BUDGET};
 /// When to come back where only what is under way stands in the way: calls take seconds.
 const UNDER_WAY: Duration = Duration::from_secs(5);
 
+/// How long what the store said is news to who would be refused, in milliseconds.
+const NEWS_MS: u64 = 1_000;
+/// How long, once the store is back, others may take to post what they have spent alone: until then their shares count as reserved.
+const OTHERS_POST_MS: u64 = 15_000;
+
 /// An amount that may be spent. Dropped, it is free again.
 pub struct Reserved {
     ledger: Arc<Ledger>,
@@ -53,19 +58,33 @@ impl Ledger {
     /// share of what was left when the store spoke last.
     ///
     /// # Errors
-    /// [`ErrorKind::OverBudget`], with the time when it may succeed.
+    /// [`ErrorKind::OverBudget`], with the time when it may succeed: never, where it is more than a budget has.
     pub async fn reserve(
         self: &Arc<Self>,
         amount: MicroDollars,
         lasts: Duration,
         by: Instant,
     ) -> Result<Reserved, GenerateError> {
+        let mut answer = self.try_reserve(amount, lasts, by).await;
+        // A budget may have been raised or begun anew elsewhere.
+        if answer.is_err() && !self.is_news(NEWS_MS) && self.refresh(by).await.is_ok() {
+            answer = self.try_reserve(amount, lasts, by).await;
+        }
+        answer.map_err(|in_the_way| self.refusal(amount, in_the_way))
+    }
+
+    async fn try_reserve(
+        self: &Arc<Self>,
+        amount: MicroDollars,
+        lasts: Duration,
+        by: Instant,
+    ) -> Result<Reserved, [InTheWay; 3]> {
         let now_ms = self.clock.epoch_ms();
         let until_ms = now_ms.saturating_add(u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX));
         let field = format!("reserved:{}", Uuid::now_v7().simple());
         let (limits, besides) = {
             let books = self.books();
-            (books.limits(), books.unknown_to_the_store().0)
+            (books.limits(), books.unknown_to_the_store(now_ms).0)
         };
         let reservation = Reservation { field: &field, amount: amount.0, now_ms, until_ms, besides };
         // From here on it may be reserved, whatever becomes of the answer, and of who waits for it.
@@ -76,16 +95,14 @@ impl Ledger {
             Ok(answer) if answer.is_reserved => self.books().reserve(amount, false),
             Ok(answer) => {
                 reserved.field = None;
-                return Err(self.refusal(amount, self.in_the_way(&answer)));
+                return Err(self.in_the_way(&answer));
             }
             Err(error) => {
                 tracing::debug!(%error, "this process reserves alone");
                 if error.is_undone() {
                     reserved.field = None;
                 }
-                if let Err(in_the_way) = self.reserve_alone(amount) {
-                    return Err(self.refusal(amount, in_the_way));
-                }
+                self.reserve_alone(amount, now_ms)?;
                 reserved.is_alone = true;
             }
         }
@@ -105,19 +122,21 @@ impl Ledger {
     }
 
     /// Reserves `amount` within this process's share of what was left when the store spoke last.
-    fn reserve_alone(&self, amount: MicroDollars) -> Result<(), [InTheWay; 3]> {
+    fn reserve_alone(&self, amount: MicroDollars, now_ms: u64) -> Result<(), [InTheWay; 3]> {
         let mut books = self.books();
         let reserved = books.reserved();
         let mut unposted = books.unposted_spending().into_iter();
-        let mut fits = true;
+        let (mut fits, mut others) = (true, MicroDollars(u64::MAX));
         let in_the_way = books.periods().map(|(_, spent, limit, _)| {
             let unposted = unposted.next().unwrap_or_default();
             let left = limit.saturating_sub(spent.saturating_sub(unposted));
             let share = MicroDollars(left.0 / u64::from(self.instances.get()));
             fits &= unposted + reserved + amount <= share;
+            others = others.min(left.saturating_sub(share));
             // The shares of others count as if they had been reserved.
             InTheWay { spent, besides: reserved + left.saturating_sub(share) }
         });
+        books.leave_to_others(others, now_ms.saturating_add(OTHERS_POST_MS));
         if !fits {
             return Err(in_the_way);
         }
@@ -129,7 +148,7 @@ impl Ledger {
     fn refusal(self: &Arc<Self>, amount: MicroDollars, in_the_way: [InTheWay; 3]) -> GenerateError {
         let now_ms = self.clock.epoch_ms();
         let mut books = self.books();
-        let (mut exceeded, mut retry_after, mut has_raised) = (Periods::default(), UNDER_WAY, false);
+        let (mut exceeded, mut retry_after, mut has_raised) = (Periods::default(), Some(UNDER_WAY), false);
         for ((period, _, limit, ends_ms), InTheWay { spent, besides }) in books.periods().into_iter().zip(in_the_way) {
             let would_exceed = spent + besides + amount > limit;
             match period {
@@ -137,16 +156,16 @@ impl Ledger {
                 Period::Weekly => exceeded.weekly = would_exceed,
                 Period::Monthly => exceeded.monthly = would_exceed,
             }
-            if spent + amount > limit {
-                retry_after = retry_after.max(Duration::from_millis(ends_ms.saturating_sub(now_ms)));
-            }
-            // Who asks for more than there ever is says nothing of what is left.
-            if spent + amount > limit && (amount <= limit || limit == MicroDollars(0)) {
-                let (word, left) = (period.as_str(), limit.saturating_sub(spent).dollars());
-                let (limit, wanted) = (limit.dollars(), amount.dollars());
+            // Who asks for more than there ever is says nothing of what is left, and may come back as often as it likes.
+            if amount > limit && limit > MicroDollars(0) {
+                retry_after = None;
+            } else if spent + amount > limit {
+                let ends_in = Duration::from_millis(ends_ms.saturating_sub(now_ms));
+                retry_after = retry_after.map(|wait| wait.max(ends_in));
                 let message = || {
+                    let (word, left) = (period.as_str(), limit.saturating_sub(spent));
                     format!(
-                        "The {word} budget of ${limit:.2} has ${left:.4} left: a generation that may cost ${wanted:.4} was refused."
+                        "The {word} budget of {limit} has {left} left: a generation that may cost {amount} was refused."
                     )
                 };
                 has_raised |= books.alert(AlertKind::LimitExceeded, period, message, now_ms);
@@ -156,6 +175,6 @@ impl Ledger {
         if has_raised {
             self.save_alerts_soon();
         }
-        GenerateError { retry_after: Some(retry_after), ..ErrorKind::OverBudget(exceeded).into() }
+        GenerateError { retry_after, ..ErrorKind::OverBudget(exceeded).into() }
     }
 }

@@ -411,7 +411,7 @@ async fn what_is_reserved_counts_until_it_is_settled_or_over() {
 #[tokio::test(start_paused = true)]
 async fn alone_an_instance_has_its_share_of_what_was_left() {
     let store: Arc<Faulty> = Arc::default();
-    let (clock, _) = Clock::steered(CHRISTMAS_MS);
+    let (clock, hand) = Clock::steered(CHRISTMAS_MS);
     let (patience, instances) = (Duration::from_millis(500), NonZeroU32::new(2).unwrap());
     let config = limits(1.0, 10.0, 100.0, true);
     let tasks = TaskTracker::new();
@@ -438,6 +438,10 @@ async fn alone_an_instance_has_its_share_of_what_was_left() {
     drop(back);
     settled(&ledger).await;
     assert!(ledger.reserve(MicroDollars(500_001), patience, soon()).await.is_err());
+    // So does the other's share, until it must have posted what it has spent of it.
+    assert!(ledger.reserve(MicroDollars(100_001), patience, soon()).await.is_err());
+    drop(ledger.reserve(MicroDollars(100_000), patience, soon()).await.ok().unwrap());
+    hand.fetch_add(15_000, Ordering::Relaxed);
     assert!(ledger.reserve(MicroDollars(500_000), patience, soon()).await.is_ok());
 }
 
@@ -466,7 +470,7 @@ async fn what_was_reserved_alone_counts_when_the_store_is_asked_again() {
 #[tokio::test(start_paused = true)]
 async fn a_reservation_whose_answer_was_lost_and_that_is_refused_is_held_by_nobody() {
     let store: Arc<Faulty> = Arc::default();
-    let (clock, _) = Clock::steered(CHRISTMAS_MS);
+    let (clock, hand) = Clock::steered(CHRISTMAS_MS);
     let (lasts, patience) = (Duration::from_mins(5), Duration::from_millis(500));
     let tasks = TaskTracker::new();
     let instances = NonZeroU32::new(10).unwrap();
@@ -476,7 +480,44 @@ async fn a_reservation_whose_answer_was_lost_and_that_is_refused_is_held_by_nobo
     store.next(&[Fault::AnswerLost]);
     assert!(one.reserve(MicroDollars(900_000), lasts, soon()).await.is_err());
     settled(&one).await;
+    hand.fetch_add(15_000, Ordering::Relaxed);
     assert!(one.reserve(MicroDollars(1_000_000), lasts, soon()).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_would_be_refused_hears_first_what_was_set_elsewhere() {
+    let store: Arc<Faulty> = Arc::default();
+    let (clock, hand) = Clock::steered(CHRISTMAS_MS);
+    let config = limits(1.0, 10.0, 100.0, true);
+    let [one, other] = [(); 2].map(|()| ledger(clock, &config, &store));
+    let lasts = Duration::from_mins(5);
+    spend(&one, 900_000);
+    other.refresh(soon()).await.unwrap();
+    one.refresh(soon()).await.unwrap();
+    hand.fetch_add(2_000, Ordering::Relaxed);
+    assert!(other.reserve(MicroDollars(200_000), lasts, soon()).await.is_err());
+    hand.fetch_add(2_000, Ordering::Relaxed);
+    one.reset(Period::Daily, soon()).await.unwrap();
+    assert!(other.reserve(MicroDollars(200_000), lasts, soon()).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_waits_a_while_for_a_store_that_is_away() {
+    let store: Arc<Faulty> = Arc::default();
+    let (clock, _) = Clock::steered(CHRISTMAS_MS);
+    let ledger = ledger(clock, &limits(1.0, 10.0, 100.0, false), &store);
+    spend(&ledger, 10_000);
+    store.next(&[Fault::Unreached; 20]);
+    let begun = Instant::now();
+    ledger.finish(Duration::from_secs(6)).await;
+    assert_eq!(begun.elapsed(), 20 * LAST_ATTEMPTS);
+    let budget = store.inner.sheets(&[BUDGET], soon()).await.unwrap().remove(0);
+    assert_eq!(budget.amounts["daily:2026-12-25"], 10_000);
+    spend(&ledger, 10_000);
+    store.next(&[Fault::Unreached; 99]);
+    let begun = Instant::now();
+    ledger.finish(Duration::from_secs(6)).await;
+    assert_eq!(begun.elapsed(), Duration::from_secs(6));
 }
 
 #[tokio::test(start_paused = true)]

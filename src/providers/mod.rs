@@ -85,6 +85,8 @@ pub struct ProviderError {
     pub param: Option<Arc<str>>,
     /// Whether the answer had begun: another attempt at the same model might be paid twice.
     pub began: bool,
+    /// Whether it had said that an answer comes, with a status of success, before the connection broke.
+    pub answered: bool,
     /// What it took all the same, where it said so.
     pub usage: Option<Usage>,
     /// What an operator should know besides, for the log.
@@ -94,7 +96,7 @@ pub struct ProviderError {
 impl From<ErrorKind> for ProviderError {
     fn from(kind: ErrorKind) -> Self {
         let (cause, retry_after, should_retry, param, usage, detail) = Default::default();
-        Self { kind, cause, retry_after, should_retry, param, began: false, usage, detail }
+        Self { kind, cause, retry_after, should_retry, param, began: false, answered: false, usage, detail }
     }
 }
 
@@ -116,7 +118,7 @@ impl ProviderError {
             self.cause.unwrap_or(self.kind),
             ErrorKind::Timeout | ErrorKind::BadResponse | ErrorKind::StreamInterrupted | ErrorKind::EmptyAnswer
         );
-        self.began || broke_off
+        self.began || self.answered || broke_off
     }
 
     /// Whether the same request may succeed in a moment.

@@ -166,7 +166,8 @@ impl<D: Dialect> Provider for Upstream<D> {
             let bytes = response.into_body().into_data_stream();
             return Ok(deltas(self.dialect.decoder(), framing, bytes).boxed());
         }
-        let body = read_body(response, MAX_BODY_BYTES).await?;
+        let body = read_body(response, MAX_BODY_BYTES).await;
+        let body = body.map_err(|error| ProviderError { answered: true, ..error })?;
         let whole = self.dialect.whole(&body)?;
         Ok(futures_util::stream::iter(whole.into_iter().map(Ok)).boxed())
     }
@@ -193,7 +194,7 @@ pub fn deltas<E: Send + 'static>(
             let result = match frames.next().await {
                 Some(Ok(data)) => decoder.frame(&data, &mut out),
                 Some(Err(FrameError::Malformed)) => Err(ErrorKind::BadResponse.into()),
-                Some(Err(FrameError::Broken)) => Err(ErrorKind::Connection.into()),
+                Some(Err(FrameError::Broken)) => Err(ProviderError { answered: true, ..ErrorKind::Connection.into() }),
                 None => Ok(ControlFlow::Break(())),
             };
             // What an event said before it failed still counts.
