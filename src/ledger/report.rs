@@ -23,7 +23,7 @@ const TOP_MODELS: usize = 10;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UsageStats {
-    /// Answers that were paid for.
+    /// Calls that were paid for, those that brought no answer aside.
     pub total_requests: u64,
     /// What they cost, and what failed attempts did.
     pub total_cost: f64,
