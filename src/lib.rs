@@ -79,6 +79,7 @@
 //! - Everything held is bounded: the cache by bytes, the limiter by clients, an answer by its length, a body by its own,
 //!   all that are on their way by bytes, connections and calls that go on for nobody by their number.
 //! - Who sends slowly takes nobody's place, and no descriptor that a call needs.
+//! - What was spent is booked once, whoever has left, and by kinds; with a hard limit, what might exceed it is not begun.
 //! - No secret is printable; prompts and ids of sessions reach no log.
 //! - A store that cannot say who is signed in is never taken for one that says «nobody».
 //! - `/health` waits on nothing, and no request waits for a store longer than `STORE_TIMEOUT_MS` in all.

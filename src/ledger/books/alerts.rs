@@ -1,0 +1,103 @@
+//! Alerts: raised once, kept until they are saved, told by the answer that brought them about.
+
+use crate::{
+    generate::{MicroDollars, Periods},
+    ledger::{Alert, AlertKind, Period, alert::timestamp, period::begins_ms},
+};
+
+use super::Books;
+
+impl Books {
+    /// Raises an alert for each threshold that was crossed, unless it was. Says whether it raised any.
+    pub(super) fn raise(&mut self, now_ms: u64) -> bool {
+        let mut has_raised = false;
+        for (period, used) in Period::ALL.into_iter().zip(self.used) {
+            let (limit, word) = (self.settings.limit(period), period.as_str());
+            if used >= self.settings.warned_from(period) && used > MicroDollars(0) {
+                let (percent, limit) = (self.settings.threshold(period), MicroDollars::of(limit));
+                let message = || format!("{percent}% of the {word} budget of {limit} is spent: {used}.");
+                has_raised |= self.alert(AlertKind::Warning, period, message, now_ms);
+            }
+            let limit = MicroDollars::of(limit);
+            if used > limit {
+                let message = || format!("The {word} budget of {limit} is exceeded: {used} is spent.");
+                has_raised |= self.alert(AlertKind::LimitExceeded, period, message, now_ms);
+            }
+        }
+        has_raised
+    }
+
+    /// Raises an alert unless it was raised before, and says whether it did.
+    pub(in crate::ledger) fn alert(
+        &mut self,
+        kind: AlertKind,
+        period: Period,
+        message: impl FnOnce() -> String,
+        now_ms: u64,
+    ) -> bool {
+        if !self.settings.enable_alerts {
+            return false;
+        }
+        let threshold = match kind {
+            AlertKind::Warning => self.settings.warned_from(period),
+            AlertKind::LimitExceeded | AlertKind::BudgetReset => MicroDollars::of(self.settings.limit(period)),
+        };
+        let id = Alert::id(kind, period, self.since_ms(period), &format!("-{}", threshold.dollars()));
+        let is_new = !self.alerts.contains_key(&id);
+        if is_new {
+            let alert = Alert::new(id.clone(), kind, period, message(), now_ms);
+            self.alerts.insert(id, alert.clone());
+            self.unsaved.push(alert);
+        }
+        is_new
+    }
+
+    /// The alert `id` need not be saved any more.
+    pub(in crate::ledger) fn saved(&mut self, id: &str) {
+        self.unsaved.retain(|alert| alert.id != id);
+        self.unsure.remove(id);
+    }
+
+    /// When the budget of `period` began to be counted.
+    fn since_ms(&self, period: Period) -> u64 {
+        let since_ms = self.reset_of(period).map(|reset| reset.since_ms).unwrap_or_default();
+        since_ms.max(begins_ms(period.first_day(self.today)))
+    }
+
+    /// Alerts that no answer has told yet.
+    pub(in crate::ledger) fn take_untold(&mut self) -> Vec<Alert> {
+        std::mem::take(&mut self.untold)
+    }
+
+    /// Alerts that nobody has acknowledged, oldest first.
+    pub(in crate::ledger) fn open_alerts(&self) -> Vec<Alert> {
+        let mut open: Vec<_> = self.alerts.values().filter(|alert| !alert.acknowledged).cloned().collect();
+        open.sort_by(|a, b| (&a.timestamp, a.kind).cmp(&(&b.timestamp, b.kind)));
+        open
+    }
+
+    /// Those of them that are about the present ones of `periods`.
+    pub(in crate::ledger) fn open_alerts_of(&self, periods: Periods) -> Vec<Alert> {
+        let words = periods.words();
+        let present = Period::ALL.into_iter().filter(|period| words.contains(&period.as_str()));
+        let present: Vec<_> = present.map(|period| (period.as_str(), timestamp(self.since_ms(period)))).collect();
+        let is_present =
+            |alert: &Alert| present.iter().any(|(word, since)| alert.period == *word && alert.timestamp >= *since);
+        self.open_alerts().into_iter().filter(is_present).collect()
+    }
+
+    /// The alert of this id.
+    pub(in crate::ledger) fn find_alert(&self, id: &str) -> Option<&Alert> {
+        self.alerts.get(id)
+    }
+
+    /// Keeps what the store now says of an alert.
+    pub(in crate::ledger) fn set_alert(&mut self, alert: Alert) {
+        self.alerts.insert(alert.id.clone(), alert);
+    }
+
+    /// Alerts that are so old that nobody asks for them any more.
+    pub(in crate::ledger) fn old_alerts(&self, before: &str) -> Vec<String> {
+        self.alerts.values().filter(|alert| alert.timestamp.as_str() < before).map(Alert::field).collect()
+    }
+}

@@ -1,0 +1,51 @@
+//! What is under way, and counts as spent.
+
+use crate::{generate::MicroDollars, ledger::batch::budget_field};
+
+use super::Books;
+
+/// How many reservations that are over are remembered until they can be posted; those beyond end by themselves.
+const MAX_OVER: usize = 10_000;
+
+impl Books {
+    /// The fields of today's budgets, each with what may stand in it.
+    pub(in crate::ledger) fn limits(&self) -> Vec<(String, u64)> {
+        let limit = |(period, _, limit, _)| (budget_field(period, self.today), (self.spent_before(period) + limit).0);
+        self.periods().map(limit).into()
+    }
+
+    /// What counts as reserved, and the store does not know of.
+    pub(in crate::ledger) fn unknown_to_the_store(&self, now_ms: u64) -> MicroDollars {
+        let spent = self.unposted_spending().into_iter().max().filter(|_| self.has_spent_alone).unwrap_or_default();
+        let others = if now_ms < self.others_until_ms { self.others } else { MicroDollars(0) };
+        MicroDollars(self.alone) + spent + others
+    }
+
+    /// Other instances may have spent so much alone, and will have posted it by then.
+    pub(in crate::ledger) fn leave_to_others(&mut self, amount: MicroDollars, until_ms: u64) {
+        (self.others, self.others_until_ms) = (amount, until_ms);
+    }
+
+    /// What is reserved by this process.
+    pub(in crate::ledger) fn reserved(&self) -> MicroDollars {
+        MicroDollars(self.reserved)
+    }
+
+    /// `amount` is reserved, by this process alone or at the store.
+    pub(in crate::ledger) fn reserve(&mut self, amount: MicroDollars, is_alone: bool) {
+        self.reserved = self.reserved.saturating_add(amount.0);
+        self.alone = self.alone.saturating_add(if is_alone { amount.0 } else { 0 });
+    }
+
+    /// A reservation of `amount` is over. `field`: where the store may know of it.
+    pub(in crate::ledger) fn release(&mut self, field: Option<String>, amount: MicroDollars, is_alone: bool) {
+        self.reserved = self.reserved.saturating_sub(amount.0);
+        if is_alone {
+            self.alone = self.alone.saturating_sub(amount.0);
+            self.has_spent_alone = true;
+        }
+        if self.over.len() < MAX_OVER {
+            self.over.extend(field);
+        }
+    }
+}
