@@ -21,7 +21,7 @@ pub use error::{Elsewhere, ErrorKind, GenerateError, Outlook, Periods, Retry};
 pub use event::{Calling, Event, EventStream, Failed, Finish, FinishReason, ToolCall, Usage};
 pub use fingerprint::Fingerprint;
 pub use money::MicroDollars;
-pub use params::{ANTHROPIC_MAX_TOKENS, Api, Effort, Params, ReasoningControl, TakesSampling, TakesTools};
+pub use params::{Api, Effort, MESSAGES_MAX_TOKENS, Params, ReasoningControl, TakesSampling, TakesTools};
 pub use policy::{Freshness, Policy};
 pub use purpose::{Purpose, Seat, Waiting};
 pub use receipt::{CacheResult, Outcome, Receipt};

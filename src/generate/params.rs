@@ -112,15 +112,16 @@ impl Effort {
     }
 }
 
-/// The longest answer that a request to Anthropic allows which names no limit; the format wants one (`providers.md` 5).
-pub const ANTHROPIC_MAX_TOKENS: u32 = 8_192;
+/// The longest answer, in tokens, that a request in the format [`Api::Messages`] allows where the client names no limit; the format
+/// wants one (`providers.md` 5).
+pub const MESSAGES_MAX_TOKENS: u32 = 8_192;
 
 impl Params {
     /// The longest answer that a request allows, in tokens, where the client wants `max_tokens`. `None`: as long as the model likes.
     pub fn longest_answer(&self, max_tokens: Option<u32>) -> Option<u32> {
         let most = self.max_output_tokens;
         let default = match self.api {
-            Api::Messages => Some(ANTHROPIC_MAX_TOKENS),
+            Api::Messages => Some(MESSAGES_MAX_TOKENS),
             Api::ChatCompletions | Api::GenerateContent => None,
         };
         let wanted = max_tokens.or(default);

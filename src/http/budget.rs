@@ -13,7 +13,6 @@ use serde::{
     de::{MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
-use tokio::time::Instant;
 
 use crate::{
     config::MOST_DOLLARS,
@@ -25,7 +24,7 @@ use crate::{
 
 use super::{
     Api, Took, by,
-    check::{Check, body_text, object, parse},
+    check::{Check, body_text, object, parse, short},
     rfc3339,
 };
 
@@ -66,8 +65,7 @@ pub async fn set_config(State(api): State<Arc<Api>>, request: Request) -> Result
     let (head, body) = request.into_parts();
     let body = api.bodies.read_json(&head.headers, body).await?;
     let changes = changes(&body_text(&body))?;
-    let config =
-        api.ledger.set(&changes, Instant::now() + api.store_timeout).await.map_err(|error| unavailable(&error))?;
+    let config = api.ledger.set(&changes, by(&api, None)).await.map_err(|error| unavailable(&error))?;
     tracing::info!(?config, "budgets were set");
     Ok(Json(Set { success: true, config }))
 }
@@ -98,8 +96,7 @@ pub struct Done {
 /// # Errors
 /// 404 when there is no such alert, 503 when the store does not answer.
 pub async fn acknowledge(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Json<Done>, ApiError> {
-    let is_there =
-        api.ledger.acknowledge(&id, Instant::now() + api.store_timeout).await.map_err(|error| unavailable(&error))?;
+    let is_there = api.ledger.acknowledge(&id, by(&api, None)).await.map_err(|error| unavailable(&error))?;
     if !is_there {
         return Err(ApiError::new(StatusCode::NOT_FOUND, "Alert not found")
             .message("`GET /llm/budget/alerts` lists those that there are."));
@@ -115,7 +112,7 @@ pub async fn reset(State(api): State<Arc<Api>>, Path(period): Path<String>) -> R
     let period = Period::named(&period).ok_or_else(|| {
         ApiError::new(StatusCode::BAD_REQUEST, "Invalid period").message("A period is `daily`, `weekly` or `monthly`.")
     })?;
-    api.ledger.reset(period, Instant::now() + api.store_timeout).await.map_err(|error| unavailable(&error))?;
+    api.ledger.reset(period, by(&api, None)).await.map_err(|error| unavailable(&error))?;
     Ok(Json(Done { success: true }))
 }
 
@@ -209,12 +206,6 @@ fn thresholds<'a>(check: &mut Check<'a>, raw: &'a RawValue, changes: &mut Change
             _ => check.refuse(format!("alertThresholds.{}", short(&name)), value, UNKNOWN),
         }
     }
-}
-
-/// A name as it is repeated to who sent it.
-fn short(name: &str) -> String {
-    const LONGEST: usize = 100;
-    name.chars().take(LONGEST).collect()
 }
 
 #[cfg(test)]

@@ -136,3 +136,9 @@ pub(super) fn text(raw: &RawValue) -> Option<String> {
     }
     parse(raw).or_else(|| serde_json::Deserializer::from_str(raw.get()).deserialize_bytes(Lossy).ok())
 }
+
+/// A name as it is repeated to who sent it.
+pub(super) fn short(name: &str) -> String {
+    const LONGEST: usize = 100;
+    name.chars().take(LONGEST).collect()
+}

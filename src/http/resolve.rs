@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-use super::{Api, ask::Ask, cache_control::policy, narrate};
+use super::{Api, ask::Ask, cache_control::policy, check::short, narrate};
 
 /// The same for every request, so that providers can cache it.
 const CODE_INSTRUCTIONS: &str = "You write code for a web project. Put every file that you create or change into a \
@@ -114,12 +114,6 @@ fn accepts_events(headers: &HeaderMap) -> bool {
         let is_refused = |weight: &str| weight.trim_start_matches(['q', 'Q', '=']).parse() == Ok(0.0);
         is_events && !parts.any(is_refused)
     })
-}
-
-/// A name as it is repeated to who sent it.
-fn short(name: &str) -> String {
-    const LONGEST: usize = 100;
-    name.chars().take(LONGEST).collect()
 }
 
 impl From<Unresolved> for ApiError {

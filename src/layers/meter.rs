@@ -131,15 +131,10 @@ impl Bill {
     fn events(mut self, mut events: EventStream) -> EventStream {
         let events = async_stream::stream! {
             while let Some(mut event) = events.next().await {
-                let is_over = match &mut event {
-                    Ok(Event::Failed(Failed { target, usage })) => {
-                        self.open = None;
-                        self.desk.book(Kind::Failed, target, usage);
-                        continue;
-                    }
-                    Ok(event) => self.note(event),
-                    Err(_) => true,
-                };
+                let is_over = event.as_mut().map_or(true, |event| self.note(event));
+                if matches!(event, Ok(Event::Failed(_))) {
+                    continue;
+                }
                 if is_over {
                     // Before anyone hears of the end: whoever asks next finds it booked.
                     drop(self);
@@ -172,7 +167,11 @@ impl Bill {
                 }
                 false
             }
-            Event::Failed(_) => false,
+            Event::Failed(Failed { target, usage }) => {
+                self.open = None;
+                self.desk.book(Kind::Failed, target, usage);
+                false
+            }
             Event::Finish { completion, outcome: _, cost } => {
                 self.open = None;
                 let kind = match &self.purpose {

@@ -159,12 +159,12 @@ impl Ledger {
         let until = Instant::now() + patience;
         loop {
             self.flush().await;
-            let lost = self.books().unposted();
-            if lost == MicroDollars(0) {
+            if !self.books().has_unposted() {
                 return;
             }
             if Instant::now() >= until {
-                tracing::error!(dollars = lost.dollars(), "bookings are lost: the store does not take them");
+                let dollars = self.books().unposted().dollars();
+                tracing::error!(dollars, "bookings are lost: the store does not take them");
                 return;
             }
             sleep(LAST_ATTEMPTS).await;
@@ -182,8 +182,7 @@ impl Ledger {
     /// When it does not say `by` then; all is as this process knows it.
     pub async fn refresh(self: &Arc<Self>, by: Instant) -> Result<(), StoreError> {
         let _travelling = self.travel(by).await?;
-        self.post(by).await?;
-        self.learn(by).await
+        self.catch_up(by).await
     }
 
     /// Sets what `changes` says, for all instances; the others hear of it within seconds.
@@ -225,8 +224,7 @@ impl Ledger {
     /// When the store does not say that it is done.
     pub async fn acknowledge(self: &Arc<Self>, id: &str, by: Instant) -> Result<bool, StoreError> {
         let _travelling = self.travel(by).await?;
-        self.post(by).await?;
-        self.learn(by).await?;
+        self.catch_up(by).await?;
         let Some(alert) = self.books().find_alert(id).cloned() else { return Ok(false) };
         let alert = Alert { acknowledged: true, ..alert };
         self.store.note(NOTES, &[(alert.field(), alert.note())], by).await?;
@@ -253,6 +251,12 @@ impl Ledger {
             }
         }
         Ok(sheets)
+    }
+
+    /// Tells the store what it does not know, and takes over what it says. To be called by whoever holds `travelling`.
+    async fn catch_up(self: &Arc<Self>, by: Instant) -> Result<(), StoreError> {
+        self.post(by).await?;
+        self.learn(by).await
     }
 
     /// Posts what is on its way, and then what was booked meanwhile. To be called by whoever holds `travelling`.
@@ -357,11 +361,7 @@ impl Ledger {
         if self.is_news(KNOWN_MS) {
             return;
         }
-        let asked = async {
-            self.post(by).await?;
-            self.learn(by).await
-        };
-        if let Err(error) = asked.await {
+        if let Err(error) = self.catch_up(by).await {
             tracing::debug!(%error, "budgets are as this process knows them");
         }
     }

@@ -168,7 +168,7 @@ impl Ledger {
                         "The {word} budget of {limit} has {left} left: a generation that may cost {amount} was refused."
                     )
                 };
-                has_raised |= books.alert(AlertKind::LimitExceeded, period, message, now_ms);
+                has_raised |= books.alert(AlertKind::LimitExceeded, period, limit, message, now_ms);
             }
         }
         drop(books);

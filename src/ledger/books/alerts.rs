@@ -12,36 +12,33 @@ impl Books {
     pub(super) fn raise(&mut self, now_ms: u64) -> bool {
         let mut has_raised = false;
         for (period, used) in Period::ALL.into_iter().zip(self.used) {
-            let (limit, word) = (self.settings.limit(period), period.as_str());
-            if used >= self.settings.warned_from(period) && used > MicroDollars(0) {
-                let (percent, limit) = (self.settings.threshold(period), MicroDollars::of(limit));
+            let (limit, from) = (MicroDollars::of(self.settings.limit(period)), self.settings.warned_from(period));
+            let word = period.as_str();
+            if used >= from && used > MicroDollars(0) {
+                let percent = self.settings.threshold(period);
                 let message = || format!("{percent}% of the {word} budget of {limit} is spent: {used}.");
-                has_raised |= self.alert(AlertKind::Warning, period, message, now_ms);
+                has_raised |= self.alert(AlertKind::Warning, period, from, message, now_ms);
             }
-            let limit = MicroDollars::of(limit);
             if used > limit {
                 let message = || format!("The {word} budget of {limit} is exceeded: {used} is spent.");
-                has_raised |= self.alert(AlertKind::LimitExceeded, period, message, now_ms);
+                has_raised |= self.alert(AlertKind::LimitExceeded, period, limit, message, now_ms);
             }
         }
         has_raised
     }
 
-    /// Raises an alert unless it was raised before, and says whether it did.
+    /// Raises an alert of the amount `threshold` unless it was raised before, and says whether it did.
     pub(in crate::ledger) fn alert(
         &mut self,
         kind: AlertKind,
         period: Period,
+        threshold: MicroDollars,
         message: impl FnOnce() -> String,
         now_ms: u64,
     ) -> bool {
         if !self.settings.enable_alerts {
             return false;
         }
-        let threshold = match kind {
-            AlertKind::Warning => self.settings.warned_from(period),
-            AlertKind::LimitExceeded | AlertKind::BudgetReset => MicroDollars::of(self.settings.limit(period)),
-        };
         let id = Alert::id(kind, period, self.since_ms(period), &format!("-{}", threshold.dollars()));
         let is_new = !self.alerts.contains_key(&id);
         if is_new {

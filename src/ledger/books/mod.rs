@@ -165,6 +165,11 @@ impl Books {
         on_its_way + MicroDollars(self.fresh.sum())
     }
 
+    /// Whether anything is booked, or over, and not known to be posted.
+    pub(in crate::ledger) fn has_unposted(&self) -> bool {
+        !(self.postings.is_empty() && self.fresh.is_empty() && self.over.is_empty())
+    }
+
     /// Whether something is on its way that should have arrived.
     pub(in crate::ledger) fn is_behind(&self) -> bool {
         !self.postings.is_empty()

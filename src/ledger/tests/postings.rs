@@ -77,6 +77,11 @@ async fn the_end_waits_a_while_for_a_store_that_is_away() {
     let store: Arc<Faulty> = Arc::default();
     let (clock, _) = Clock::steered(CHRISTMAS_MS);
     let ledger = ledger(clock, &limits(1.0, 10.0, 100.0, false), &store);
+    // What cost nothing is waited for as well.
+    spend(&ledger, 0);
+    store.next(&[Fault::Unreached; 3]);
+    ledger.finish(Duration::from_secs(6)).await;
+    assert_eq!(ledger.usage(|_| true, soon()).await.unwrap().total_requests, 1);
     spend(&ledger, 10_000);
     store.next(&[Fault::Unreached; 20]);
     let begun = Instant::now();

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::generate::{
-    ANTHROPIC_MAX_TOKENS, Delivery, Effort, ErrorKind, Format, GenerateRequest, Message, ModelId, Params,
+    Delivery, Effort, ErrorKind, Format, GenerateRequest, MESSAGES_MAX_TOKENS, Message, ModelId, Params,
     ReasoningControl, Sampling, Target, Tool, ToolChoice, Tools,
 };
 
@@ -34,7 +34,7 @@ pub(super) fn body(request: &GenerateRequest, params: &Params) -> Result<Vec<u8>
         presence_penalty: _,
         frequency_penalty: _,
     } = sampling;
-    let max_tokens = params.longest_answer(*max_tokens).unwrap_or(ANTHROPIC_MAX_TOKENS);
+    let max_tokens = params.longest_answer(*max_tokens).unwrap_or(MESSAGES_MAX_TOKENS);
     let tool_choice = tool_choice(tools, params);
     let takes_thinking = temperature.is_none()
         && top_p.is_none()
