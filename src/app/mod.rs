@@ -38,9 +38,9 @@ const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How often while the store is away, so that it is used again soon.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-/// How long the end of the service waits for a store that does not take what was booked: longer than it is left alone after
-/// failures.
-const LAST_FLUSH: Duration = Duration::from_secs(6);
+/// How long the end of the service waits for a store that does not take what was booked: longer than it is left alone twice after
+/// failures, because the first attempt then may only find that the connection is gone.
+const LAST_FLUSH: Duration = Duration::from_secs(12);
 
 /// The whole service, ready to be served.
 pub struct App {
