@@ -18,7 +18,7 @@ use futures_util::StreamExt as _;
 
 pub use completion::{Completion, Draft, Served, TooLong};
 pub use error::{Elsewhere, ErrorKind, GenerateError, Outlook, Periods, Retry};
-pub use event::{Calling, Event, EventStream, Failed, Finish, FinishReason, ToolCall, Usage};
+pub use event::{Calling, Event, EventStream, Failed, Finish, FinishReason, ToolCall, ToolPiece, Usage};
 pub use fingerprint::Fingerprint;
 pub use money::MicroDollars;
 pub use params::{Api, Effort, MESSAGES_MAX_TOKENS, Params, ReasoningControl, TakesSampling, TakesTools};
@@ -79,7 +79,7 @@ impl Answer {
         while let Some(event) = events.next().await {
             match event? {
                 Event::Finish { completion, outcome, cost } => return Ok(Collected { completion, outcome, cost }),
-                Event::Calling(_) | Event::Failed(_) | Event::Text(_) | Event::ToolCall(_) => {}
+                Event::Calling(_) | Event::Failed(_) | Event::Text(_) | Event::Tool(_) => {}
             }
         }
         Err(ErrorKind::StreamInterrupted.into())

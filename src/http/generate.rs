@@ -200,7 +200,7 @@ impl Exchange {
                             yield event(&Delta { event: "DELTA", text: &String::from_utf8_lossy(&text) });
                         }
                     }
-                    Some(Ok(Event::ToolCall(_) | Event::Failed(_))) => {}
+                    Some(Ok(Event::Tool(_) | Event::Failed(_))) => {}
                     Some(Ok(Event::Finish { completion, outcome, cost })) => {
                         break deliverable(&completion).map(|()| (completion, outcome, cost));
                     }

@@ -16,7 +16,7 @@ use crate::{
     catalogue::Catalogue,
     generate::{
         Answer, Calling, Event, EventStream, Failed, GenerateError, GenerateRequest, Generation, MicroDollars, Purpose,
-        Target, Usage,
+        Target, ToolPiece, Usage,
     },
     ledger::{Kind, Ledger, Reserved},
 };
@@ -155,18 +155,13 @@ impl Bill {
                 self.open = Some(Attempt { target, answer_bytes: 0 });
                 false
             }
-            Event::Text(text) => {
+            Event::Text(text) | Event::Tool(ToolPiece::Arguments { of: _, text }) => {
                 if let Some(attempt) = &mut self.open {
                     attempt.answer_bytes += text.len() as u64;
                 }
                 false
             }
-            Event::ToolCall(call) => {
-                if let Some(attempt) = &mut self.open {
-                    attempt.answer_bytes += call.arguments.len() as u64;
-                }
-                false
-            }
+            Event::Tool(ToolPiece::Begin { .. }) => false,
             Event::Failed(Failed { target, usage }) => {
                 self.open = None;
                 self.desk.book(Kind::Failed, target, usage);

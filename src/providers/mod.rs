@@ -26,7 +26,7 @@ use futures_util::stream::BoxStream;
 use crate::{
     client::HttpClient,
     config::{EndpointConfig, ProvidersConfig, Wire},
-    generate::{ErrorKind, Finish, GenerateRequest, ModelId, Params, ProviderId, Retry, ToolCall, Usage},
+    generate::{ErrorKind, Finish, GenerateRequest, ModelId, Params, ProviderId, Retry, ToolPiece, Usage},
 };
 
 pub use anthropic::Anthropic;
@@ -60,8 +60,8 @@ pub trait Provider: Send + Sync {
 pub enum Delta {
     /// Text, not empty: valid UTF-8, cut between characters.
     Text(Bytes),
-    /// A whole call of a tool.
-    ToolCall(ToolCall),
+    /// A piece of a call of a tool.
+    Tool(ToolPiece),
     /// The provider said that it was done.
     Finish(Finish),
 }

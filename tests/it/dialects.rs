@@ -11,7 +11,7 @@ use llm_gateway::{
     clock::Clock,
     generate::{
         Conditions, Delivery, ErrorKind, FinishReason, Format, GenerateRequest, Message, MicroDollars, Params, Part,
-        Policy, Purpose, Sampling, Target, ToolCall, Tools,
+        Policy, Purpose, Sampling, Target, ToolCall, ToolPiece, Tools,
     },
     providers::{
         Anthropic, Delta, Dialect as _, Framing, Gemini, Ollama, OpenAiChat, OpenAiResponses, Provider, ProviderError,
@@ -160,7 +160,12 @@ impl Came {
             assert!(came.end.is_none(), "nothing comes after the end");
             match delta {
                 Ok(Delta::Text(text)) => came.text.push_str(std::str::from_utf8(&text).unwrap()),
-                Ok(Delta::ToolCall(call)) => came.tool_calls.push(call),
+                Ok(Delta::Tool(ToolPiece::Begin { id, name, signature })) => {
+                    came.tool_calls.push(ToolCall { id, name, arguments: String::new(), signature });
+                }
+                Ok(Delta::Tool(ToolPiece::Arguments { of, text })) => {
+                    came.tool_calls[of].arguments.push_str(std::str::from_utf8(&text).unwrap());
+                }
                 Ok(Delta::Finish(finish)) => came.end = Some(Ok(finish)),
                 Err(error) => came.end = Some(Err(error)),
             }
