@@ -23,12 +23,13 @@ impl Fingerprint {
             tools,
             delivery: _,
             wanted: _,
-            allow_failover: _,
+            failover: _,
             conditions: _,
             policy: _,
             private_to,
             lookup_time: _,
             purpose: _,
+            end_user: _,
         } = request;
         let mut hash = Hash::new();
         let Target { provider, model } = target;
@@ -69,7 +70,7 @@ struct Hash(Sha256);
 impl Hash {
     fn new() -> Self {
         // The version of this layout. Change it whenever the meaning of a part changes.
-        Self(Sha256::new_with_prefix(b"llm-gateway/3\0"))
+        Self(Sha256::new_with_prefix(b"llm-gateway/4\0"))
     }
 
     fn finish(self) -> Fingerprint {
@@ -123,9 +124,10 @@ impl Hash {
         match format {
             Format::Text => self.tag(1),
             Format::JsonObject => self.tag(2),
-            Format::JsonSchema { name, schema, strict } => {
+            Format::JsonSchema { name, description, schema, strict } => {
                 self.tag(3);
                 self.text(name);
+                self.optional_text(description.as_deref());
                 self.json(schema);
                 self.optional(strict.map(u64::from));
             }
@@ -154,9 +156,10 @@ impl Hash {
                             self.tag(1);
                             self.text(text);
                         }
-                        Part::Image { url } => {
+                        Part::Image { url, detail } => {
                             self.tag(2);
                             self.text(url);
+                            self.optional(detail.map(|detail| detail as u64));
                         }
                     }
                 }

@@ -26,8 +26,8 @@ pub use policy::{Freshness, Policy};
 pub use purpose::{Purpose, Seat, Waiting};
 pub use receipt::{CacheResult, Outcome, Receipt};
 pub use request::{
-    Conditions, DEMO, Delivery, Format, GenerateRequest, Message, ModelId, Part, ProviderId, Question, Sampling,
-    Target, Tool, ToolChoice, Tools,
+    Conditions, DEMO, Delivery, Detail, Failover, Format, GenerateRequest, Message, ModelId, Part, ProviderId,
+    Question, Sampling, Target, Tool, ToolChoice, Tools,
 };
 
 /// An answer whose origin is decided; its text may still be on its way.

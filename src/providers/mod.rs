@@ -17,7 +17,7 @@ mod status;
 mod tool_calls;
 mod upstream;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -35,7 +35,7 @@ pub use frames::Framing;
 pub use gemini::Gemini;
 pub use ollama::{Ollama, OllamaServer};
 pub use openai::OpenAi;
-pub use openai_chat::OpenAiChat;
+pub use openai_chat::{ChatVendor, OpenAiChat};
 pub use openai_responses::OpenAiResponses;
 pub use upstream::{Decoder, Dialect, Upstream, WireRequest, deltas};
 
@@ -101,6 +101,16 @@ impl From<ErrorKind> for ProviderError {
 }
 
 impl ProviderError {
+    /// A request that holds what the vendor's format cannot say, in this field, by `OpenAI`'s name for it.
+    fn unsayable(param: impl Into<Arc<str>>) -> Self {
+        Self { param: Some(param.into()), ..ErrorKind::InvalidRequest.into() }
+    }
+
+    /// The same of a field of the message at this place.
+    fn in_message(at: usize, field: fmt::Arguments<'_>) -> Self {
+        Self::unsayable(format!("messages[{at}].{field}"))
+    }
+
     /// The same error, of an answer that had begun: once there was text, all that a client can know is that it broke off.
     #[must_use]
     pub fn after(mut self, had_text: bool) -> Self {
@@ -142,8 +152,10 @@ impl Providers {
             let client = client.clone();
             let provider: Arc<dyn Provider> = match wire {
                 Wire::OpenAi => Arc::new(OpenAi::new(client, &base_url, api_key)),
-                Wire::Xai => Arc::new(Upstream::new(OpenAiChat::new(true), client, &base_url, api_key)),
-                Wire::Compatible => Arc::new(Upstream::new(OpenAiChat::new(false), client, &base_url, api_key)),
+                Wire::Xai => Arc::new(Upstream::new(OpenAiChat::new(ChatVendor::Xai), client, &base_url, api_key)),
+                Wire::Compatible => {
+                    Arc::new(Upstream::new(OpenAiChat::new(ChatVendor::Compatible), client, &base_url, api_key))
+                }
                 Wire::Anthropic => Arc::new(Upstream::new(Anthropic, client, &base_url, api_key)),
                 Wire::Gemini => Arc::new(Upstream::new(Gemini, client, &base_url, api_key)),
                 Wire::Ollama => Arc::new(OllamaServer::new(client, &base_url, api_key)),
