@@ -16,11 +16,13 @@ mod cache;
 mod cache_control;
 mod cache_status;
 mod check;
+mod exchange;
 mod explain;
 mod health;
 mod models;
 mod narrate;
 mod not_found;
+mod openai;
 mod resolve;
 mod test_provider;
 
