@@ -2,9 +2,11 @@
 //!
 //! One catalogue: what is listed works, and what works is listed.
 
+mod alias;
 mod date;
 mod fallback;
 mod file;
+mod offers;
 mod price;
 mod resolve;
 mod route;
@@ -21,6 +23,10 @@ use crate::{
     generate::{Api, DEMO, ModelId, Params, ProviderId, Target},
 };
 
+use alias::Aliases;
+
+pub use alias::BadAlias;
+pub use offers::Offer;
 pub use price::{Price, Rates};
 pub use resolve::{Resolved, Routed, Unresolved, Wanted};
 pub use route::{Priority, Route, RoutingMode};
@@ -124,6 +130,7 @@ pub struct Catalogue {
     known: BTreeMap<String, &'static str>,
     retired: Retired,
     clock: Clock,
+    aliases: Aliases,
     /// What providers said that they have.
     installed: RwLock<HashMap<ProviderId, Vec<ModelId>>>,
 }
@@ -173,7 +180,8 @@ impl Catalogue {
             }
         }
         let known = VENDORS.iter().map(|vendor| (vendor.id.to_owned(), vendor.variable)).collect();
-        Ok(Self { models, names, configured, known, retired, clock, installed: RwLock::default() })
+        let (aliases, installed) = Default::default();
+        Ok(Self { models, names, configured, known, retired, clock, aliases, installed })
     }
 
     /// As it is on 2026-11-24, whenever the tests run.

@@ -2,6 +2,7 @@
 
 pub mod budget;
 pub mod generate;
+pub mod openai;
 
 pub mod cors;
 pub mod edge;
@@ -22,7 +23,6 @@ mod health;
 mod models;
 mod narrate;
 mod not_found;
-mod openai;
 mod resolve;
 mod test_provider;
 

@@ -83,7 +83,11 @@ pub(super) fn resolve(
         format: Format::Text,
         tools: Tools::default(),
         delivery,
-        failover: if ask.allow_failover { Failover::AnyModel } else { Failover::Nobody },
+        failover: match resolved.fallbacks.as_slice() {
+            _ if !ask.allow_failover => Failover::Nobody,
+            [] => Failover::AnyModel,
+            named => Failover::Among(named.into()),
+        },
         conditions: Conditions { capabilities: ask.capabilities, max_cost: ask.max_cost, reserved: None },
         policy: policy(headers),
         private_to: private_to(api.cache.scope, head),
@@ -97,7 +101,7 @@ pub(super) fn resolve(
 }
 
 /// Who alone may be given the answer again.
-fn private_to(scope: CacheScope, head: &Parts) -> Option<Arc<str>> {
+pub(super) fn private_to(scope: CacheScope, head: &Parts) -> Option<Arc<str>> {
     match scope {
         CacheScope::Shared => None,
         // Whoever cannot be told apart shares with nobody who can.

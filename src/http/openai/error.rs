@@ -26,7 +26,6 @@ struct Members<'a> {
     code: &'static str,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
 fn code_or_null<S: Serializer>(code: &&'static str, serializer: S) -> Result<S::Ok, S::Error> {
     if code.is_empty() { serializer.serialize_none() } else { serializer.serialize_str(code) }
 }
