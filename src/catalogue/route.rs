@@ -265,7 +265,7 @@ impl Model {
     }
 
     /// Whether only its name is known.
-    pub(super) fn is_unknown(&self) -> bool {
+    pub fn is_unknown(&self) -> bool {
         self.context_window.is_none()
     }
 

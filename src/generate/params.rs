@@ -174,7 +174,9 @@ impl Params {
         let takes_top_p = takes_sampling && !(self.api == Api::Messages && fitted.temperature.is_some());
         keep(&mut fitted.top_p, takes_top_p, "top_p", &mut ignored);
         let is_reasoning_chat = self.api == Api::ChatCompletions && self.reasoning;
-        let takes_seed = self.api != Api::Messages && !(has_tools && self.needs_responses(fitted.effort));
+        // Of those that reason, only who takes a temperature takes a seed.
+        let is_free = !is_reasoning_chat || self.sampling == TakesSampling::Yes;
+        let takes_seed = self.api != Api::Messages && is_free && !(has_tools && self.needs_responses(fitted.effort));
         keep(&mut fitted.seed, takes_seed, "seed", &mut ignored);
         let takes_penalties = match self.api {
             Api::ChatCompletions => !self.reasoning,
@@ -285,7 +287,7 @@ mod tests {
         };
         let (fitted, ignored) = thinking.fit(all.clone(), false);
         assert_eq!((fitted.effort, fitted.temperature), (Some(Effort::Low), None));
-        assert_eq!(ignored, ["temperature", "top_p", "presence_penalty", "frequency_penalty", "stop"]);
+        assert_eq!(ignored, ["temperature", "top_p", "seed", "presence_penalty", "frequency_penalty", "stop"]);
         let (fitted, _) = thinking.fit(Sampling { effort: Some(Effort::None), ..all.clone() }, false);
         assert_eq!((fitted.effort, fitted.temperature), (Some(Effort::None), Some(1.5)));
 

@@ -214,13 +214,13 @@ async fn what_is_left_out_is_named_for_the_model_that_answers() {
         all
     };
     assert_eq!(left_out(with("gpt-4o")).await, "top_k,logit_bias");
-    assert_eq!(left_out(with("gpt-6.2-sol")).await, "top_k,logit_bias,temperature,stop");
+    assert_eq!(left_out(with("gpt-6.2-sol")).await, "top_k,logit_bias,temperature,seed,stop");
     let mut tools = with("gpt-6-luna");
     tools["tools"] = weather();
     assert_eq!(left_out(tools).await, "top_k,logit_bias,temperature,seed,stop");
     let mut streamed = with("gpt-6.2-sol");
     streamed["stream"] = json!(true);
-    assert_eq!(left_out(streamed).await, "top_k,logit_bias,temperature,stop");
+    assert_eq!(left_out(streamed).await, "top_k,logit_bias,temperature,seed,stop");
     assert_eq!(left_out(json!({})).await, "");
 }
 

@@ -195,7 +195,9 @@ fn messages_say_everything_in_the_vendors_words() {
         ],
         "temperature": 0.5,
         "stop_sequences": ["END"],
-        "output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}},
+        "output_config": {"format": {
+            "type": "json_schema", "schema": {"type": "object", "additionalProperties": false},
+        }},
         "tools": [{"name": "f", "description": "d", "input_schema": {"type": "object"}}],
         "tool_choice": {"type": "tool", "name": "f", "disable_parallel_tool_use": true},
         "stream": true,

@@ -60,7 +60,8 @@ impl Expected {
         Self {
             is_gateway: true,
             answers_as: name,
-            listed_as: model,
+            // The shortest name that means it.
+            listed_as: name,
             missing_model: format!("{provider}/no-such-model"),
             tools_always: false,
             usage: [14, 29, 4, 18],

@@ -158,7 +158,8 @@ impl Identity {
     /// The whole answer.
     pub(super) fn object(&self, completion: &Completion) -> Vec<u8> {
         let Completion { text_json, tool_calls, reason, refusal, usage, served: _ } = completion;
-        let is_silent = text_json.as_ref() == b"\"\"" && (refusal.is_some() || !tool_calls.is_empty());
+        let has_reason = !tool_calls.is_empty() || refusal.is_some() || *reason == FinishReason::ContentFilter;
+        let is_silent = text_json.as_ref() == b"\"\"" && has_reason;
         let content = if is_silent { None } else { serde_json::from_slice::<&RawValue>(text_json).ok() };
         let calls = tool_calls.iter().map(|ToolCall { id, name, arguments, signature }| Call {
             index: None,

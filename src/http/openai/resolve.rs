@@ -58,7 +58,8 @@ pub(super) fn resolve(
     let resolved = api.catalogue.resolve(&Wanted { model: Some(&model), provider: None, routing: Route::default() });
     let Resolved { target, fallbacks, model, .. } = resolved.map_err(|unresolved| not_found(&model, &unresolved))?;
     let messages = conversation(messages)?;
-    if let Some(model) = model {
+    // Of one of which only the name is known, its server says what it cannot do.
+    if let Some(model) = model.filter(|model| !model.is_unknown()) {
         check_abilities(model, &messages, &tools, &format)?;
     }
     let params = api.catalogue.params(&target);
@@ -98,7 +99,7 @@ fn hashed(user: &str) -> Arc<str> {
     hex::encode(Sha256::digest(user)).into()
 }
 
-/// What the catalogue knows that a model cannot do. Of one of which only the name is known, its server says so.
+/// What the catalogue knows that a model cannot do.
 fn check_abilities(model: &Model, messages: &[Message], tools: &Tools, format: &Format) -> Result<(), ApiError> {
     let can = model.capabilities;
     if !can.tools && !tools.definitions.is_empty() {

@@ -1,6 +1,7 @@
 //! The wire format of Anthropic's messages (`providers.md` 5).
 
 mod request;
+mod schema;
 mod turns;
 
 mod fault;

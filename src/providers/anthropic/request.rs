@@ -10,7 +10,10 @@ use crate::generate::{
     Sampling, Target, Tool, ToolChoice, Tools,
 };
 
-use super::turns::{Turn, turns};
+use super::{
+    schema::enforceable,
+    turns::{Turn, turns},
+};
 
 /// From here on the vendor caches what stands above the conversation: 1,024 tokens are the least that any of its models does, and
 /// a mark on less is without effect and without cost. Four bytes are a token.
@@ -47,7 +50,7 @@ pub(super) fn body(request: &GenerateRequest, params: &Params) -> Result<Vec<u8>
             .filter(|effort| *effort != Effort::None && params.reasoning_control == Some(ReasoningControl::Effort)),
         format: match format {
             Format::Text | Format::JsonObject => None,
-            Format::JsonSchema { schema, .. } => Some(OutputFormat::JsonSchema { schema }),
+            Format::JsonSchema { schema, .. } => Some(OutputFormat::JsonSchema { schema: enforceable(schema) }),
         },
     };
     let body = WireBody {
@@ -95,7 +98,7 @@ struct WireBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     thinking: Option<Thinking<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    output_config: Option<OutputConfig<'a>>,
+    output_config: Option<OutputConfig>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<WireTool<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -150,17 +153,17 @@ impl System {
 }
 
 #[derive(Default, PartialEq, Serialize)]
-struct OutputConfig<'a> {
+struct OutputConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     effort: Option<Effort>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    format: Option<OutputFormat<'a>>,
+    format: Option<OutputFormat>,
 }
 
 #[derive(PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum OutputFormat<'a> {
-    JsonSchema { schema: &'a Value },
+enum OutputFormat {
+    JsonSchema { schema: Value },
 }
 
 #[derive(Serialize)]

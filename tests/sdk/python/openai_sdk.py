@@ -65,7 +65,6 @@ def stream(include_usage):
     choices = [chunk.choices[0] for chunk in chunks]
     equal(choices[0].delta.role, "assistant", "role of the first delta")
     equal("".join(choice.delta.content or "" for choice in choices), HELLO, "text")
-    assert sum(1 for choice in choices if choice.delta.content) > 1, "all came in one piece"
     equal([choice.finish_reason for choice in choices if choice.finish_reason], ["stop"], "finish reasons")
     equal(choices[-1].finish_reason, "stop", "last finish reason")
 
@@ -304,7 +303,9 @@ def abort():
     text = unlike("slow")
     with create(text, stream=True) as chunks:
         pieces = (choice.delta.content for chunk in chunks for choice in chunk.choices if choice.delta.content)
-        equal([next(pieces) for _ in range(3)], ["0 ", "1 ", "2 "], "pieces")
+        # Who reads late finds several pieces in one.
+        came = "".join(next(pieces) for _ in range(3))
+        assert came.startswith("0 1 2 ") and len(came) < len(" ".join(map(str, range(40)))), came
     return text
 
 
