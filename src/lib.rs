@@ -24,7 +24,7 @@
 //!  flight        the same request under way, here or at another instance?
 //!                follow it; else begin it, and keep what it brings              layers/cache/flight.rs
 //!    ▼
-//!  meter         may this be spent, and what was                                layers/meter.rs
+//!  meter         may this be spent, and what was                                layers/meter/
 //!    ▼
 //!  dispatch      retries, failover, breaker, within the time there is           dispatch/
 //!    ▼
@@ -48,19 +48,20 @@
 //! | 0 | `config` | nothing |
 //! | 0 | `clock` | nothing |
 //! | 0 | `generate` | nothing |
+//! | 0 | `embed` | `generate` |
 //! | 1 | `log` | `config` |
 //! | 1 | `breaker` | nothing |
 //! | 1 | `client` | nothing |
 //! | 1 | `catalogue` | `clock`, `generate` |
 //! | 1 | `error` | `generate` |
 //! | 1 | `caller` | `config` |
-//! | 2 | `providers` | `client`, `config`, `generate` |
+//! | 2 | `providers` | `client`, `config`, `embed`, `generate` |
 //! | 2 | `stores` | `breaker`, `client`, `clock`, `config` |
 //! | 3 | `sessions` | `caller`, `clock`, `stores` |
 //! | 3 | `ledger` | `client`, `clock`, `config`, `generate`, `stores` |
-//! | 3 | `dispatch` | `breaker`, `catalogue`, `config`, `generate`, `providers` |
-//! | 3 | `layers` | `caller`, `catalogue`, `clock`, `config`, `error`, `generate`, `ledger`, `sessions`, `stores` |
-//! | 4 | `http` | `breaker`, `caller`, `catalogue`, `clock`, `config`, `error`, `generate`, `layers`, `ledger`, `sessions`, `stores` |
+//! | 3 | `dispatch` | `breaker`, `catalogue`, `config`, `embed`, `generate`, `providers` |
+//! | 3 | `layers` | `caller`, `catalogue`, `clock`, `config`, `embed`, `error`, `generate`, `ledger`, `sessions`, `stores` |
+//! | 4 | `http` | `breaker`, `caller`, `catalogue`, `clock`, `config`, `embed`, `error`, `generate`, `layers`, `ledger`, `sessions`, `stores` |
 //! | 5 | `app` | `breaker`, `caller`, `catalogue`, `client`, `clock`, `config`, `dispatch`, `error`, `generate`, `http`, `layers`, `ledger`, `providers`, `sessions`, `stores` |
 //! | 6 | `serve` | `app`, `http` |
 //!
@@ -104,5 +105,6 @@ pub mod stores;
 
 pub mod clock;
 pub mod config;
+pub mod embed;
 pub mod generate;
 pub mod log;

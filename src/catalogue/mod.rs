@@ -3,6 +3,7 @@
 //! One catalogue: what is listed works, and what works is listed.
 
 mod date;
+mod embeddings;
 mod fallback;
 mod file;
 mod price;
@@ -21,6 +22,7 @@ use crate::{
     generate::{DEMO, ModelId, Params, ProviderId, Target},
 };
 
+pub use embeddings::{EmbeddingModel, NoEmbedding};
 pub use price::{Price, Rates};
 pub use resolve::{Resolved, Routed, Unresolved, Wanted};
 pub use route::{Priority, Route, RoutingMode};
@@ -116,6 +118,8 @@ pub enum Status {
 /// All models, and which of them can be asked for.
 pub struct Catalogue {
     models: Vec<Model>,
+    /// Those that make vectors, and never answer.
+    embeddings: Vec<EmbeddingModel>,
     /// Spellings to places in `models`.
     names: HashMap<String, Vec<usize>>,
     /// What is configured, in the order of lists.
@@ -173,7 +177,8 @@ impl Catalogue {
             }
         }
         let known = VENDORS.iter().map(|vendor| (vendor.id.to_owned(), vendor.variable)).collect();
-        Ok(Self { models, names, configured, known, retired, clock, installed: RwLock::default() })
+        let embeddings = embeddings::built_in()?;
+        Ok(Self { models, embeddings, names, configured, known, retired, clock, installed: RwLock::default() })
     }
 
     /// As it is on 2026-11-24, whenever the tests run.
@@ -204,7 +209,8 @@ impl Catalogue {
     }
 
     /// Takes down what `provider` says that it has.
-    pub fn set_installed(&self, provider: ProviderId, models: Vec<ModelId>) {
+    pub fn set_installed(&self, provider: ProviderId, mut models: Vec<ModelId>) {
+        models.retain(|model| !self.is_embedding(provider.as_str(), model.as_str()));
         self.installed.write().unwrap_or_else(PoisonError::into_inner).insert(provider, models);
     }
 

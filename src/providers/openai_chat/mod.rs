@@ -9,7 +9,7 @@ use hyper::StatusCode;
 
 use crate::generate::{GenerateRequest, Params};
 
-use super::{Delta, Dialect, ProviderError, WireRequest};
+use super::{Delta, Dialect, EmbedForm, OpenAiEmbed, ProviderError, WireRequest};
 
 pub(super) use fault::Fault;
 use reply::ChatDecoder;
@@ -46,5 +46,9 @@ impl Dialect for OpenAiChat {
 
     fn fault(&self, status: StatusCode, body: &[u8]) -> ProviderError {
         Fault::read(body).error(status)
+    }
+
+    fn embeds(&self) -> Option<&'static dyn EmbedForm> {
+        Some(if self.is_vendor { &OpenAiEmbed { is_vendor: true } } else { &OpenAiEmbed { is_vendor: false } })
     }
 }

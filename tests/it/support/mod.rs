@@ -6,6 +6,7 @@ mod scripted;
 mod sockets;
 mod tls;
 mod upstash;
+pub(crate) mod vectors;
 
 use std::{
     collections::HashMap,
