@@ -33,8 +33,8 @@ use super::{
     resolve::{Asked, resolve},
 };
 
-const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
-const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+pub(super) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const ROUTING_DECISION: HeaderName = HeaderName::from_static("x-routing-decision");
 
 /// How long a stream is silent before it sends a comment, so that nothing between here and the client closes it.
@@ -92,7 +92,7 @@ fn refused(api: &Api, error: GenerateError) -> Response {
 }
 
 /// What a client is told, and why it must not spend, operators too.
-fn told(api: &Api, error: GenerateError) -> ApiError {
+pub(super) fn told(api: &Api, error: GenerateError) -> ApiError {
     let kind = error.kind;
     let mut error = ApiError::from(error);
     if let (ErrorKind::OverBudget(periods), Some(over_budget)) = (kind, &mut error.over_budget) {
@@ -102,7 +102,7 @@ fn told(api: &Api, error: GenerateError) -> ApiError {
 }
 
 /// What the log says of the cache. `None`: nobody looked.
-fn looked_up(receipt: &Receipt) -> Option<LookedUp> {
+pub(super) fn looked_up(receipt: &Receipt) -> Option<LookedUp> {
     let is_hit = match receipt.cache {
         CacheResult::Hit(_) => true,
         CacheResult::Miss | CacheResult::Stale | CacheResult::Request => false,

@@ -95,7 +95,7 @@ pub(super) fn resolve(
 }
 
 /// Who alone may be given the answer again.
-fn private_to(scope: CacheScope, head: &Parts) -> Option<Arc<str>> {
+pub(super) fn private_to(scope: CacheScope, head: &Parts) -> Option<Arc<str>> {
     match scope {
         CacheScope::Shared => None,
         // Whoever cannot be told apart shares with nobody who can.

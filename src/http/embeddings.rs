@@ -1,0 +1,214 @@
+//! `POST /v1/embeddings`: vectors, as `OpenAI` gives them.
+
+use std::{io::Write as _, sync::Arc};
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderName, HeaderValue, StatusCode, header, request::Parts},
+    response::{IntoResponse as _, Response},
+};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use tokio::time::{Instant, timeout_at};
+use tower::ServiceExt as _;
+
+use crate::{
+    catalogue::NoEmbedding,
+    embed::{EmbedRequest, Embeddings, Input, Vector},
+    error::ApiError,
+    generate::{ErrorKind, GenerateError, ModelId, Target},
+    layers::{Held, StoreTook},
+};
+
+use super::{
+    Api,
+    answer::ServerTiming,
+    cache_control::policy,
+    cache_status::{NOT_CACHED, cache_status, stored_answer},
+    check::short,
+    edge::{LookedUp, RequestContext},
+    embed_ask::{EmbedAsk, Encoding, invalid},
+    generate::{CACHE_STATUS, SERVER_TIMING, looked_up, told},
+    resolve::private_to,
+};
+
+const DROPPED: HeaderName = HeaderName::from_static("x-gateway-dropped");
+
+/// Turns texts into vectors.
+///
+/// # Errors
+/// A status and JSON: 400 for what is wrong with the request, 404 for a model that nobody has, and whatever a provider's failure
+/// means.
+pub async fn embeddings(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {
+    let (head, body) = request.into_parts();
+    let body = api.bodies.read_json(&head.headers, body).await?;
+    // Not before: whose body is still on its way is not being answered yet.
+    let place = api.places.take()?;
+    let response = answer(&api, &head, body).await?;
+    Ok(response.map(|body| Held::body(body, place)))
+}
+
+async fn answer(api: &Api, head: &Parts, body: Bytes) -> Result<Response, ApiError> {
+    let context = head.extensions.get::<RequestContext>().cloned().ok_or_else(ApiError::internal)?;
+    let took = head.extensions.get::<StoreTook>().copied().unwrap_or_default();
+    let EmbedAsk { model, inputs, encoding, dimensions, dropped } = EmbedAsk::read(&body)?;
+    // What was read need not be held while it is answered.
+    drop(body);
+    let target = api.catalogue.resolve_embedding(&model)?;
+    check(api, &target, &inputs, dimensions)?;
+    let request = EmbedRequest {
+        target: target.clone(),
+        inputs,
+        dimensions,
+        policy: policy(&head.headers),
+        private_to: private_to(api.cache.scope, head),
+        // All store calls of a request share the time that there is.
+        lookup_time: api.store_timeout.saturating_sub(took.total()),
+    };
+    let error = |kind: ErrorKind| GenerateError::from(kind).at(target.clone());
+    let called = Instant::now();
+    let embeddings = tokio::select! {
+        embeddings = timeout_at(called + api.bounds.answer, api.embed.clone().oneshot(request)) => {
+            embeddings.unwrap_or_else(|_| Err(error(ErrorKind::Timeout)))
+        }
+        () = api.stopping.cancelled() => Err(error(ErrorKind::Stopping)),
+    };
+    let embeddings = match embeddings {
+        Ok(embeddings) => embeddings,
+        Err(error) => return Ok(refused(api, error)),
+    };
+    let Embeddings { vectors, usage, receipt, outcome, is_partial_hit } = embeddings;
+    if let Some(LookedUp { is_hit, key }) = looked_up(&receipt) {
+        context.looked_up.get_or_init(|| LookedUp { is_hit, key });
+    }
+    let json = json(&vectors, encoding, &target.model, usage.input_tokens);
+    let mut response = Response::new(json.into());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let partial = if is_partial_hit { "; detail=partial-hit" } else { "" };
+    let cache_status = [&cache_status(&receipt, outcome), partial].concat();
+    headers.extend(HeaderValue::try_from(cache_status).ok().map(|value| (CACHE_STATUS, value)));
+    if let Some(freshness) = stored_answer(&receipt, outcome) {
+        headers.insert(header::AGE, HeaderValue::from(freshness.age.as_secs()));
+    }
+    let provider = (!receipt.is_hit()).then(|| called.elapsed().saturating_sub(receipt.lookup));
+    let (limiter, cache, total) = (took.limiter, receipt.lookup, context.arrived.elapsed());
+    headers.insert(SERVER_TIMING, ServerTiming { limiter, cache, provider, total }.to_header());
+    if let Some(value) = HeaderValue::try_from(dropped.join(",")).ok().filter(|value| !value.is_empty()) {
+        headers.insert(DROPPED, value);
+    }
+    Ok(response)
+}
+
+/// What is known to fail, so that it need not be asked for.
+fn check(api: &Api, target: &Target, inputs: &[Input], dimensions: Option<u32>) -> Result<(), ApiError> {
+    let Some(model) = api.catalogue.embedding(target) else { return Ok(()) };
+    if dimensions.is_some_and(|dimensions| dimensions > model.dimensions) {
+        let (id, most) = (&model.id, model.dimensions);
+        return Err(invalid(format!("`dimensions` must be at most {most} for {id}.")));
+    }
+    let is_long =
+        |input: &Input| matches!(input, Input::Tokens(tokens) if tokens.len() as u64 > model.max_input_tokens);
+    if inputs.iter().any(is_long) {
+        let (id, most) = (&model.id, model.max_input_tokens);
+        return Err(invalid(format!("An `input` of {id} must hold at most {most} tokens.")));
+    }
+    Ok(())
+}
+
+/// The reply to what failed.
+fn refused(api: &Api, error: GenerateError) -> Response {
+    let kind = error.kind;
+    let mut response = told(api, error).into_response();
+    if kind == ErrorKind::NotCached {
+        response.headers_mut().insert(CACHE_STATUS, HeaderValue::from_static(NOT_CACHED));
+    }
+    response
+}
+
+/// The body. Written by hand: there may be millions of numbers, and they need no tree.
+fn json(vectors: &[Vector], encoding: Encoding, model: &ModelId, tokens: u64) -> Vec<u8> {
+    /// What a number takes in words, about.
+    const NUMBER_BYTES: usize = 14;
+    let numbers: usize = vectors.iter().map(|vector| vector.len()).sum();
+    let number_bytes = match encoding {
+        Encoding::Float => NUMBER_BYTES,
+        Encoding::Base64 => 6,
+    };
+    let mut json = Vec::with_capacity(numbers * number_bytes + vectors.len() * 64 + 256);
+    json.extend_from_slice(br#"{"object":"list","data":["#);
+    let mut digits = itoa::Buffer::new();
+    for (at, vector) in vectors.iter().enumerate() {
+        let comma: &[u8] = if at > 0 { b"," } else { b"" };
+        for part in [comma, br#"{"object":"embedding","index":"#, digits.format(at).as_bytes(), br#","embedding":"#] {
+            json.extend_from_slice(part);
+        }
+        match encoding {
+            Encoding::Float => write(&mut json, &**vector),
+            Encoding::Base64 => {
+                let bytes: Vec<u8> = vector.iter().flat_map(|number| number.to_le_bytes()).collect();
+                json.push(b'"');
+                json.extend_from_slice(BASE64_STANDARD.encode(bytes).as_bytes());
+                json.push(b'"');
+            }
+        }
+        json.push(b'}');
+    }
+    json.extend_from_slice(br#"],"model":"#);
+    write(&mut json, model);
+    let written = write!(json, r#","usage":{{"prompt_tokens":{tokens},"total_tokens":{tokens}}}}}"#);
+    written.unwrap_or_else(|_| unreachable!("a Vec takes all of it"));
+    json
+}
+
+fn write(json: &mut Vec<u8>, value: &(impl serde::Serialize + ?Sized)) {
+    if serde_json::to_writer(json, value).is_err() {
+        unreachable!("numbers and texts are JSON, and a Vec takes all of it");
+    }
+}
+
+impl From<NoEmbedding> for ApiError {
+    fn from(no_embedding: NoEmbedding) -> Self {
+        match no_embedding {
+            NoEmbedding::Vendor(name) => {
+                invalid(format!("{name} has no embeddings. Name a model of another provider."))
+            }
+            NoEmbedding::WhoseModel(model) => {
+                let model = short(&model);
+                let message = "Put its provider in front of it, such as `openai/text-embedding-3-small`.";
+                Self {
+                    model: Some(model.as_str().into()),
+                    ..Self::new(StatusCode::NOT_FOUND, "Nobody is known to have this embedding model").message(message)
+                }
+            }
+            NoEmbedding::Other(unresolved) => unresolved.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_has_the_form_that_sdks_expect() {
+        let vectors: [Vector; 2] = [[0.1, -2.0].into(), [1e-10, 3.0].into()];
+        let model = ModelId::from("m\"");
+        let read =
+            |encoding| -> serde_json::Value { serde_json::from_slice(&json(&vectors, encoding, &model, 7)).unwrap() };
+        let floats = read(Encoding::Float);
+        assert_eq!(
+            floats,
+            serde_json::json!({
+                "object": "list",
+                "data": [
+                    {"object": "embedding", "index": 0, "embedding": [0.1, -2.0]},
+                    {"object": "embedding", "index": 1, "embedding": [1e-10, 3.0]},
+                ],
+                "model": "m\"",
+                "usage": {"prompt_tokens": 7, "total_tokens": 7},
+            })
+        );
+        assert_eq!(read(Encoding::Base64)["data"][0]["embedding"], "zczMPQAAAMA=");
+    }
+}
