@@ -43,6 +43,15 @@ pub struct ApiError {
     /// Whole seconds until another attempt may succeed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
+    /// What it is called in `OpenAI`'s form. `None`: what its status says.
+    #[serde(skip)]
+    pub code: Option<&'static str>,
+    /// The field of the request that is at fault, in `OpenAI`'s form. `None`: no single one.
+    #[serde(skip)]
+    pub param: Option<Cow<'static, str>>,
+    /// Whether the same request may be worth another attempt of the client's. `None`: what its status says.
+    #[serde(skip)]
+    pub should_retry: Option<bool>,
     /// Which budgets stand in the way.
     #[serde(flatten)]
     pub over_budget: Option<Box<OverBudget>>,
@@ -77,6 +86,9 @@ impl ApiError {
             model: None,
             available_models: None,
             retry_after: None,
+            code: None,
+            param: None,
+            should_retry: None,
             over_budget: None,
             errors: None,
         }
@@ -93,6 +105,20 @@ impl ApiError {
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(whole_seconds(wait));
+        self
+    }
+
+    /// The same error under the name that it has in `OpenAI`'s form.
+    #[must_use]
+    pub fn code(mut self, code: &'static str) -> Self {
+        self.code = Some(code);
+        self
+    }
+
+    /// The same error, for which a field of the request is at fault.
+    #[must_use]
+    pub fn param(mut self, param: impl Into<Cow<'static, str>>) -> Self {
+        self.param = Some(param.into());
         self
     }
 
@@ -124,7 +150,9 @@ impl From<GenerateError> for ApiError {
         let GenerateError { kind, target, retry_after, param, attempts: _ } = error;
         let (status, text, message) = words(kind);
         let mut api = Self::new(status, text).message(message);
-        api.details = param.map(|param| format!("The provider names the field `{param}`.").into());
+        api.details = param.as_ref().map(|param| format!("The provider names the field `{param}`.").into());
+        api.param = param.map(|param| param.to_string().into());
+        (api.code, api.should_retry) = (Some(code(kind)), should_retry(kind));
         if let ErrorKind::OverBudget(periods) = kind {
             let would_exceed = periods.words();
             let reason = format!("Would exceed budget limits: {}", would_exceed.join(", "));
@@ -141,6 +169,59 @@ impl From<GenerateError> for ApiError {
             Some(wait) => api.retry_after(wait),
             None => api,
         }
+    }
+}
+
+/// The name of each kind in `OpenAI`'s form (`providers.md` 9.2).
+fn code(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::InvalidRequest => "invalid_request",
+        ErrorKind::ContextLengthExceeded => "context_length_exceeded",
+        ErrorKind::ContentFilter => "content_filter",
+        ErrorKind::PayloadTooLarge => "payload_too_large",
+        ErrorKind::ModelNotFound => "model_not_found",
+        ErrorKind::Authentication | ErrorKind::Permission => "upstream_authentication",
+        ErrorKind::QuotaExhausted => "upstream_quota_exhausted",
+        ErrorKind::RateLimited => "rate_limit_exceeded",
+        ErrorKind::Overloaded | ErrorKind::Skipped => "upstream_overloaded",
+        ErrorKind::ServerError => "upstream_error",
+        ErrorKind::Timeout => "upstream_timeout",
+        ErrorKind::Connection => "upstream_unreachable",
+        ErrorKind::BadResponse | ErrorKind::EmptyAnswer | ErrorKind::AnswerTooLong => "bad_upstream_response",
+        ErrorKind::StreamInterrupted => "stream_interrupted",
+        ErrorKind::NotCached => "not_cached",
+        ErrorKind::OverBudget(_) => "insufficient_quota",
+        ErrorKind::Stopping => "stopping",
+        ErrorKind::Internal => "internal_error",
+    }
+}
+
+/// Whether another attempt of the client's may be worth it, where its status says something else: this service has made as many as
+/// it is allowed to, and nothing has changed since. Who is asked to come back later may do so.
+fn should_retry(kind: ErrorKind) -> Option<bool> {
+    match kind {
+        ErrorKind::Authentication
+        | ErrorKind::Permission
+        | ErrorKind::QuotaExhausted
+        | ErrorKind::ServerError
+        | ErrorKind::Timeout
+        | ErrorKind::Connection
+        | ErrorKind::BadResponse
+        | ErrorKind::EmptyAnswer
+        | ErrorKind::AnswerTooLong
+        | ErrorKind::StreamInterrupted
+        | ErrorKind::NotCached
+        | ErrorKind::OverBudget(_) => Some(false),
+        ErrorKind::InvalidRequest
+        | ErrorKind::ContextLengthExceeded
+        | ErrorKind::ContentFilter
+        | ErrorKind::PayloadTooLarge
+        | ErrorKind::ModelNotFound
+        | ErrorKind::RateLimited
+        | ErrorKind::Overloaded
+        | ErrorKind::Skipped
+        | ErrorKind::Stopping
+        | ErrorKind::Internal => None,
     }
 }
 

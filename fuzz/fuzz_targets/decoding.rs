@@ -25,7 +25,7 @@ pub fn check(dialect: &impl Dialect, framing: Framing, body: &[u8]) {
     assert_eq!(decode(body.len() % 13 + 2), whole);
     let (last, before) = whole.split_last().expect("an end");
     assert!(matches!(last, Ok(Delta::Finish(_)) | Err(_)));
-    assert!(before.iter().all(|delta| matches!(delta, Ok(Delta::Text(_) | Delta::ToolCall(_)))));
+    assert!(before.iter().all(|delta| matches!(delta, Ok(Delta::Text(_) | Delta::Tool(_)))));
     for delta in before {
         if let Ok(Delta::Text(text)) = delta {
             assert!(!text.is_empty() && std::str::from_utf8(text).is_ok());

@@ -1,6 +1,6 @@
 //! Who may answer in place of a model that fails.
 
-use crate::generate::{Conditions, DEMO, Format, GenerateRequest, Message, MicroDollars, Part, Target};
+use crate::generate::{Conditions, DEMO, Failover, Format, GenerateRequest, Message, MicroDollars, Part, Target};
 
 use super::{Catalogue, Model};
 
@@ -8,15 +8,28 @@ use super::{Catalogue, Model};
 const LONGEST_ANSWER: u32 = 32_768;
 
 impl Catalogue {
-    /// Who may answer `request` in place of its target, best first: one more model of the same provider, then one of each
-    /// other provider that can be called, in the order of lists. All of them read more at once than the target does, where
-    /// `must_read_more`. Nobody stands in for the demo provider, nor it for others.
+    /// Who may answer `request` in place of its target, best first: those that it names itself, or one more model of the same
+    /// provider, then one of each other provider that can be called, in the order of lists. All of them read more at once than the
+    /// target does, where `must_read_more`. Unless it names them, nobody stands in for the demo provider, nor it for others.
     pub fn fallbacks(&self, request: &GenerateRequest, must_read_more: bool) -> Vec<Target> {
-        let GenerateRequest { target, .. } = request;
-        if target.provider.as_str() == DEMO {
-            return Vec::new();
-        }
+        let GenerateRequest { target, failover, .. } = request;
         let asked = self.model(&target.provider, &target.model);
+        match failover {
+            Failover::Nobody => return Vec::new(),
+            Failover::Among(targets) => {
+                let is_able = |other: &&Target| match self.model(&other.provider, &other.model) {
+                    Some(model) => {
+                        let is_large = !must_read_more || asked.is_some_and(|asked| model.reads_more(asked));
+                        is_large && fits(model, request) && self.meets(model, request)
+                    }
+                    // Of which only the name is known.
+                    None => !must_read_more,
+                };
+                return targets.iter().filter(is_able).cloned().collect();
+            }
+            Failover::AnyModel if target.provider.as_str() == DEMO => return Vec::new(),
+            Failover::AnyModel => {}
+        }
         let others = self.configured.iter().map(|configured| &configured.id).filter(|id| **id != target.provider);
         let callable = others.filter(|id| id.as_str() != DEMO);
         let providers = std::iter::once(&target.provider).chain(callable);
@@ -107,12 +120,13 @@ mod tests {
             format: Format::Text,
             tools: Tools::default(),
             delivery: Delivery::Whole,
-            allow_failover: true,
+            failover: Failover::AnyModel,
             conditions: Conditions::default(),
             policy: Policy::default(),
             private_to: None,
             lookup_time: Duration::ZERO,
             purpose: Purpose::default(),
+            end_user: None,
         }
     }
 

@@ -115,6 +115,7 @@ fn check_api(entry: &Entry) -> Result<(), BadCatalogue> {
     let expected = match entry.provider.as_str() {
         "anthropic" => Api::Messages,
         "google" => Api::GenerateContent,
+        "ollama" => Api::Ollama,
         _ => Api::ChatCompletions,
     };
     if entry.params.api == expected {

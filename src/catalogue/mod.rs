@@ -19,7 +19,7 @@ use serde::Deserialize;
 
 use crate::{
     clock::Clock,
-    generate::{DEMO, ModelId, Params, ProviderId, Target},
+    generate::{Api, DEMO, ModelId, Params, ProviderId, Target},
 };
 
 pub use embeddings::{EmbeddingModel, NoEmbedding};
@@ -256,7 +256,7 @@ impl Catalogue {
     /// What the model takes; anything when the catalogue does not have it.
     pub fn params(&self, target: &Target) -> Arc<Params> {
         let model = self.model(&target.provider, &target.model);
-        model.map_or_else(|| Arc::new(Params::unknown()), |model| Arc::clone(&model.params))
+        model.map_or_else(|| Arc::new(unknown_params(&target.provider)), |model| Arc::clone(&model.params))
     }
 
     fn price_of(&self, model: &Model) -> Price {
@@ -286,6 +286,7 @@ impl Catalogue {
 impl Model {
     /// A model of which only the name is known.
     fn unlisted(provider: ProviderId, id: ModelId) -> Self {
+        let params = Arc::new(unknown_params(&provider));
         Self {
             provider,
             display_name: id.to_string(),
@@ -299,9 +300,15 @@ impl Model {
             status: Status::Active,
             ends_ms: None,
             replacement: None,
-            params: Arc::new(Params::unknown()),
+            params,
         }
     }
+}
+
+/// What is known of every model of `provider`.
+fn unknown_params(provider: &ProviderId) -> Params {
+    let api = if provider.as_str() == "ollama" { Api::Ollama } else { Api::ChatCompletions };
+    Params { api, ..Params::unknown() }
 }
 
 /// A name without what people write differently: case, spaces, dashes, dots.

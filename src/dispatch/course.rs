@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::{
     catalogue::Catalogue,
-    generate::{Elsewhere, ErrorKind, GenerateError, GenerateRequest, Target},
+    generate::{Elsewhere, ErrorKind, Failover, GenerateError, GenerateRequest, Target},
     providers::ProviderError,
 };
 
@@ -48,7 +48,7 @@ impl Course {
         let target = &request.target;
         let is_first = self.first.is_none();
         let first = self.first.get_or_insert_with(|| told(error.clone(), target)).clone();
-        if Instant::now() >= self.deadline || !request.allow_failover {
+        if Instant::now() >= self.deadline || request.failover == Failover::Nobody {
             return Next::Nobody(first);
         }
         self.retries.begin_anew();
@@ -82,7 +82,7 @@ impl Course {
     /// Whether another provider can be asked if the present one, which has said nothing so far, is given up.
     pub(super) fn can_turn(&mut self, request: &GenerateRequest, catalogue: &Catalogue) -> bool {
         let provider = &request.target.provider;
-        request.allow_failover && self.left(request, catalogue).iter().any(|other| other.provider != *provider)
+        self.left(request, catalogue).iter().any(|other| other.provider != *provider)
     }
 
     fn left(&mut self, request: &GenerateRequest, catalogue: &Catalogue) -> &mut VecDeque<Target> {

@@ -152,9 +152,9 @@ impl Desk {
                         Err(_) => break Err(ErrorKind::BadResponse.into()),
                     },
                     // A call of what nobody offered cannot be used, and must not be kept.
-                    Ok(Delta::ToolCall(_)) if !takes_calls => break Err(ErrorKind::BadResponse.into()),
-                    Ok(Delta::ToolCall(call)) => match draft.tool_call(call.clone()) {
-                        Ok(()) => Event::ToolCall(call),
+                    Ok(Delta::Tool(_)) if !takes_calls => break Err(ErrorKind::BadResponse.into()),
+                    Ok(Delta::Tool(piece)) => match draft.tool(&piece) {
+                        Ok(()) => Event::Tool(piece),
                         Err(_) => break Err(ErrorKind::AnswerTooLong.into()),
                     },
                     Err(error) => break Err(error),

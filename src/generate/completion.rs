@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 
-use super::{Event, EventStream, Finish, FinishReason, ModelId, Outcome, ProviderId, ToolCall, Usage};
+use super::{Event, EventStream, Finish, FinishReason, ModelId, Outcome, ProviderId, ToolCall, ToolPiece, Usage};
 
 /// What was answered, and what it took.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,9 +65,10 @@ impl Completion {
     pub fn replay(self: Arc<Self>) -> EventStream {
         let text = self.text();
         let text = (!text.is_empty()).then(|| Event::Text(text.into()));
-        let tool_calls: Vec<_> = self.tool_calls.iter().cloned().map(Event::ToolCall).collect();
+        let calls = self.tool_calls.iter().cloned().enumerate();
+        let pieces: Vec<_> = calls.flat_map(|(of, call)| call.pieces(of)).map(Event::Tool).collect();
         let finish = Event::Finish { completion: self, outcome: Outcome::Stored, cost: None };
-        stream::iter(text.into_iter().chain(tool_calls).chain([finish]).map(Ok)).boxed()
+        stream::iter(text.into_iter().chain(pieces).chain([finish]).map(Ok)).boxed()
     }
 }
 
@@ -98,12 +99,22 @@ impl Draft {
         self.within_limit()
     }
 
-    /// Adds a call of a tool.
+    /// Adds a piece of a call of a tool. One of a call that has not begun is lost.
     ///
     /// # Errors
     /// [`TooLong`] when the draft would exceed its limit.
-    pub fn tool_call(&mut self, call: ToolCall) -> Result<(), TooLong> {
-        self.tool_calls.push(call);
+    pub fn tool(&mut self, piece: &ToolPiece) -> Result<(), TooLong> {
+        match piece {
+            ToolPiece::Begin { id, name, signature } => {
+                let (id, name, signature) = (id.clone(), name.clone(), signature.clone());
+                self.tool_calls.push(ToolCall { id, name, arguments: String::new(), signature });
+            }
+            ToolPiece::Arguments { of, text } => {
+                if let Some(call) = self.tool_calls.get_mut(*of) {
+                    call.arguments.push_str(&String::from_utf8_lossy(text));
+                }
+            }
+        }
         self.within_limit()
     }
 

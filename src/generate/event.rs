@@ -10,7 +10,7 @@ use super::{Completion, GenerateError, MicroDollars, ModelId, Outcome, ProviderI
 
 /// One step of an answer.
 ///
-/// `Calling` any number of times, each but the last followed by `Failed`, then `Text` and `ToolCall` in any order, then exactly
+/// `Calling` any number of times, each but the last followed by `Failed`, then `Text` and `Tool` in any order, then exactly
 /// one `Finish` or, after `Failed` if there was a call, one `Err`, then nothing. A stream that ends without either was cut.
 #[derive(Clone)]
 pub enum Event {
@@ -20,8 +20,8 @@ pub enum Event {
     Failed(Failed),
     /// A piece of text, not empty: valid UTF-8, cut between characters.
     Text(Bytes),
-    /// A whole call of a tool.
-    ToolCall(ToolCall),
+    /// A piece of a call of a tool.
+    Tool(ToolPiece),
     /// The provider said that it was done.
     Finish {
         /// All that came, put together.
@@ -63,6 +63,27 @@ pub struct Failed {
     pub usage: Usage,
 }
 
+/// A piece of a call of a tool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToolPiece {
+    /// The next call begins. Calls are counted from 0, and their pieces may come in turns.
+    Begin {
+        /// As in [`ToolCall`].
+        id: String,
+        /// As in [`ToolCall`].
+        name: String,
+        /// As in [`ToolCall`].
+        signature: Option<String>,
+    },
+    /// More of the arguments of a call that has begun; every finished call has some.
+    Arguments {
+        /// Which call.
+        of: usize,
+        /// Not empty: valid UTF-8, cut between characters. Only all of them together are JSON.
+        text: Bytes,
+    },
+}
+
 /// The model wants a function to be called.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolCall {
@@ -86,6 +107,14 @@ pub struct Finish {
     pub refusal: Option<String>,
     /// What it counted. `None` when it reported nothing.
     pub usage: Option<Usage>,
+}
+
+impl ToolCall {
+    /// The call as the pieces that it once was, being the call number `of`.
+    pub fn pieces(self, of: usize) -> [ToolPiece; 2] {
+        let Self { id, name, arguments, signature } = self;
+        [ToolPiece::Begin { id, name, signature }, ToolPiece::Arguments { of, text: arguments.into() }]
+    }
 }
 
 impl Finish {

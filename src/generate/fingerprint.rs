@@ -23,12 +23,13 @@ impl Fingerprint {
             tools,
             delivery: _,
             wanted: _,
-            allow_failover: _,
+            failover: _,
             conditions: _,
             policy: _,
             private_to,
             lookup_time: _,
             purpose: _,
+            end_user: _,
         } = request;
         let mut hash = Hash::new();
         let Target { provider, model } = target;
@@ -110,7 +111,7 @@ impl Hash {
 impl Hash {
     fn new() -> Self {
         // The version of this layout. Change it whenever the meaning of a part changes.
-        Self::of_layout(b"llm-gateway/3\0")
+        Self::of_layout(b"llm-gateway/4\0")
     }
 
     fn number(&mut self, value: Option<f64>) {
@@ -137,9 +138,10 @@ impl Hash {
         match format {
             Format::Text => self.tag(1),
             Format::JsonObject => self.tag(2),
-            Format::JsonSchema { name, schema, strict } => {
+            Format::JsonSchema { name, description, schema, strict } => {
                 self.tag(3);
                 self.text(name);
+                self.optional_text(description.as_deref());
                 self.json(schema);
                 self.optional(strict.map(u64::from));
             }
@@ -168,9 +170,10 @@ impl Hash {
                             self.tag(1);
                             self.text(text);
                         }
-                        Part::Image { url } => {
+                        Part::Image { url, detail } => {
                             self.tag(2);
                             self.text(url);
+                            self.optional(detail.map(|detail| detail as u64));
                         }
                     }
                 }

@@ -18,7 +18,7 @@ use futures_util::StreamExt as _;
 
 pub use completion::{Completion, Draft, Served, TooLong};
 pub use error::{Elsewhere, ErrorKind, GenerateError, Outlook, Periods, Retry};
-pub use event::{Calling, Event, EventStream, Failed, Finish, FinishReason, ToolCall, Usage};
+pub use event::{Calling, Event, EventStream, Failed, Finish, FinishReason, ToolCall, ToolPiece, Usage};
 pub use fingerprint::Fingerprint;
 pub(crate) use fingerprint::Hash;
 pub use money::MicroDollars;
@@ -27,8 +27,8 @@ pub use policy::{Freshness, Policy};
 pub use purpose::{Purpose, Seat, Waiting};
 pub use receipt::{CacheResult, Outcome, Receipt};
 pub use request::{
-    Conditions, DEMO, Delivery, Format, GenerateRequest, Message, ModelId, Part, ProviderId, Question, Sampling,
-    Target, Tool, ToolChoice, Tools,
+    Conditions, DEMO, Delivery, Detail, Failover, Format, GenerateRequest, Message, ModelId, Part, ProviderId,
+    Question, Sampling, Target, Tool, ToolChoice, Tools,
 };
 
 /// An answer whose origin is decided; its text may still be on its way.
@@ -80,7 +80,7 @@ impl Answer {
         while let Some(event) = events.next().await {
             match event? {
                 Event::Finish { completion, outcome, cost } => return Ok(Collected { completion, outcome, cost }),
-                Event::Calling(_) | Event::Failed(_) | Event::Text(_) | Event::ToolCall(_) => {}
+                Event::Calling(_) | Event::Failed(_) | Event::Text(_) | Event::Tool(_) => {}
             }
         }
         Err(ErrorKind::StreamInterrupted.into())

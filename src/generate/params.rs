@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Sampling;
+use super::{Detail, Message, Part, Sampling, ToolChoice, Tools};
 
 /// What a model takes: the `params` of the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -33,8 +33,10 @@ pub struct Params {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Api {
-    /// `OpenAI`'s, xAI's, Ollama's, and of whoever is compatible.
+    /// `OpenAI`'s, xAI's, and of whoever is compatible.
     ChatCompletions,
+    /// Ollama's own.
+    Ollama,
     /// Anthropic's.
     Messages,
     /// Google's.
@@ -122,7 +124,7 @@ impl Params {
         let most = self.max_output_tokens;
         let default = match self.api {
             Api::Messages => Some(MESSAGES_MAX_TOKENS),
-            Api::ChatCompletions | Api::GenerateContent => None,
+            Api::ChatCompletions | Api::Ollama | Api::GenerateContent => None,
         };
         let wanted = max_tokens.or(default);
         most.map(|most| wanted.map_or(most, |wanted| wanted.min(most))).or(wanted)
@@ -143,10 +145,20 @@ impl Params {
         }
     }
 
-    /// What is left of `wanted`, and the names of what is not (`providers.md` 3, 5, 6, 7 and 10.1).
+    /// Whether a request with tools is asked on responses, because chat completions take them only without reasoning, or not at all
+    /// (`providers.md` 1.3).
+    pub fn needs_responses(&self, effort: Option<Effort>) -> bool {
+        match self.tools_on_default_api {
+            TakesTools::ResponsesOnly => true,
+            TakesTools::OnlyWithEffortNone => effort != Some(Effort::None),
+            TakesTools::Yes | TakesTools::No => false,
+        }
+    }
+
+    /// What is left of `wanted`, and the names of what is not (`providers.md` 3, 5, 6, 7 and 10.1), of a request that `has_tools`.
     ///
     /// A limit beyond the model's own becomes that, and an effort that it does not know the nearest that it does.
-    pub fn fit(&self, wanted: Sampling) -> (Sampling, Vec<&'static str>) {
+    pub fn fit(&self, wanted: Sampling, has_tools: bool) -> (Sampling, Vec<&'static str>) {
         let mut ignored = Vec::new();
         let mut fitted = wanted;
         fitted.max_tokens = fitted.max_tokens.map(|tokens| tokens.min(self.max_output_tokens.unwrap_or(u32::MAX)));
@@ -162,16 +174,20 @@ impl Params {
         let takes_top_p = takes_sampling && !(self.api == Api::Messages && fitted.temperature.is_some());
         keep(&mut fitted.top_p, takes_top_p, "top_p", &mut ignored);
         let is_reasoning_chat = self.api == Api::ChatCompletions && self.reasoning;
-        keep(&mut fitted.seed, self.api != Api::Messages, "seed", &mut ignored);
+        let takes_seed = self.api != Api::Messages && !(has_tools && self.needs_responses(fitted.effort));
+        keep(&mut fitted.seed, takes_seed, "seed", &mut ignored);
         let takes_penalties = match self.api {
             Api::ChatCompletions => !self.reasoning,
+            Api::Ollama => true,
             Api::Messages => false,
             Api::GenerateContent => self.reasoning_control != Some(ReasoningControl::ThinkingBudget),
         };
         keep(&mut fitted.presence_penalty, takes_penalties, "presence_penalty", &mut ignored);
         keep(&mut fitted.frequency_penalty, takes_penalties, "frequency_penalty", &mut ignored);
-        if is_reasoning_chat && !fitted.stop.is_empty() {
-            fitted.stop.clear();
+        let stops = fitted.stop.len();
+        // A blank one is refused by this format (`providers.md` 5).
+        fitted.stop.retain(|stop| !is_reasoning_chat && (self.api != Api::Messages || !stop.trim().is_empty()));
+        if fitted.stop.len() < stops {
             ignored.push("stop");
         }
         if self.api == Api::Messages {
@@ -179,6 +195,27 @@ impl Params {
             fitted.temperature = fitted.temperature.map(|temperature| temperature.min(1.0));
         }
         (fitted, ignored)
+    }
+
+    /// The names of what the model's format cannot say besides, for a request with these `tools` and `messages`, of an end user where
+    /// it `has_end_user`: it is left out.
+    pub fn unsaid(&self, tools: &Tools, messages: &[Message], has_end_user: bool) -> Vec<&'static str> {
+        let Tools { definitions, choice, parallel } = tools;
+        let is_forced = match choice {
+            ToolChoice::Required | ToolChoice::Named(_) => true,
+            ToolChoice::Auto | ToolChoice::None => false,
+        };
+        let is_chat = self.api == Api::ChatCompletions;
+        let has_tools = !definitions.is_empty();
+        let is_strict = definitions.iter().any(|tool| tool.strict == Some(true));
+        let all = [
+            ("tool_choice", has_tools && is_forced && self.api == Api::Ollama),
+            ("parallel_tool_calls", has_tools && *parallel == Some(false) && !is_chat && self.api != Api::Messages),
+            ("tools.function.strict", is_strict && !is_chat),
+            ("image_url.detail", !is_chat && messages.iter().any(has_detail)),
+            ("user", has_end_user && !is_chat && self.api != Api::Messages),
+        ];
+        all.into_iter().filter_map(|(name, is_unsaid)| is_unsaid.then_some(name)).collect()
     }
 
     /// The effort nearest to `wanted` among those that the model takes; of two the smaller. None at all only for who wants it.
@@ -190,6 +227,18 @@ impl Params {
         let distance = |effort: &Effort| (*effort as i8).abs_diff(wanted as i8);
         let some = efforts.iter().copied().filter(|effort| *effort != Effort::None);
         some.min_by_key(distance).unwrap_or(wanted)
+    }
+}
+
+/// Whether it holds a picture that is to be looked at in another way than usual.
+fn has_detail(message: &Message) -> bool {
+    let is_meant = |part: &Part| match part {
+        Part::Image { url: _, detail } => detail.is_some_and(|detail| detail != Detail::Auto),
+        Part::Text(_) => false,
+    };
+    match message {
+        Message::User(parts) => parts.iter().any(is_meant),
+        Message::System(_) | Message::Assistant { .. } | Message::Tool { .. } => false,
     }
 }
 
@@ -212,7 +261,7 @@ mod tests {
             seed: Some(7),
             presence_penalty: Some(0.1),
             frequency_penalty: Some(0.1),
-            stop: vec!["x".to_owned()],
+            stop: vec!["x".to_owned(), " \n".to_owned()],
             effort: Some(Effort::Minimal),
         };
         let old = Params {
@@ -222,9 +271,10 @@ mod tests {
             max_output_tokens: Some(4_096),
             ..Params::unknown()
         };
-        let (fitted, ignored) = old.fit(all.clone());
+        let (fitted, ignored) = old.fit(all.clone(), false);
         assert_eq!((fitted.temperature, fitted.max_tokens, fitted.effort), (Some(1.0), Some(4_096), None));
-        assert_eq!(ignored, ["reasoning_effort", "top_p", "seed", "presence_penalty", "frequency_penalty"]);
+        assert_eq!(fitted.stop, ["x"]);
+        assert_eq!(ignored, ["reasoning_effort", "top_p", "seed", "presence_penalty", "frequency_penalty", "stop"]);
 
         let thinking = Params {
             sampling: TakesSampling::OnlyWithEffortNone,
@@ -233,12 +283,12 @@ mod tests {
             reasoning: true,
             ..Params::unknown()
         };
-        let (fitted, ignored) = thinking.fit(all.clone());
+        let (fitted, ignored) = thinking.fit(all.clone(), false);
         assert_eq!((fitted.effort, fitted.temperature), (Some(Effort::Low), None));
         assert_eq!(ignored, ["temperature", "top_p", "presence_penalty", "frequency_penalty", "stop"]);
-        let (fitted, _) = thinking.fit(Sampling { effort: Some(Effort::None), ..all.clone() });
+        let (fitted, _) = thinking.fit(Sampling { effort: Some(Effort::None), ..all.clone() }, false);
         assert_eq!((fitted.effort, fitted.temperature), (Some(Effort::None), Some(1.5)));
 
-        assert_eq!(Params::unknown().fit(all.clone()), (all, Vec::new()));
+        assert_eq!(Params::unknown().fit(all.clone(), true), (all, Vec::new()));
     }
 }

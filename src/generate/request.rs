@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -71,8 +71,8 @@ pub struct GenerateRequest {
     pub tools: Tools,
     /// Whether the caller reads along or waits for the whole.
     pub delivery: Delivery,
-    /// Whether another model or provider may answer instead.
-    pub allow_failover: bool,
+    /// Who may answer instead.
+    pub failover: Failover,
     /// What the client wants of whoever answers instead.
     pub conditions: Conditions,
     /// What the client wants of the cache.
@@ -83,6 +83,19 @@ pub struct GenerateRequest {
     pub lookup_time: Duration,
     /// For whom it is.
     pub purpose: Purpose,
+    /// The person behind the client, as a hash by which a vendor can tell who misuses it. `None`: the client does not say.
+    pub end_user: Option<Arc<str>>,
+}
+
+/// Who may answer instead of the target.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Failover {
+    /// Nobody.
+    Nobody,
+    /// Any model that can do what the request needs.
+    AnyModel,
+    /// These, in this order.
+    Among(Arc<[Target]>),
 }
 
 /// What a client wants of a model that it has not named.
@@ -135,7 +148,20 @@ pub enum Part {
     Image {
         /// Where the picture is.
         url: String,
+        /// How closely the model looks at it. `None` leaves it to the provider.
+        detail: Option<Detail>,
     },
+}
+
+/// How closely a model looks at a picture, in `OpenAI`'s words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the vendor's words")]
+pub enum Detail {
+    Auto,
+    Low,
+    High,
+    Original,
 }
 
 /// How the answer is drawn. `None` leaves a value to the provider.
@@ -171,6 +197,8 @@ pub enum Format {
     JsonSchema {
         /// The schema's name.
         name: String,
+        /// What the answer is for. `None`: the schema says it all.
+        description: Option<String>,
         /// JSON Schema.
         schema: Value,
         /// Whether the provider must hold to it exactly. `None` leaves it to the provider.
@@ -241,7 +269,7 @@ pub struct Question {
 impl GenerateRequest {
     /// Makes it one to `target`, a model that takes `params`, and says which of the client's settings that does not take.
     pub fn turn_to(&mut self, target: Target, params: &Params) -> Vec<&'static str> {
-        let (sampling, ignored) = params.fit(self.wanted.clone());
+        let (sampling, ignored) = params.fit(self.wanted.clone(), !self.tools.definitions.is_empty());
         (self.sampling, self.target) = (sampling, target);
         ignored
     }
@@ -276,7 +304,7 @@ impl GenerateRequest {
             name.len() + description.as_deref().unwrap_or_default().len() + bytes(parameters)
         };
         let definitions: usize = tools.definitions.iter().map(tool).sum();
-        let schema = if let Format::JsonSchema { name: _, schema, strict: _ } = format { bytes(schema) } else { 0 };
+        let schema = if let Format::JsonSchema { schema, .. } = format { bytes(schema) } else { 0 };
         let wrapping = if tools.definitions.is_empty() { 0 } else { TOOLS_TOKENS };
         (text + definitions + schema) as u64
             + images as u64 * IMAGE_TOKENS

@@ -30,7 +30,8 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,PUT,PATCH,POST,D
 /// Headers that a page may read, besides those that every page may (`interface.md`, «Headers»).
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "x-request-id,cache-status,age,x-ratelimit-limit,x-ratelimit-remaining,x-ratelimit-reset,x-ratelimit-mode,ratelimit,\
-     ratelimit-policy,retry-after,server-timing,x-routing-decision",
+     ratelimit-policy,retry-after,server-timing,x-routing-decision,x-gateway-dropped,x-should-retry,x-ratelimit-limit-requests,\
+     x-ratelimit-remaining-requests,x-ratelimit-reset-requests",
 );
 /// How long a browser may remember the answer to a preflight: ten minutes.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");

@@ -21,7 +21,11 @@ use uuid::Uuid;
 
 use crate::{error::ApiError, layers::Held};
 
+use super::openai;
+
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What the vendors' own clients go by before they go by the status.
+const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// The longest id that is taken over from a client.
 const MAX_ID_BYTES: usize = 128;
@@ -97,7 +101,8 @@ async fn answer(
     id: Arc<str>,
     mut ended: Ended,
 ) -> Result<Response, Infallible> {
-    let mut response = harden(say(answering.await?, &id));
+    let form = Form::of(&ended.path);
+    let mut response = harden(say(answering.await?, &id, form));
     if let Ok(value) = HeaderValue::try_from(&*id) {
         response.headers_mut().insert(X_REQUEST_ID, value);
     }
@@ -129,8 +134,24 @@ fn request_id(headers: &HeaderMap) -> Arc<str> {
     given.map_or_else(|| Arc::from(&*Uuid::now_v7().hyphenated().encode_lower(&mut Uuid::encode_buffer())), Arc::from)
 }
 
+/// How errors are said.
+#[derive(Clone, Copy)]
+enum Form {
+    /// As the original says them.
+    Original,
+    /// As `OpenAI` does.
+    OpenAi,
+}
+
+impl Form {
+    /// The form of the API that `path` belongs to.
+    fn of(path: &str) -> Self {
+        if path == "/v1" || path.starts_with("/v1/") { Form::OpenAi } else { Form::Original }
+    }
+}
+
 /// Writes the body of an error, now that its id is known. An error that comes from a library is said in our form too.
-fn say(mut response: Response, id: &str) -> Response {
+fn say(mut response: Response, id: &str, form: Form) -> Response {
     let error = response.extensions_mut().remove::<ApiError>();
     let status = response.status();
     let is_json = || {
@@ -144,9 +165,16 @@ fn say(mut response: Response, id: &str) -> Response {
         }
         None => return response,
     };
-    let body = serde_json::to_vec(&Said { error: &error, request_id: id });
+    let (body, should_retry) = match form {
+        Form::Original => (serde_json::to_vec(&Said { error: &error, request_id: id }), None),
+        Form::OpenAi => (serde_json::to_vec(&openai::Said::from(&error)), openai::should_retry(&error)),
+    };
     *response.body_mut() = body.unwrap_or_default().into();
     let headers = response.headers_mut();
+    if let Some(should_retry) = should_retry {
+        let value = if should_retry { "true" } else { "false" };
+        headers.insert(X_SHOULD_RETRY, HeaderValue::from_static(value));
+    }
     headers.remove(header::CONTENT_LENGTH);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -50,25 +50,26 @@ impl EmbedAsk {
         fields.retain(|_, raw| raw.get() != "null");
         let mut take = |name: &str| fields.remove(name);
         let model = take("model").and_then(text).filter(|model| !model.trim().is_empty());
-        let model = model.ok_or_else(|| invalid("`model` must name a model, such as `text-embedding-3-small`."))?;
-        let inputs = take("input").ok_or_else(|| invalid("`input` is missing."))?;
+        let model =
+            model.ok_or_else(|| invalid("model", "`model` must name a model, such as `text-embedding-3-small`."))?;
+        let inputs = take("input").ok_or_else(|| invalid("input", "`input` is missing."))?;
         let inputs = self::inputs(inputs)?;
         let encoding = match take("encoding_format").map(text) {
             None => Encoding::Float,
             Some(Some(word)) if word == "float" => Encoding::Float,
             Some(Some(word)) if word == "base64" => Encoding::Base64,
-            Some(_) => return Err(invalid("`encoding_format` must be `float` or `base64`.")),
+            Some(_) => return Err(invalid("encoding_format", "`encoding_format` must be `float` or `base64`.")),
         };
         let dimensions = take("dimensions").map(|raw| {
             let number: Option<u32> = parse(raw);
             number.filter(|number| (1..=MOST_DIMENSIONS).contains(number))
         });
         if dimensions == Some(None) {
-            return Err(invalid("`dimensions` must be a whole number from 1 to 65536."));
+            return Err(invalid("dimensions", "`dimensions` must be a whole number from 1 to 65536."));
         }
         // Who the client's own user is changes nothing.
         if take("user").is_some_and(|raw| text(raw).is_none()) {
-            return Err(invalid("`user` must be a string."));
+            return Err(invalid("user", "`user` must be a string."));
         }
         let dropped = fields.keys().filter(|name| is_plain(name)).take(MOST_DROPPED).map(ToString::to_string);
         Ok(Self { model, inputs, encoding, dimensions: dimensions.flatten(), dropped: dropped.collect() })
@@ -84,7 +85,7 @@ fn inputs(raw: &RawValue) -> Result<Vec<Input>, ApiError> {
         Some(b'0'..=b'9') => vec![tokens(raw)?],
         Some(b'[') => read_all(raw, tokens)?,
         Some(b'"') => read_all(raw, |raw| one(raw).ok_or_else(wrong_input))?,
-        Some(b']') => return Err(invalid("`input` must not be an empty array.")),
+        Some(b']') => return Err(invalid("input", "`input` must not be an empty array.")),
         Some(_) | None => return Err(wrong_input()),
     };
     let is_empty = |input: &Input| match input {
@@ -92,7 +93,7 @@ fn inputs(raw: &RawValue) -> Result<Vec<Input>, ApiError> {
         Input::Tokens(tokens) => tokens.is_empty(),
     };
     if inputs.iter().any(is_empty) {
-        return Err(invalid("`input` must hold no empty string and no empty array."));
+        return Err(invalid("input", "`input` must hold no empty string and no empty array."));
     }
     Ok(inputs)
 }
@@ -102,20 +103,27 @@ fn one(raw: &RawValue) -> Option<Input> {
 }
 
 fn tokens(raw: &RawValue) -> Result<Input, ApiError> {
-    let wrong = || invalid("`input` as tokens must hold whole numbers from 0 to 4294967295, and nothing else.");
+    let wrong =
+        || invalid("input", "`input` as tokens must hold whole numbers from 0 to 4294967295, and nothing else.");
     parse(raw).map(Input::Tokens).ok_or_else(wrong)
 }
 
 fn read_all(raw: &RawValue, read: impl Fn(&RawValue) -> Result<Input, ApiError>) -> Result<Vec<Input>, ApiError> {
     let elements: Vec<&RawValue> = parse(raw).ok_or_else(wrong_input)?;
     if elements.len() > MOST_INPUTS {
-        return Err(invalid(format!("`input` must hold no more than {MOST_INPUTS} entries, not {}.", elements.len())));
+        return Err(invalid(
+            "input",
+            format!("`input` must hold no more than {MOST_INPUTS} entries, not {}.", elements.len()),
+        ));
     }
     elements.into_iter().map(read).collect()
 }
 
 fn wrong_input() -> ApiError {
-    invalid("`input` must be a string, an array of strings, an array of integers, or an array of arrays of integers.")
+    invalid(
+        "input",
+        "`input` must be a string, an array of strings, an array of integers, or an array of arrays of integers.",
+    )
 }
 
 fn is_plain(name: &str) -> bool {
@@ -123,8 +131,9 @@ fn is_plain(name: &str) -> bool {
     (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(is_letter)
 }
 
-pub(super) fn invalid(message: impl Into<Cow<'static, str>>) -> ApiError {
-    ApiError::new(StatusCode::BAD_REQUEST, "Invalid request").message(message)
+/// The refusal of a field.
+pub(super) fn invalid(param: &'static str, message: impl Into<Cow<'static, str>>) -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, "Invalid request").message(message).param(param)
 }
 
 #[cfg(test)]

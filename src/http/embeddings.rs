@@ -5,30 +5,27 @@ use std::{io::Write as _, sync::Arc};
 use axum::{
     extract::{Request, State},
     http::{HeaderName, HeaderValue, StatusCode, header, request::Parts},
-    response::{IntoResponse as _, Response},
+    response::Response,
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tower::ServiceExt as _;
 
 use crate::{
     catalogue::NoEmbedding,
     embed::{EmbedRequest, Embeddings, Input, Vector},
     error::ApiError,
-    generate::{ErrorKind, GenerateError, ModelId, Target},
-    layers::{Held, StoreTook},
+    generate::{ModelId, Target},
 };
 
 use super::{
     Api,
-    answer::ServerTiming,
     cache_control::policy,
-    cache_status::{NOT_CACHED, cache_status, stored_answer},
+    cache_status::cache_status,
     check::short,
-    edge::{LookedUp, RequestContext},
     embed_ask::{EmbedAsk, Encoding, invalid},
-    generate::{CACHE_STATUS, SERVER_TIMING, looked_up, told},
+    exchange::{CACHE_STATUS, Exchange, lookup_time, with_body},
     resolve::private_to,
 };
 
@@ -40,60 +37,42 @@ const DROPPED: HeaderName = HeaderName::from_static("x-gateway-dropped");
 /// A status and JSON: 400 for what is wrong with the request, 404 for a model that nobody has, and whatever a provider's failure
 /// means.
 pub async fn embeddings(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {
-    let (head, body) = request.into_parts();
-    let body = api.bodies.read_json(&head.headers, body).await?;
-    // Not before: whose body is still on its way is not being answered yet.
-    let place = api.places.take()?;
-    let response = answer(&api, &head, body).await?;
-    Ok(response.map(|body| Held::body(body, place)))
+    with_body(api, request, answer).await
 }
 
-async fn answer(api: &Api, head: &Parts, body: Bytes) -> Result<Response, ApiError> {
-    let context = head.extensions.get::<RequestContext>().cloned().ok_or_else(ApiError::internal)?;
-    let took = head.extensions.get::<StoreTook>().copied().unwrap_or_default();
+async fn answer(api: Arc<Api>, head: &Parts, body: Bytes) -> Result<Response, ApiError> {
     let EmbedAsk { model, inputs, encoding, dimensions, dropped } = EmbedAsk::read(&body)?;
     // What was read need not be held while it is answered.
     drop(body);
     let target = api.catalogue.resolve_embedding(&model)?;
-    check(api, &target, &inputs, dimensions)?;
+    check(&api, &target, &inputs, dimensions)?;
     let request = EmbedRequest {
         target: target.clone(),
         inputs,
         dimensions,
         policy: policy(&head.headers),
         private_to: private_to(api.cache.scope, head),
-        // All store calls of a request share the time that there is.
-        lookup_time: api.store_timeout.saturating_sub(took.total()),
+        lookup_time: lookup_time(&api, head),
     };
-    let error = |kind: ErrorKind| GenerateError::from(kind).at(target.clone());
+    let exchange = Exchange::new(api, head, target.clone())?;
     let called = Instant::now();
-    let embeddings = tokio::select! {
-        embeddings = timeout_at(called + api.bounds.answer, api.embed.clone().oneshot(request)) => {
-            embeddings.unwrap_or_else(|_| Err(error(ErrorKind::Timeout)))
-        }
-        () = api.stopping.cancelled() => Err(error(ErrorKind::Stopping)),
-    };
-    let embeddings = match embeddings {
+    let embeddings = match exchange.in_time(exchange.api.embed.clone().oneshot(request)).await {
         Ok(embeddings) => embeddings,
-        Err(error) => return Ok(refused(api, error)),
+        Err(error) => return Ok(exchange.refused(error)),
     };
     let Embeddings { vectors, usage, receipt, outcome, is_partial_hit } = embeddings;
-    if let Some(LookedUp { is_hit, key }) = looked_up(&receipt) {
-        context.looked_up.get_or_init(|| LookedUp { is_hit, key });
-    }
-    let json = json(&vectors, encoding, &target.model, usage.input_tokens);
-    let mut response = Response::new(json.into());
+    exchange.note(&receipt);
+    let provider = (!receipt.is_hit()).then(|| called.elapsed().saturating_sub(receipt.lookup));
+    let mut response = Response::new(json(&vectors, encoding, &target.model, usage.input_tokens).into());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let partial = if is_partial_hit { "; detail=partial-hit" } else { "" };
-    let cache_status = [&cache_status(&receipt, outcome), partial].concat();
-    headers.extend(HeaderValue::try_from(cache_status).ok().map(|value| (CACHE_STATUS, value)));
-    if let Some(freshness) = stored_answer(&receipt, outcome) {
-        headers.insert(header::AGE, HeaderValue::from(freshness.age.as_secs()));
+    exchange.set_headers(headers, &receipt, outcome, provider);
+    if is_partial_hit {
+        let cache_status = [&cache_status(&receipt, outcome), "; detail=partial-hit"].concat();
+        if let Ok(value) = HeaderValue::try_from(cache_status) {
+            headers.insert(CACHE_STATUS, value);
+        }
     }
-    let provider = (!receipt.is_hit()).then(|| called.elapsed().saturating_sub(receipt.lookup));
-    let (limiter, cache, total) = (took.limiter, receipt.lookup, context.arrived.elapsed());
-    headers.insert(SERVER_TIMING, ServerTiming { limiter, cache, provider, total }.to_header());
     if let Some(value) = HeaderValue::try_from(dropped.join(",")).ok().filter(|value| !value.is_empty()) {
         headers.insert(DROPPED, value);
     }
@@ -105,25 +84,15 @@ fn check(api: &Api, target: &Target, inputs: &[Input], dimensions: Option<u32>) 
     let Some(model) = api.catalogue.embedding(target) else { return Ok(()) };
     if dimensions.is_some_and(|dimensions| dimensions > model.dimensions) {
         let (id, most) = (&model.id, model.dimensions);
-        return Err(invalid(format!("`dimensions` must be at most {most} for {id}.")));
+        return Err(invalid("dimensions", format!("`dimensions` must be at most {most} for {id}.")));
     }
     let is_long =
         |input: &Input| matches!(input, Input::Tokens(tokens) if tokens.len() as u64 > model.max_input_tokens);
     if inputs.iter().any(is_long) {
         let (id, most) = (&model.id, model.max_input_tokens);
-        return Err(invalid(format!("An `input` of {id} must hold at most {most} tokens.")));
+        return Err(invalid("input", format!("An `input` of {id} must hold at most {most} tokens.")));
     }
     Ok(())
-}
-
-/// The reply to what failed.
-fn refused(api: &Api, error: GenerateError) -> Response {
-    let kind = error.kind;
-    let mut response = told(api, error).into_response();
-    if kind == ErrorKind::NotCached {
-        response.headers_mut().insert(CACHE_STATUS, HeaderValue::from_static(NOT_CACHED));
-    }
-    response
 }
 
 /// The body. Written by hand: there may be millions of numbers, and they need no tree.
@@ -169,19 +138,22 @@ fn write(json: &mut Vec<u8>, value: &(impl serde::Serialize + ?Sized)) {
 
 impl From<NoEmbedding> for ApiError {
     fn from(no_embedding: NoEmbedding) -> Self {
+        const CODE: &str = "model_not_found";
         match no_embedding {
             NoEmbedding::Vendor(name) => {
-                invalid(format!("{name} has no embeddings. Name a model of another provider."))
+                invalid("model", format!("{name} has no embeddings. Name a model of another provider.")).code(CODE)
             }
             NoEmbedding::WhoseModel(model) => {
-                let model = short(&model);
+                let error = Self {
+                    model: Some(short(&model).as_str().into()),
+                    ..Self::new(StatusCode::NOT_FOUND, "Nobody is known to have this embedding model")
+                };
                 let message = "Put its provider in front of it, such as `openai/text-embedding-3-small`.";
-                Self {
-                    model: Some(model.as_str().into()),
-                    ..Self::new(StatusCode::NOT_FOUND, "Nobody is known to have this embedding model").message(message)
-                }
+                error.message(message).param("model").code(CODE)
             }
-            NoEmbedding::Other(unresolved) => unresolved.into(),
+            NoEmbedding::Other(unresolved) => {
+                Self { status: StatusCode::NOT_FOUND, ..unresolved.into() }.param("model").code(CODE)
+            }
         }
     }
 }

@@ -128,7 +128,7 @@ fn message(message: &Message) -> Value {
 fn part(part: &Part) -> &str {
     match part {
         Part::Text(text) => text,
-        Part::Image { url } => url,
+        Part::Image { url, .. } => url,
     }
 }
 

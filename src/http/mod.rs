@@ -18,11 +18,13 @@ mod cache_control;
 mod cache_status;
 mod check;
 mod embed_ask;
+mod exchange;
 mod explain;
 mod health;
 mod models;
 mod narrate;
 mod not_found;
+mod openai;
 mod resolve;
 mod test_provider;
 

@@ -10,7 +10,8 @@ use crate::{
     config::{CacheScope, PromptStyle},
     error::ApiError,
     generate::{
-        Conditions, Delivery, Format, GenerateRequest, Message, ModelId, Part, Purpose, Sampling, Target, Tools,
+        Conditions, Delivery, Failover, Format, GenerateRequest, Message, ModelId, Part, Purpose, Sampling, Target,
+        Tools,
     },
 };
 
@@ -62,7 +63,7 @@ pub(super) fn resolve(
     })?;
     let wanted = Sampling { temperature: ask.temperature, max_tokens: ask.max_tokens, ..Sampling::default() };
     let (sampling, ignored) = match resolved.model {
-        Some(model) => model.params.fit(wanted.clone()),
+        Some(model) => model.params.fit(wanted.clone(), false),
         None => (wanted.clone(), Vec::new()),
     };
     let instructions = match api.prompt_style {
@@ -82,12 +83,13 @@ pub(super) fn resolve(
         format: Format::Text,
         tools: Tools::default(),
         delivery,
-        allow_failover: ask.allow_failover,
+        failover: if ask.allow_failover { Failover::AnyModel } else { Failover::Nobody },
         conditions: Conditions { capabilities: ask.capabilities, max_cost: ask.max_cost, reserved: None },
         policy: policy(headers),
         private_to: private_to(api.cache.scope, head),
         lookup_time,
         purpose: Purpose::default(),
+        end_user: None,
     };
     let model = resolved.replaced.unwrap_or_else(|| resolved.target.model.clone());
     let asked = Asked { opening, model, target: resolved.target, routed: resolved.routed, routing_mode, ignored };

@@ -16,8 +16,8 @@ use crate::{
     catalogue::{Route, RoutingMode, Wanted},
     error::ApiError,
     generate::{
-        Conditions, Delivery, ErrorKind, Format, GenerateError, GenerateRequest, Generation, Message, Part, Policy,
-        Purpose, Sampling, Tools,
+        Conditions, Delivery, ErrorKind, Failover, Format, GenerateError, GenerateRequest, Generation, Message, Part,
+        Policy, Purpose, Sampling, Tools,
     },
     layers::StoreTook,
 };
@@ -91,7 +91,7 @@ fn hello(api: &Api, provider: &str, lookup_time: Duration) -> Option<GenerateReq
     let routing = Route { mode: RoutingMode::SingleModel, ..Route::default() };
     let resolved = api.catalogue.resolve(&Wanted { model: None, provider: Some(&provider), routing }).ok()?;
     let wanted = Sampling { max_tokens: Some(MAX_TOKENS), ..Sampling::default() };
-    let sampling = resolved.model.map_or_else(|| wanted.clone(), |model| model.params.fit(wanted.clone()).0);
+    let sampling = resolved.model.map_or_else(|| wanted.clone(), |model| model.params.fit(wanted.clone(), false).0);
     Some(GenerateRequest {
         target: resolved.target,
         messages: vec![Message::User(vec![Part::Text("Hello".to_owned())])],
@@ -101,12 +101,13 @@ fn hello(api: &Api, provider: &str, lookup_time: Duration) -> Option<GenerateReq
         tools: Tools::default(),
         delivery: Delivery::Whole,
         // It is this one that somebody wants to know of.
-        allow_failover: false,
+        failover: Failover::Nobody,
         conditions: Conditions::default(),
         policy: Policy { no_store: true, ..Policy::default() },
         private_to: None,
         lookup_time,
         purpose: Purpose::default(),
+        end_user: None,
     })
 }
 

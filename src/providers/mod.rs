@@ -18,7 +18,7 @@ mod status;
 mod tool_calls;
 mod upstream;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -28,7 +28,7 @@ use crate::{
     client::HttpClient,
     config::{EndpointConfig, ProvidersConfig, Wire},
     embed::{EmbedRequest, Embedded, Input},
-    generate::{ErrorKind, Finish, GenerateRequest, ModelId, Params, ProviderId, Retry, ToolCall, Usage},
+    generate::{ErrorKind, Finish, GenerateRequest, ModelId, Params, ProviderId, Retry, ToolPiece, Usage},
 };
 
 pub use anthropic::Anthropic;
@@ -38,7 +38,7 @@ pub use frames::Framing;
 pub use gemini::Gemini;
 pub use ollama::{Ollama, OllamaServer};
 pub use openai::OpenAi;
-pub use openai_chat::OpenAiChat;
+pub use openai_chat::{ChatVendor, OpenAiChat};
 pub use openai_responses::OpenAiResponses;
 pub use upstream::{Decoder, Dialect, Upstream, WireRequest, deltas};
 
@@ -73,8 +73,8 @@ pub trait Provider: Send + Sync {
 pub enum Delta {
     /// Text, not empty: valid UTF-8, cut between characters.
     Text(Bytes),
-    /// A whole call of a tool.
-    ToolCall(ToolCall),
+    /// A piece of a call of a tool.
+    Tool(ToolPiece),
     /// The provider said that it was done.
     Finish(Finish),
 }
@@ -114,6 +114,16 @@ impl From<ErrorKind> for ProviderError {
 }
 
 impl ProviderError {
+    /// A request that holds what the vendor's format cannot say, in this field, by `OpenAI`'s name for it.
+    fn unsayable(param: impl Into<Arc<str>>) -> Self {
+        Self { param: Some(param.into()), ..ErrorKind::InvalidRequest.into() }
+    }
+
+    /// The same of a field of the message at this place.
+    fn in_message(at: usize, field: fmt::Arguments<'_>) -> Self {
+        Self::unsayable(format!("messages[{at}].{field}"))
+    }
+
     /// The same error, of an answer that had begun: once there was text, all that a client can know is that it broke off.
     #[must_use]
     pub fn after(mut self, had_text: bool) -> Self {
@@ -155,8 +165,10 @@ impl Providers {
             let client = client.clone();
             let provider: Arc<dyn Provider> = match wire {
                 Wire::OpenAi => Arc::new(OpenAi::new(client, &base_url, api_key)),
-                Wire::Xai => Arc::new(Upstream::new(OpenAiChat::new(true), client, &base_url, api_key)),
-                Wire::Compatible => Arc::new(Upstream::new(OpenAiChat::new(false), client, &base_url, api_key)),
+                Wire::Xai => Arc::new(Upstream::new(OpenAiChat::new(ChatVendor::Xai), client, &base_url, api_key)),
+                Wire::Compatible => {
+                    Arc::new(Upstream::new(OpenAiChat::new(ChatVendor::Compatible), client, &base_url, api_key))
+                }
                 Wire::Anthropic => Arc::new(Upstream::new(Anthropic, client, &base_url, api_key)),
                 Wire::Gemini => Arc::new(Upstream::new(Gemini, client, &base_url, api_key)),
                 Wire::Ollama => Arc::new(OllamaServer::new(client, &base_url, api_key)),

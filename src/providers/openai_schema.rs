@@ -27,6 +27,8 @@ impl<'a> From<&'a Tool> for WireFunction<'a> {
 #[derive(Serialize)]
 pub(super) struct WireSchema<'a> {
     pub(super) name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) description: Option<&'a str>,
     pub(super) schema: &'a Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) strict: Option<bool>,

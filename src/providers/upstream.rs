@@ -223,7 +223,7 @@ pub fn deltas<E: Send + 'static>(
                 drop(timeout(REST_TIMEOUT, frames.next()).await);
             }
             for delta in out.drain(..) {
-                had_text |= matches!(delta, Delta::Text(_));
+                had_text |= matches!(delta, Delta::Text(_) | Delta::Tool(_));
                 yield delta;
             }
             match result {

@@ -10,12 +10,12 @@ use llm_gateway::{
     client::client,
     clock::Clock,
     generate::{
-        Conditions, Delivery, ErrorKind, FinishReason, Format, GenerateRequest, Message, MicroDollars, Params, Part,
-        Policy, Purpose, Sampling, Target, ToolCall, Tools,
+        Conditions, Delivery, ErrorKind, Failover, FinishReason, Format, GenerateRequest, Message, MicroDollars,
+        Params, Part, Policy, Purpose, Sampling, Target, ToolCall, ToolPiece, Tools,
     },
     providers::{
-        Anthropic, Delta, Dialect as _, Framing, Gemini, Ollama, OpenAiChat, OpenAiResponses, Provider, ProviderError,
-        Upstream, deltas,
+        Anthropic, ChatVendor, Delta, Dialect as _, Framing, Gemini, Ollama, OpenAiChat, OpenAiResponses, Provider,
+        ProviderError, Upstream, deltas,
     },
 };
 use serde::Deserialize;
@@ -76,11 +76,11 @@ macro_rules! with_dialect {
     ($fixture:expr, $dialect:ident => $does:expr) => {
         match $fixture.wire.as_str() {
             "openai" | "xai" => {
-                let $dialect = OpenAiChat::new(true);
+                let $dialect = OpenAiChat::new(ChatVendor::OpenAi);
                 $does
             }
             "ollama" => {
-                let $dialect = OpenAiChat::new(false);
+                let $dialect = OpenAiChat::new(ChatVendor::Compatible);
                 $does
             }
             "openai-responses" => {
@@ -136,12 +136,13 @@ fn request(delivery: Delivery) -> GenerateRequest {
         format: Format::Text,
         tools: Tools::default(),
         delivery,
-        allow_failover: true,
+        failover: Failover::AnyModel,
         conditions: Conditions::default(),
         policy: Policy::default(),
         private_to: None,
         lookup_time: std::time::Duration::ZERO,
         purpose: Purpose::default(),
+        end_user: None,
     }
 }
 
@@ -160,7 +161,12 @@ impl Came {
             assert!(came.end.is_none(), "nothing comes after the end");
             match delta {
                 Ok(Delta::Text(text)) => came.text.push_str(std::str::from_utf8(&text).unwrap()),
-                Ok(Delta::ToolCall(call)) => came.tool_calls.push(call),
+                Ok(Delta::Tool(ToolPiece::Begin { id, name, signature })) => {
+                    came.tool_calls.push(ToolCall { id, name, arguments: String::new(), signature });
+                }
+                Ok(Delta::Tool(ToolPiece::Arguments { of, text })) => {
+                    came.tool_calls[of].arguments.push_str(std::str::from_utf8(&text).unwrap());
+                }
                 Ok(Delta::Finish(finish)) => came.end = Some(Ok(finish)),
                 Err(error) => came.end = Some(Err(error)),
             }
@@ -329,7 +335,7 @@ fn a_count_that_makes_no_sense_loses_no_answer() {
     ] {
         let body =
             format!(r#"{{"choices":[{{"message":{{"content":"Hi"}},"finish_reason":"stop"}}],"usage":{usage}}}"#);
-        let came = Came::of(OpenAiChat::new(true).whole(body.as_bytes()).unwrap().into_iter().map(Ok));
+        let came = Came::of(OpenAiChat::new(ChatVendor::OpenAi).whole(body.as_bytes()).unwrap().into_iter().map(Ok));
         assert_eq!(came.text, "Hi");
         assert_eq!(came.end.unwrap().unwrap().usage, None, "{usage}");
     }

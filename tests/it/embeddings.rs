@@ -244,7 +244,7 @@ async fn what_might_exceed_a_hard_limit_is_not_begun() {
     let text = |letter: &str| json!(letter.repeat(1_000));
     embed(&gateway, text("a")).await.expect(200);
     let refused = embed(&gateway, text("b")).await;
-    assert_eq!(refused.expect(429).json()["wouldExceed"], json!(["daily"]));
+    assert_eq!(refused.expect(429).json()["error"]["code"], "insufficient_quota");
     assert_eq!(gateway.provider.calls(), 1);
     embed(&gateway, text("a")).await.expect(200);
     assert_eq!((booked(&gateway, "clients").await, booked(&gateway, "hits").await), ((1, COST), (1, COST)));
@@ -333,16 +333,20 @@ async fn what_is_wrong_with_a_request_is_said_and_what_is_left_out_is_named() {
         let request = post("/v1/embeddings", &body);
         gateway.send(request)
     };
-    for (body, status, says) in [
-        (json!({"input": "x"}), 400, "`model`"),
-        (json!({"model": MODEL, "input": ["a", ""]}), 400, "no empty string"),
-        (json!({"model": MODEL, "input": "x", "dimensions": 1_537}), 400, "at most 1536"),
-        (json!({"model": MODEL, "input": vec![7; 8_193]}), 400, "at most 8192 tokens"),
-        (json!({"model": "anthropic/claude-opus-5", "input": "x"}), 422, "Provider not configured"),
-        (json!({"model": "gpt-4o", "input": "x"}), 422, "Model not supported"),
+    for (body, status, param, says) in [
+        (json!({"input": "x"}), 400, "model", "`model`"),
+        (json!({"model": MODEL}), 400, "input", "is missing"),
+        (json!({"model": MODEL, "input": ["a", ""]}), 400, "input", "no empty string"),
+        (json!({"model": MODEL, "input": "x", "encoding_format": "int8"}), 400, "encoding_format", "`base64`"),
+        (json!({"model": MODEL, "input": "x", "dimensions": 1_537}), 400, "dimensions", "at most 1536"),
+        (json!({"model": MODEL, "input": vec![7; 8_193]}), 400, "input", "at most 8192 tokens"),
+        (json!({"model": "anthropic/claude-opus-5", "input": "x"}), 404, "model", "Provider not configured"),
+        (json!({"model": "gpt-4o", "input": "x"}), 404, "model", "Model not supported"),
     ] {
         let reply = ask(body).await;
-        assert!(reply.expect(status).body.contains(says), "{says}: {}", reply.body);
+        let error = &reply.expect(status).json()["error"];
+        assert!(error["message"].as_str().unwrap().contains(says), "{says}: {error}");
+        assert_eq!((&error["param"], &error["type"]), (&json!(param), &json!("invalid_request_error")), "{says}");
     }
     assert_eq!(gateway.provider.calls(), 0);
     let reply = ask(json!({"model": MODEL, "input": "x", "input_type": "query", "a-b": 1, "truncate": true})).await;

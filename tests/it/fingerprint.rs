@@ -1,8 +1,8 @@
 //! Requests that mean the same share an entry; others never do.
 
 use llm_gateway::generate::{
-    Conditions, Delivery, Fingerprint, Format, GenerateRequest, Message, Part, Policy, Purpose, Sampling, Target, Tool,
-    ToolCall, ToolChoice, Tools,
+    Conditions, Delivery, Failover, Fingerprint, Format, GenerateRequest, Message, Part, Policy, Purpose, Sampling,
+    Target, Tool, ToolCall, ToolChoice, Tools,
 };
 use proptest::{collection::vec, option, prelude::*};
 use serde_json::{Map, Value, json};
@@ -72,7 +72,10 @@ impl Meaning {
         let messages = self.messages.iter().map(|turn| match turn.clone() {
             Turn::System(text) => Message::System(text.into()),
             Turn::User(parts) => Message::User(
-                parts.into_iter().map(|part| part.map_or_else(|url| Part::Image { url }, Part::Text)).collect(),
+                parts
+                    .into_iter()
+                    .map(|part| part.map_or_else(|url| Part::Image { url, detail: None }, Part::Text))
+                    .collect(),
             ),
             Turn::Assistant(text, calls) => Message::Assistant {
                 text,
@@ -114,12 +117,13 @@ impl Meaning {
             },
             delivery: if other { Delivery::Stream } else { Delivery::Whole },
             wanted: Sampling::default(),
-            allow_failover: other,
+            failover: if other { Failover::AnyModel } else { Failover::Nobody },
             conditions: Conditions::default(),
             policy: Policy { no_cache: other, ..Policy::default() },
             private_to: self.private_to.as_deref().map(Into::into),
             lookup_time: std::time::Duration::ZERO,
             purpose: Purpose::default(),
+            end_user: other.then(|| 'x'.to_string().into()),
         }
     }
 }

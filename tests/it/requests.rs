@@ -2,10 +2,10 @@
 
 use llm_gateway::{
     generate::{
-        Api, Conditions, Delivery, Effort, ErrorKind, Format, GenerateRequest, Message, Params, Part, Policy, Purpose,
-        ReasoningControl, Sampling, TakesSampling, Target, Tool, ToolCall, ToolChoice, Tools,
+        Api, Conditions, Delivery, Effort, ErrorKind, Failover, Format, GenerateRequest, Message, Params, Part, Policy,
+        Purpose, ReasoningControl, Sampling, TakesSampling, Target, Tool, ToolCall, ToolChoice, Tools,
     },
-    providers::{Anthropic, Dialect, Gemini, Ollama, OpenAiChat, OpenAiResponses},
+    providers::{Anthropic, ChatVendor, Dialect, Gemini, Ollama, OpenAiChat, OpenAiResponses},
 };
 use serde_json::{Value, json};
 
@@ -30,12 +30,13 @@ fn plain(messages: Vec<Message>) -> GenerateRequest {
         format: Format::Text,
         tools: Tools::default(),
         delivery: Delivery::Whole,
-        allow_failover: true,
+        failover: Failover::AnyModel,
         conditions: Conditions::default(),
         policy: Policy::default(),
         private_to: None,
         lookup_time: std::time::Duration::ZERO,
         purpose: Purpose::default(),
+        end_user: None,
     }
 }
 
@@ -52,7 +53,10 @@ fn everything() -> GenerateRequest {
         delivery: Delivery::Stream,
         ..plain(vec![
             Message::System("Be brief.".into()),
-            Message::User(vec![Part::Text("What?".into()), Part::Image { url: "data:image/png;base64,AA".into() }]),
+            Message::User(vec![
+                Part::Text("What?".into()),
+                Part::Image { url: "data:image/png;base64,AA".into(), detail: None },
+            ]),
             Message::Assistant { text: String::new(), tool_calls: vec![call("c1", "{}")] },
             result("c1"),
         ])
@@ -75,7 +79,7 @@ fn claude() -> Params {
 
 #[test]
 fn chat_completions_say_everything_in_the_vendors_words() {
-    let body = |is_vendor| sent(&OpenAiChat::new(is_vendor), &everything(), &Params::unknown());
+    let body = |vendor| sent(&OpenAiChat::new(vendor), &everything(), &Params::unknown());
     let mut expected = json!({
         "model": "m",
         "messages": [
@@ -97,10 +101,10 @@ fn chat_completions_say_everything_in_the_vendors_words() {
         "stream": true,
         "stream_options": {"include_usage": true},
     });
-    assert_eq!(body(true), expected);
+    assert_eq!(body(ChatVendor::OpenAi), expected);
     let limit = expected.as_object_mut().unwrap().remove("max_completion_tokens").unwrap();
     expected["max_tokens"] = limit;
-    assert_eq!(body(false), expected);
+    assert_eq!(body(ChatVendor::Compatible), expected);
 }
 
 #[test]
@@ -109,7 +113,12 @@ fn responses_say_everything_in_the_vendors_words() {
     request.messages.push(Message::Assistant { text: "Warm.".into(), tool_calls: Vec::new() });
     request.messages.push(Message::System("Be kind.".into()));
     request.sampling = Sampling { top_p: Some(0.5), effort: Some(Effort::Low), ..request.sampling };
-    request.format = Format::JsonSchema { name: "x".into(), schema: json!({"type": "object"}), strict: Some(true) };
+    request.format = Format::JsonSchema {
+        name: "x".into(),
+        description: None,
+        schema: json!({"type": "object"}),
+        strict: Some(true),
+    };
     let expected = json!({
         "model": "m",
         "instructions": "Be brief.\n\nBe kind.",
@@ -156,8 +165,13 @@ fn messages_say_everything_in_the_vendors_words() {
             result("c2"),
         ],
     );
-    request.sampling.stop = vec!["END".into(), " \n".into()];
-    request.format = Format::JsonSchema { name: "x".into(), schema: json!({"type": "object"}), strict: Some(true) };
+    request.sampling.stop = vec!["END".into()];
+    request.format = Format::JsonSchema {
+        name: "x".into(),
+        description: None,
+        schema: json!({"type": "object"}),
+        strict: Some(true),
+    };
     let expected = json!({
         "model": "m",
         "max_tokens": 9,
@@ -279,7 +293,7 @@ fn messages_ask_for_json_in_words() {
 
 #[test]
 fn messages_refuse_what_they_cannot_say() {
-    let image = |url: &str| Message::User(vec![Part::Image { url: url.into() }]);
+    let image = |url: &str| Message::User(vec![Part::Image { url: url.into(), detail: None }]);
     let called = |arguments| Message::Assistant { text: String::new(), tool_calls: vec![call("c", arguments)] };
     for message in [image("http://a/b.png"), image("data:image/png,AA"), called("{"), called("[]"), user(" ")] {
         let refused = Anthropic.request(&plain(vec![message]), &claude()).err().unwrap();
@@ -307,10 +321,15 @@ fn generate_content_says_everything_in_the_vendors_words() {
     request.sampling = Sampling {
         effort: Some(Effort::Max),
         seed: Some(7),
-        stop: (0..7).map(|at| at.to_string()).collect(),
+        stop: (0..5).map(|at| at.to_string()).collect(),
         ..request.sampling
     };
-    request.format = Format::JsonSchema { name: "x".into(), schema: json!({"type": "object"}), strict: Some(true) };
+    request.format = Format::JsonSchema {
+        name: "x".into(),
+        description: None,
+        schema: json!({"type": "object"}),
+        strict: Some(true),
+    };
     let expected = json!({
         "systemInstruction": {"parts": [{"text": "Be brief."}]},
         "contents": [
@@ -357,7 +376,7 @@ fn generate_content_keeps_signatures_and_refuses_what_it_cannot_say() {
     assert_eq!((&parts[1]["thoughtSignature"], &parts[2]["thoughtSignature"]), (&json!("sig"), &Value::Null));
     assert_eq!(body["generationConfig"]["thinkingConfig"], json!({"thinkingBudget": 8192}));
 
-    let image = Message::User(vec![Part::Image { url: "https://x.test/a.png".into() }]);
+    let image = Message::User(vec![Part::Image { url: "https://x.test/a.png".into(), detail: None }]);
     let garbled = Message::Assistant { text: String::new(), tool_calls: vec![call("c1", "[]")] };
     for messages in [vec![image], vec![user("x"), garbled], vec![result("nobody")], Vec::new()] {
         let refused = Gemini.request(&plain(messages), &params).err().unwrap();
@@ -417,7 +436,7 @@ fn what_a_model_refuses_is_not_sent() {
                 stop: vec!["x".into()],
                 effort,
             };
-            (request.sampling, _) = params.fit(wanted);
+            (request.sampling, _) = params.fit(wanted, !request.tools.definitions.is_empty());
             let (wire, body) = match params.api {
                 Api::Messages => {
                     let wire = Anthropic.request(&request, &params).unwrap();
@@ -429,7 +448,10 @@ fn what_a_model_refuses_is_not_sent() {
                 Api::GenerateContent => {
                     (sent(&Gemini, &request, &params)["generationConfig"].clone(), "maxOutputTokens")
                 }
-                Api::ChatCompletions => (sent(&OpenAiChat::new(true), &request, &params), "max_completion_tokens"),
+                Api::Ollama => (sent(&Ollama, &request, &params)["options"].clone(), "num_predict"),
+                Api::ChatCompletions => {
+                    (sent(&OpenAiChat::new(ChatVendor::OpenAi), &request, &params), "max_completion_tokens")
+                }
             };
             assert_eq!(wire[body].as_u64(), most.map(u64::from), "{name}");
             let takes = match params.sampling {

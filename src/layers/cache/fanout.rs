@@ -6,11 +6,11 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use tokio::{sync::watch, time::Instant};
 
-use crate::generate::{ErrorKind, Event, EventStream, GenerateError, Purpose, Seat, Waiting};
+use crate::generate::{ErrorKind, Event, EventStream, GenerateError, Purpose, Seat, ToolPiece, Waiting};
 
 use super::shelf::Found;
 
-/// Pieces of text are joined up to this length, so that an answer in crumbs takes no more memory than one in slices.
+/// Pieces of the same text are joined up to this length, so that an answer in crumbs takes no more memory than one in slices.
 const SEGMENT_BYTES: usize = 8 << 10;
 
 /// What a flight brings, as it comes. Dropped before its end, it tells every reader so.
@@ -51,8 +51,27 @@ struct State {
 }
 
 enum Segment {
-    Text(Vec<u8>),
+    /// Text of the answer, or of the arguments of a call.
+    Text(Vec<u8>, Whose),
     Event(Event),
+}
+
+/// What a text belongs to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// The answer.
+    Answer,
+    /// The arguments of this call.
+    Call(usize),
+}
+
+impl Whose {
+    fn event(self, text: Bytes) -> Event {
+        match self {
+            Whose::Answer => Event::Text(text),
+            Whose::Call(of) => Event::Tool(ToolPiece::Arguments { of, text }),
+        }
+    }
 }
 
 impl Log {
@@ -85,7 +104,7 @@ impl Log {
 
     /// Whether any of the answer has come.
     pub(super) fn has_text(&self) -> bool {
-        self.state.borrow().segments.iter().any(|segment| matches!(segment, Segment::Text(_)))
+        self.state.borrow().segments.iter().any(|segment| matches!(segment, Segment::Text(..)))
     }
 
     pub(super) fn open(&self, opening: Opening) {
@@ -93,12 +112,16 @@ impl Log {
     }
 
     pub(super) fn push(&self, event: Event) {
-        self.state.send_modify(|state| match (event, state.segments.last_mut()) {
-            (Event::Text(text), Some(Segment::Text(segment))) if segment.len() + text.len() <= SEGMENT_BYTES => {
+        let (text, whose) = match event {
+            Event::Text(text) => (text, Whose::Answer),
+            Event::Tool(ToolPiece::Arguments { of, text }) => (text, Whose::Call(of)),
+            event => return self.state.send_modify(|state| state.segments.push(Segment::Event(event))),
+        };
+        self.state.send_modify(|state| match state.segments.last_mut() {
+            Some(Segment::Text(segment, of)) if *of == whose && segment.len() + text.len() <= SEGMENT_BYTES => {
                 segment.extend_from_slice(&text);
             }
-            (Event::Text(text), _) => state.segments.push(Segment::Text(text.into())),
-            (event, _) => state.segments.push(Segment::Event(event)),
+            _ => state.segments.push(Segment::Text(text.into(), whose)),
         });
     }
 
@@ -170,7 +193,7 @@ impl Reader {
         let state = self.state.borrow_and_update();
         while let Some(segment) = state.segments.get(self.at) {
             match segment {
-                Segment::Text(text) => {
+                Segment::Text(text, whose) => {
                     let unread = text.get(self.offset..).unwrap_or_default();
                     // The last segment may grow yet.
                     let is_last = self.at + 1 == state.segments.len();
@@ -182,7 +205,7 @@ impl Reader {
                         (self.at, self.offset) = (self.at + 1, 0);
                     }
                     if !unread.is_empty() {
-                        return Some(Ok(Event::Text(Bytes::copy_from_slice(unread))));
+                        return Some(Ok(whose.event(Bytes::copy_from_slice(unread))));
                     }
                 }
                 Segment::Event(event) => {
@@ -205,7 +228,7 @@ impl Reader {
     fn has_more(&self) -> bool {
         let state = self.state.borrow();
         let unread_text = |segment: &Segment| match segment {
-            Segment::Text(text) => text.len() > self.offset,
+            Segment::Text(text, _) => text.len() > self.offset,
             Segment::Event(_) => true,
         };
         state.end.is_some() || state.segments.get(self.at).is_some_and(unread_text)

@@ -93,7 +93,7 @@ impl Desk {
     {
         let Question { fingerprint, request, .. } = &question;
         let (delivery, policy, purpose) = (request.delivery, request.policy, request.purpose.clone());
-        let key = FlightKey { fingerprint: *fingerprint, allow_failover: request.allow_failover };
+        let key = FlightKey { fingerprint: *fingerprint, failover: request.failover.clone() };
         let is_alone = self.config.coalesce == Coalesce::Off || policy.no_store;
         let mut question = Some(question);
         loop {
@@ -101,7 +101,7 @@ impl Desk {
                 let (flight, reader) = Flight::alone(&purpose);
                 (None, reader, Some(flight))
             } else {
-                self.flights.board(key, self.config.patience, &purpose)
+                self.flights.board(&key, self.config.patience, &purpose)
             };
             if let Some((flight, question)) = flight.and_then(|flight| Some((flight, question.take()?))) {
                 self.flights.tasks.spawn(Arc::clone(&self).drive(inner.clone(), question, flight).in_current_span());

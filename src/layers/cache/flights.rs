@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::generate::{Fingerprint, Purpose};
+use crate::generate::{Failover, Fingerprint, Purpose};
 
 use super::fanout::{Log, Reader};
 
@@ -22,11 +22,11 @@ pub struct Flights {
     pub(super) stopping: CancellationToken,
 }
 
-/// What two requests must share to share a call. Who forbids failover must not get an answer by it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+/// What two requests must share to share a call. Who forbids failover, or wants others to stand in, must not get an answer by it.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct FlightKey {
     pub(super) fingerprint: Fingerprint,
-    pub(super) allow_failover: bool,
+    pub(super) failover: Failover,
 }
 
 impl Flights {
@@ -60,18 +60,18 @@ impl Flights {
     /// three is how old the joined one is. Who joins reads for `purpose`.
     pub(super) fn board(
         self: &Arc<Self>,
-        key: FlightKey,
+        key: &FlightKey,
         patience: Duration,
         purpose: &Purpose,
     ) -> (Option<Duration>, Reader, Option<Flight>) {
         let mut under_way = self.under_way();
-        if let Some(log) = under_way.get(&key).filter(|log| log.has_text() || log.age() < patience) {
+        if let Some(log) = under_way.get(key).filter(|log| log.has_text() || log.age() < patience) {
             return (Some(log.age()), log.reader(purpose), None);
         }
         let (log, reader) = Log::new(purpose);
         let log = Arc::new(log);
-        under_way.insert(key, Arc::clone(&log));
-        (None, reader, Some(Flight { log, listed: Some((Arc::clone(self), key)) }))
+        under_way.insert(key.clone(), Arc::clone(&log));
+        (None, reader, Some(Flight { log, listed: Some((Arc::clone(self), key.clone())) }))
     }
 
     /// Takes `log` off the list, unless another stands in its place.

@@ -9,7 +9,7 @@ use tower::{Service, ServiceExt as _};
 use tracing::Instrument as _;
 
 use crate::generate::{
-    Delivery, Fingerprint, GenerateError, GenerateRequest, Generation, Outcome, Policy, Purpose, Question,
+    Delivery, Failover, Fingerprint, GenerateError, GenerateRequest, Generation, Outcome, Policy, Purpose, Question,
 };
 
 /// How long nobody tries again: a call that failed, or whose answer could not be kept, is not made again by every request.
@@ -45,7 +45,7 @@ impl Refreshes {
             // One body costs less than many events, and nobody reads along.
             delivery: Delivery::Whole,
             // Another model's answer could not be kept.
-            allow_failover: false,
+            failover: Failover::Nobody,
             policy: Policy::default(),
             purpose: Purpose::Refresh,
             ..question.request

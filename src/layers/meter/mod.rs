@@ -17,7 +17,7 @@ use tower::{Layer, Service, ServiceExt as _};
 
 use crate::{
     catalogue::{Catalogue, Price},
-    generate::{Answer, Event, EventStream, GenerateError, GenerateRequest, Generation, Purpose, Target},
+    generate::{Answer, Event, EventStream, GenerateError, GenerateRequest, Generation, Purpose, Target, ToolPiece},
     ledger::{Kind, Ledger, Reserved},
 };
 
@@ -130,14 +130,11 @@ impl Metered {
                 self.bill.calling(calling, self.question_tokens);
                 false
             }
-            Event::Text(text) => {
+            Event::Text(text) | Event::Tool(ToolPiece::Arguments { of: _, text }) => {
                 self.bill.had(text.len());
                 false
             }
-            Event::ToolCall(call) => {
-                self.bill.had(call.arguments.len());
-                false
-            }
+            Event::Tool(ToolPiece::Begin { .. }) => false,
             Event::Failed(failed) => {
                 self.bill.failed(failed);
                 false

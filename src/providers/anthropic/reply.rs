@@ -9,7 +9,11 @@ use serde_json::Value;
 
 use crate::{
     generate::{ErrorKind, Finish, FinishReason, Usage},
-    providers::{Decoder, Delta, ProviderError, counts::plausible, tool_calls::PartialCalls},
+    providers::{
+        Decoder, Delta, ProviderError,
+        counts::plausible,
+        tool_calls::{CallPart, Calls},
+    },
 };
 
 use super::fault::Fault;
@@ -23,14 +27,13 @@ pub(super) fn whole(body: &[u8]) -> Result<Vec<Delta>, ProviderError> {
     if reply.error.is_some() {
         return Err(Fault::read(body).error(StatusCode::OK));
     }
-    let (mut text, mut calls) = (String::new(), PartialCalls::default());
+    let (mut text, mut calls, mut tools) = (String::new(), Calls::default(), Vec::new());
     for (at, block) in reply.content.ok_or(ErrorKind::BadResponse)?.into_iter().enumerate() {
         match block {
             Block::Text { text: more } => text.push_str(&more),
             Block::ToolUse { id, name, input } => {
-                if let Some(call) = calls.begin(at) {
-                    call.add(id, name, &input.map(|input| input.to_string()).unwrap_or_default());
-                }
+                let arguments = input.map(|input| input.to_string()).unwrap_or_default();
+                calls.add(at, CallPart { id, name, signature: None, arguments: &arguments }, &mut tools);
             }
             Block::Unknown => {}
         }
@@ -39,7 +42,8 @@ pub(super) fn whole(body: &[u8]) -> Result<Vec<Delta>, ProviderError> {
     if !text.is_empty() {
         deltas.push(Delta::Text(Bytes::from(text)));
     }
-    deltas.extend(calls.whole());
+    calls.end(&mut tools)?;
+    deltas.extend(tools);
     let usage = reply.usage.and_then(WireUsage::read).and_then(WireUsage::usage);
     deltas.push(Delta::Finish(reply.stop.finish(usage)));
     Ok(deltas)
@@ -144,7 +148,7 @@ impl WireUsage {
 /// Reads a stream of message events.
 #[derive(Default)]
 pub struct MessagesDecoder {
-    calls: PartialCalls,
+    calls: Calls,
     stop: Stop,
     first_usage: Option<WireUsage>,
     usage: Option<WireUsage>,
@@ -206,14 +210,10 @@ impl Decoder for MessagesDecoder {
             }
             // Its input follows in pieces.
             Event::ContentBlockStart { index, content_block: Block::ToolUse { id, name, input: _ } } => {
-                if let Some(call) = self.calls.begin(index) {
-                    call.add(id, name, "");
-                }
+                self.calls.add(index, CallPart { id, name, ..CallPart::default() }, out);
             }
             Event::ContentBlockDelta { index, delta: Piece::InputJsonDelta { partial_json } } => {
-                if let Some(call) = self.calls.get(index) {
-                    call.add(None, None, &partial_json);
-                }
+                self.calls.add(index, CallPart { arguments: &partial_json, ..CallPart::default() }, out);
             }
             Event::MessageDelta { delta, usage } => {
                 if delta.stop_reason.is_some() {
@@ -237,7 +237,7 @@ impl Decoder for MessagesDecoder {
         if !self.is_done || self.stop.stop_reason.is_none() {
             return Err(ErrorKind::StreamInterrupted.into());
         }
-        out.extend(std::mem::take(&mut self.calls).whole());
+        self.calls.end(out)?;
         let usage = self.usage.and_then(WireUsage::usage);
         out.push(Delta::Finish(std::mem::take(&mut self.stop).finish(usage)));
         Ok(())

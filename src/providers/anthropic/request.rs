@@ -3,9 +3,11 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::providers::ProviderError;
+
 use crate::generate::{
-    Delivery, Effort, ErrorKind, Format, GenerateRequest, MESSAGES_MAX_TOKENS, Message, ModelId, Params,
-    ReasoningControl, Sampling, Target, Tool, ToolChoice, Tools,
+    Delivery, Effort, Format, GenerateRequest, MESSAGES_MAX_TOKENS, Message, ModelId, Params, ReasoningControl,
+    Sampling, Target, Tool, ToolChoice, Tools,
 };
 
 use super::turns::{Turn, turns};
@@ -20,8 +22,8 @@ const MAX_WHOLE_TOKENS: u32 = 21_333;
 ///
 /// # Errors
 /// When the conversation holds what this format cannot say, or nothing.
-pub(super) fn body(request: &GenerateRequest, params: &Params) -> Result<Vec<u8>, ErrorKind> {
-    let GenerateRequest { target, messages, sampling, format, tools, delivery, .. } = request;
+pub(super) fn body(request: &GenerateRequest, params: &Params) -> Result<Vec<u8>, ProviderError> {
+    let GenerateRequest { target, messages, sampling, format, tools, delivery, end_user, .. } = request;
     let Target { provider: _, model } = target;
     let Sampling {
         temperature,
@@ -45,7 +47,7 @@ pub(super) fn body(request: &GenerateRequest, params: &Params) -> Result<Vec<u8>
             .filter(|effort| *effort != Effort::None && params.reasoning_control == Some(ReasoningControl::Effort)),
         format: match format {
             Format::Text | Format::JsonObject => None,
-            Format::JsonSchema { name: _, schema, strict: _ } => Some(OutputFormat::JsonSchema { schema }),
+            Format::JsonSchema { schema, .. } => Some(OutputFormat::JsonSchema { schema }),
         },
     };
     let body = WireBody {
@@ -55,7 +57,7 @@ pub(super) fn body(request: &GenerateRequest, params: &Params) -> Result<Vec<u8>
         messages: turns(messages)?,
         temperature: *temperature,
         top_p: *top_p,
-        stop_sequences: stop.iter().map(String::as_str).filter(|stop| !stop.trim().is_empty()).collect(),
+        stop_sequences: stop,
         thinking: effort.and_then(|effort| thinking(effort, params, max_tokens, takes_thinking)),
         output_config: (output_config != OutputConfig::default()).then_some(output_config),
         tools: tools
@@ -68,10 +70,11 @@ pub(super) fn body(request: &GenerateRequest, params: &Params) -> Result<Vec<u8>
             })
             .collect(),
         tool_choice,
+        metadata: end_user.as_deref().map(|user_id| Metadata { user_id }),
         stream: (*delivery == Delivery::Stream || max_tokens > MAX_WHOLE_TOKENS).then_some(true),
     };
     if body.messages.is_empty() {
-        return Err(ErrorKind::InvalidRequest);
+        return Err(ProviderError::unsayable("messages"));
     }
     Ok(serde_json::to_vec(&body).unwrap_or_else(|_| unreachable!("strings, numbers and JSON are JSON")))
 }
@@ -87,8 +90,8 @@ struct WireBody<'a> {
     temperature: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     top_p: Option<f64>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    stop_sequences: Vec<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    stop_sequences: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     thinking: Option<Thinking<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,7 +101,14 @@ struct WireBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_choice: Option<WireChoice<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Metadata<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     stream: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct Metadata<'a> {
+    user_id: &'a str,
 }
 
 /// What stands above the conversation.

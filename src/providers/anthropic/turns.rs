@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    generate::{ErrorKind, Message, Part, ToolCall},
-    providers::data_url,
+    generate::{Message, Part, ToolCall},
+    providers::{ProviderError, data_url},
 };
 
 /// What one of the two said, until the other spoke.
@@ -42,14 +42,26 @@ enum Source<'a> {
 ///
 /// # Errors
 /// When it holds a picture that is neither `https:` nor base64, or a call whose arguments are no JSON object.
-pub(super) fn turns(messages: &[Message]) -> Result<Vec<Turn<'_>>, ErrorKind> {
+pub(super) fn turns(messages: &[Message]) -> Result<Vec<Turn<'_>>, ProviderError> {
     let mut turns: Vec<Turn> = Vec::new();
-    for message in messages {
+    for (at, message) in messages.iter().enumerate() {
         let (role, content) = match message {
             Message::System(_) => continue,
-            Message::User(parts) => (Role::User, parts.iter().filter_map(said).collect::<Result<_, _>>()?),
+            Message::User(parts) => {
+                let blocks = parts.iter().enumerate().filter_map(|(part_at, part)| match part {
+                    Part::Text(text) => words(text).map(Ok),
+                    Part::Image { url, .. } => Some(image(url).ok_or_else(|| {
+                        ProviderError::in_message(at, format_args!("content[{part_at}].image_url.url"))
+                    })),
+                });
+                (Role::User, blocks.collect::<Result<_, _>>()?)
+            }
             Message::Assistant { text, tool_calls } => {
-                let calls = tool_calls.iter().map(call);
+                let calls = tool_calls.iter().enumerate().map(|(call_at, tool_call)| {
+                    call(tool_call).ok_or_else(|| {
+                        ProviderError::in_message(at, format_args!("tool_calls[{call_at}].function.arguments"))
+                    })
+                });
                 (Role::Assistant, words(text).map(Ok).into_iter().chain(calls).collect::<Result<_, _>>()?)
             }
             Message::Tool { call_id, content } => {
@@ -74,29 +86,19 @@ fn words(text: &str) -> Option<Block<'_>> {
     (!text.trim().is_empty()).then_some(Block::Text { text })
 }
 
-fn said(part: &Part) -> Option<Result<Block<'_>, ErrorKind>> {
-    match part {
-        Part::Text(text) => words(text).map(Ok),
-        Part::Image { url } => Some(image(url)),
-    }
-}
-
-fn image(url: &str) -> Result<Block<'_>, ErrorKind> {
+fn image(url: &str) -> Option<Block<'_>> {
     let source = match data_url::parse(url) {
         Some((media_type, data)) => Source::Base64 { media_type, data },
         None if url.starts_with("https:") => Source::Url { url },
-        None => return Err(ErrorKind::InvalidRequest),
+        None => return None,
     };
-    Ok(Block::Image { source })
+    Some(Block::Image { source })
 }
 
-fn call(call: &ToolCall) -> Result<Block<'_>, ErrorKind> {
+fn call(call: &ToolCall) -> Option<Block<'_>> {
     let ToolCall { id, name, arguments, signature: _ } = call;
     // Some clients send back a call without arguments as they got it.
     let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
-    let input: &RawValue = serde_json::from_str(arguments).map_err(|_| ErrorKind::InvalidRequest)?;
-    if !input.get().starts_with('{') {
-        return Err(ErrorKind::InvalidRequest);
-    }
-    Ok(Block::ToolUse { id, name, input })
+    let input: &RawValue = serde_json::from_str(arguments).ok()?;
+    input.get().starts_with('{').then_some(Block::ToolUse { id, name, input })
 }

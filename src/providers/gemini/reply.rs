@@ -7,8 +7,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    generate::{ErrorKind, Finish, FinishReason, ToolCall, Usage},
-    providers::{Decoder, Delta, ProviderError, counts::plausible},
+    generate::{ErrorKind, Finish, FinishReason, Usage},
+    providers::{
+        Decoder, Delta, ProviderError,
+        counts::plausible,
+        tool_calls::{CallPart, Calls},
+    },
 };
 
 use super::fault::Fault;
@@ -21,6 +25,7 @@ pub(super) fn whole(body: &[u8]) -> Result<Vec<Delta>, ProviderError> {
     let (mut decoder, mut deltas) = (ContentDecoder::default(), Vec::new());
     decoder.take(body, &mut deltas)?;
     let finish = decoder.finish()?.ok_or(ErrorKind::BadResponse)?;
+    decoder.calls.end(&mut deltas)?;
     deltas.push(Delta::Finish(finish));
     Ok(deltas)
 }
@@ -108,7 +113,7 @@ struct WireUsage {
 /// Reads a stream of replies. It has no mark of its end but the finish reason.
 #[derive(Default)]
 pub struct ContentDecoder {
-    calls: usize,
+    calls: Calls,
     usage: Option<Usage>,
     finish_reason: Option<String>,
     block_reason: Option<String>,
@@ -144,13 +149,8 @@ impl ContentDecoder {
         let text = text.filter(|text| !text.is_empty() && thought != Some(true));
         out.extend(text.map(|text| Delta::Text(Bytes::copy_from_slice(text.as_bytes()))));
         if let Some(Call { id, name, args }) = function_call {
-            out.push(Delta::ToolCall(ToolCall {
-                id: id.filter(|id| !id.is_empty()).unwrap_or_else(|| format!("call_{}", self.calls)),
-                name: name.unwrap_or_default(),
-                arguments: args.map_or("{}", RawValue::get).to_owned(),
-                signature: thought_signature,
-            }));
-            self.calls += 1;
+            let arguments = args.map_or("{}", RawValue::get);
+            self.calls.add_next(CallPart { id, name, signature: thought_signature, arguments }, out);
         }
     }
 
@@ -160,7 +160,7 @@ impl ContentDecoder {
         let reason = match self.finish_reason.take().as_deref() {
             _ if refusal.is_some() => FinishReason::ContentFilter,
             None => return Ok(None),
-            Some("STOP") if self.calls > 0 => FinishReason::ToolCalls,
+            Some("STOP") if !self.calls.is_empty() => FinishReason::ToolCalls,
             Some("STOP") => FinishReason::Stop,
             Some("MAX_TOKENS" | "CONTINUATION") => FinishReason::Length,
             Some(
@@ -196,6 +196,7 @@ impl Decoder for ContentDecoder {
 
     fn end(&mut self, out: &mut Vec<Delta>) -> Result<(), ProviderError> {
         let finish = self.finish()?.ok_or(ErrorKind::StreamInterrupted)?;
+        self.calls.end(out)?;
         out.push(Delta::Finish(finish));
         Ok(())
     }

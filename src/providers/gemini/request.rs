@@ -3,20 +3,19 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::providers::ProviderError;
+
 use crate::generate::{
-    Effort, ErrorKind, Format, GenerateRequest, Message, Params, ReasoningControl, Sampling, Tool, ToolChoice, Tools,
+    Effort, Format, GenerateRequest, Message, Params, ReasoningControl, Sampling, Tool, ToolChoice, Tools,
 };
 
 use super::turns::{Turn, turns};
-
-/// The most stop sequences that the vendor takes.
-const MAX_STOPS: usize = 5;
 
 /// The body.
 ///
 /// # Errors
 /// When the conversation holds what this format cannot say, or nothing.
-pub(super) fn body(request: &GenerateRequest, params: &Params) -> Result<Vec<u8>, ErrorKind> {
+pub(super) fn body(request: &GenerateRequest, params: &Params) -> Result<Vec<u8>, ProviderError> {
     let GenerateRequest { messages, sampling, format, tools, .. } = request;
     let Sampling { temperature, top_p, max_tokens, seed, presence_penalty, frequency_penalty, stop, effort } = sampling;
     let system: Vec<&str> = messages
@@ -29,7 +28,7 @@ pub(super) fn body(request: &GenerateRequest, params: &Params) -> Result<Vec<u8>
     let (mime_type, schema) = match format {
         Format::Text => (None, None),
         Format::JsonObject => (Some("application/json"), None),
-        Format::JsonSchema { name: _, schema, strict: _ } => (Some("application/json"), Some(schema)),
+        Format::JsonSchema { schema, .. } => (Some("application/json"), Some(schema)),
     };
     let wants_signatures = params.reasoning_control == Some(ReasoningControl::ThinkingLevel);
     let body = WireBody {
@@ -42,7 +41,7 @@ pub(super) fn body(request: &GenerateRequest, params: &Params) -> Result<Vec<u8>
             seed: *seed,
             presence_penalty: *presence_penalty,
             frequency_penalty: *frequency_penalty,
-            stop_sequences: stop.iter().map(String::as_str).take(MAX_STOPS).collect(),
+            stop_sequences: stop,
             response_mime_type: mime_type,
             response_json_schema: schema,
             thinking_config: effort.and_then(|effort| thinking(effort, params)),
@@ -51,7 +50,7 @@ pub(super) fn body(request: &GenerateRequest, params: &Params) -> Result<Vec<u8>
         tool_config: (!tools.definitions.is_empty()).then(|| tool_config(&tools.choice)),
     };
     if body.contents.is_empty() {
-        return Err(ErrorKind::InvalidRequest);
+        return Err(ProviderError::unsayable("messages"));
     }
     Ok(serde_json::to_vec(&body).unwrap_or_else(|_| unreachable!("strings, numbers and JSON are JSON")))
 }
@@ -88,8 +87,8 @@ struct GenerationConfig<'a> {
     max_output_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     top_p: Option<f64>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    stop_sequences: Vec<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    stop_sequences: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]

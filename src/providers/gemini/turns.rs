@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    generate::{self, ErrorKind, Message, ToolCall},
-    providers::data_url,
+    generate::{self, Message, ToolCall},
+    providers::{ProviderError, data_url},
 };
 
 /// What stands for a signature that the client did not keep (`providers.md` 6.5).
@@ -62,20 +62,35 @@ impl<'a> From<Said<'a>> for Part<'a> {
 /// # Errors
 /// When it holds a picture that is not in the request itself, a call whose arguments are no JSON object, or a result of a
 /// call that nobody made.
-pub(super) fn turns(messages: &[Message], wants_signatures: bool) -> Result<Vec<Turn<'_>>, ErrorKind> {
+pub(super) fn turns(messages: &[Message], wants_signatures: bool) -> Result<Vec<Turn<'_>>, ProviderError> {
     let mut names: HashMap<&str, &str> = HashMap::new();
     let mut turns: Vec<Turn> = Vec::new();
-    for message in messages {
+    for (at, message) in messages.iter().enumerate() {
         let (role, parts) = match message {
             Message::System(_) => continue,
-            Message::User(parts) => (Role::User, parts.iter().filter_map(part).collect::<Result<_, _>>()?),
+            Message::User(parts) => {
+                let parts = parts.iter().enumerate().filter_map(|(part_at, part)| match part {
+                    generate::Part::Text(text) => words(text).map(Ok),
+                    generate::Part::Image { url, .. } => Some(image(url).ok_or_else(|| {
+                        ProviderError::in_message(at, format_args!("content[{part_at}].image_url.url"))
+                    })),
+                });
+                (Role::User, parts.collect::<Result<_, _>>()?)
+            }
             Message::Assistant { text, tool_calls } => {
                 names.extend(tool_calls.iter().map(|call| (call.id.as_str(), call.name.as_str())));
-                let calls = calls(tool_calls, wants_signatures)?;
-                (Role::Model, words(text).into_iter().chain(calls).collect())
+                let calls = calls(tool_calls, wants_signatures).enumerate().map(|(call_at, call)| {
+                    call.ok_or_else(|| {
+                        ProviderError::in_message(at, format_args!("tool_calls[{call_at}].function.arguments"))
+                    })
+                });
+                (Role::Model, words(text).map(Ok).into_iter().chain(calls).collect::<Result<_, _>>()?)
             }
             Message::Tool { call_id, content } => {
-                let name = names.get(call_id.as_str()).copied().ok_or(ErrorKind::InvalidRequest)?;
+                let name = names
+                    .get(call_id.as_str())
+                    .copied()
+                    .ok_or_else(|| ProviderError::in_message(at, format_args!("tool_call_id")))?;
                 let response = Output { output: content };
                 (Role::User, vec![Said::FunctionResponse { id: call_id, name, response }.into()])
             }
@@ -93,32 +108,20 @@ fn words(text: &str) -> Option<Part<'_>> {
     (!text.is_empty()).then(|| Said::Text(text).into())
 }
 
-fn part(part: &generate::Part) -> Option<Result<Part<'_>, ErrorKind>> {
-    match part {
-        generate::Part::Text(text) => words(text).map(Ok),
-        // Another address would have to be fetched, from wherever it points.
-        generate::Part::Image { url } => Some(
-            data_url::parse(url)
-                .map(|(mime_type, data)| Said::InlineData { mime_type, data }.into())
-                .ok_or(ErrorKind::InvalidRequest),
-        ),
-    }
+/// Another address would have to be fetched, from wherever it points.
+fn image(url: &str) -> Option<Part<'_>> {
+    data_url::parse(url).map(|(mime_type, data)| Said::InlineData { mime_type, data }.into())
 }
 
-fn calls(calls: &[ToolCall], wants_signatures: bool) -> Result<Vec<Part<'_>>, ErrorKind> {
+/// The parts of calls; none for one whose arguments are no JSON object.
+fn calls(calls: &[ToolCall], wants_signatures: bool) -> impl Iterator<Item = Option<Part<'_>>> {
     let is_signed = calls.iter().any(|call| call.signature.is_some());
-    let filler = |at: usize| (wants_signatures && !is_signed && at == 0).then_some(NO_SIGNATURE);
-    let parts = calls.iter().enumerate().map(|(at, ToolCall { id, name, arguments, signature })| {
+    let filler = move |at: usize| (wants_signatures && !is_signed && at == 0).then_some(NO_SIGNATURE);
+    calls.iter().enumerate().map(move |(at, ToolCall { id, name, arguments, signature })| {
         // Some clients send back a call without arguments as they got it.
         let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
-        let args: &RawValue = serde_json::from_str(arguments).map_err(|_| ErrorKind::InvalidRequest)?;
-        if !args.get().starts_with('{') {
-            return Err(ErrorKind::InvalidRequest);
-        }
-        Ok(Part {
-            said: Said::FunctionCall { id, name, args },
-            thought_signature: signature.as_deref().or_else(|| filler(at)),
-        })
-    });
-    parts.collect()
+        let args: &RawValue = serde_json::from_str(arguments).ok()?;
+        let said = args.get().starts_with('{').then_some(Said::FunctionCall { id, name, args })?;
+        Some(Part { said, thought_signature: signature.as_deref().or_else(|| filler(at)) })
+    })
 }

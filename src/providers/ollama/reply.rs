@@ -8,8 +8,13 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    generate::{ErrorKind, Finish, FinishReason, ToolCall, Usage},
-    providers::{Decoder, Delta, ProviderError, counts::plausible, openai_chat::Fault},
+    generate::{ErrorKind, Finish, FinishReason, Usage},
+    providers::{
+        Decoder, Delta, ProviderError,
+        counts::plausible,
+        openai_chat::Fault,
+        tool_calls::{CallPart, Calls},
+    },
 };
 
 /// What a body says that came in one piece.
@@ -74,7 +79,7 @@ fn usage(line: &Line<'_>) -> Option<Usage> {
 /// Reads lines until the one that says that it is done.
 #[derive(Default)]
 pub struct ChatLines {
-    calls: usize,
+    calls: Calls,
     finish: Option<Finish>,
 }
 
@@ -89,10 +94,8 @@ impl Decoder for ChatLines {
             let text = content.filter(|text| !text.is_empty());
             out.extend(text.map(|text| Delta::Text(Bytes::copy_from_slice(text.as_bytes()))));
             for Call { id, function } in tool_calls.unwrap_or_default() {
-                let id = id.filter(|id| !id.is_empty()).unwrap_or_else(|| format!("call_{}", self.calls));
-                let arguments = function.arguments.map_or("{}", RawValue::get).to_owned();
-                out.push(Delta::ToolCall(ToolCall { id, name: function.name, arguments, signature: None }));
-                self.calls += 1;
+                let arguments = function.arguments.map_or("{}", RawValue::get);
+                self.calls.add_next(CallPart { id, name: Some(function.name), signature: None, arguments }, out);
             }
         }
         if !done {
@@ -100,7 +103,7 @@ impl Decoder for ChatLines {
         }
         let reason = match line.done_reason.as_deref() {
             Some("length") => FinishReason::Length,
-            Some("stop") | None if self.calls > 0 => FinishReason::ToolCalls,
+            Some("stop") | None if !self.calls.is_empty() => FinishReason::ToolCalls,
             Some("stop") | None => FinishReason::Stop,
             // It only loaded the model, or let it go.
             Some(_) => FinishReason::Other,
@@ -110,7 +113,9 @@ impl Decoder for ChatLines {
     }
 
     fn end(&mut self, out: &mut Vec<Delta>) -> Result<(), ProviderError> {
-        out.push(Delta::Finish(self.finish.take().ok_or(ErrorKind::StreamInterrupted)?));
+        let finish = self.finish.take().ok_or(ErrorKind::StreamInterrupted)?;
+        self.calls.end(out)?;
+        out.push(Delta::Finish(finish));
         Ok(())
     }
 }

@@ -5,17 +5,17 @@ use serde_json::value::RawValue;
 
 use crate::{
     generate::{
-        Delivery, Effort, ErrorKind, Format, GenerateRequest, Message, ModelId, Part, Sampling, Target, Tool, ToolCall,
+        Delivery, Effort, Format, GenerateRequest, Message, ModelId, Part, Sampling, Target, Tool, ToolCall,
         ToolChoice, Tools,
     },
-    providers::{data_url, openai_sampling::WireSampling, openai_schema::WireFunction},
+    providers::{ProviderError, data_url, openai_sampling::WireSampling, openai_schema::WireFunction},
 };
 
 /// The body.
 ///
 /// # Errors
 /// When the conversation holds what this format cannot say.
-pub(super) fn body(request: &GenerateRequest) -> Result<Vec<u8>, ErrorKind> {
+pub(super) fn body(request: &GenerateRequest) -> Result<Vec<u8>, ProviderError> {
     let GenerateRequest { target, messages, sampling, format, tools, delivery, .. } = request;
     let Target { provider: _, model } = target;
     let Sampling { max_tokens, effort, .. } = sampling;
@@ -25,14 +25,18 @@ pub(super) fn body(request: &GenerateRequest) -> Result<Vec<u8>, ErrorKind> {
     let options = Options { num_predict: *max_tokens, sampling: sampling.into() };
     let body = WireBody {
         model,
-        messages: messages.iter().map(|message| wire_message(message, messages)).collect::<Result<_, _>>()?,
+        messages: messages
+            .iter()
+            .enumerate()
+            .map(|(at, message)| wire_message(at, message, messages))
+            .collect::<Result<_, _>>()?,
         // Left out it would mean yes.
         stream: *delivery == Delivery::Stream,
         think: effort.map(|effort| think(effort, model)),
         format: match format {
             Format::Text => None,
             Format::JsonObject => Some(WireFormat::Json("json")),
-            Format::JsonSchema { name: _, schema, strict: _ } => Some(WireFormat::Schema(schema)),
+            Format::JsonSchema { schema, .. } => Some(WireFormat::Schema(schema)),
         },
         options: (options != Options::default()).then_some(options),
         tools: offered.iter().map(|tool| WireTool { kind: "function", function: tool.into() }).collect(),
@@ -138,25 +142,38 @@ fn called<'a>(history: &'a [Message], id: &str) -> Option<&'a str> {
     calls.flatten().find(|call| call.id == id).map(|call| call.name.as_str())
 }
 
-fn wire_message<'a>(message: &'a Message, history: &'a [Message]) -> Result<WireMessage<'a>, ErrorKind> {
+fn wire_message<'a>(at: usize, message: &'a Message, history: &'a [Message]) -> Result<WireMessage<'a>, ProviderError> {
     Ok(match message {
         Message::System(text) => WireMessage::System { content: text },
         Message::User(parts) => {
             let (mut words, mut images) = (Vec::new(), Vec::new());
-            for part in parts {
+            for (part_at, part) in parts.iter().enumerate() {
                 match part {
                     Part::Text(text) => words.push(text.as_str()),
                     // It fetches nothing.
-                    Part::Image { url } => images.push(data_url::parse(url).ok_or(ErrorKind::InvalidRequest)?.1),
+                    Part::Image { url, .. } => {
+                        let image = data_url::parse(url);
+                        images.push(
+                            image
+                                .ok_or_else(|| {
+                                    ProviderError::in_message(at, format_args!("content[{part_at}].image_url.url"))
+                                })?
+                                .1,
+                        );
+                    }
                 }
             }
             WireMessage::User { content: words.join("\n"), images }
         }
         Message::Assistant { text, tool_calls } => {
-            let calls = tool_calls.iter().map(|ToolCall { id: _, name, arguments, signature: _ }| {
+            let calls = tool_calls.iter().enumerate().map(|(call_at, call)| {
+                let ToolCall { id: _, name, arguments, signature: _ } = call;
                 let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
-                let arguments = serde_json::from_str(arguments).map_err(|_| ErrorKind::InvalidRequest)?;
-                Ok(WireCall { function: CalledFunction { name, arguments } })
+                let arguments = serde_json::from_str(arguments).ok();
+                let arguments = arguments.ok_or_else(|| {
+                    ProviderError::in_message(at, format_args!("tool_calls[{call_at}].function.arguments"))
+                })?;
+                Ok::<_, ProviderError>(WireCall { function: CalledFunction { name, arguments } })
             });
             WireMessage::Assistant { content: text, tool_calls: calls.collect::<Result<_, _>>()? }
         }

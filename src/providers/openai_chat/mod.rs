@@ -16,15 +16,25 @@ use reply::ChatDecoder;
 
 /// Chat completions, as a vendor of the catalogue or a compatible server speaks them.
 pub struct OpenAiChat {
-    /// Vendors name the limit `max_completion_tokens` and end a stream by the book: usage, then `[DONE]`. Compatible
-    /// servers want the older `max_tokens`, and some leave out both endings.
-    is_vendor: bool,
+    vendor: ChatVendor,
+}
+
+/// Whose chat completions they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChatVendor {
+    /// It names the limit `max_completion_tokens` and the end user `safety_identifier`, and ends a stream by the book: usage, then
+    /// `[DONE]`.
+    OpenAi,
+    /// The same, but that it calls the end user `user`.
+    Xai,
+    /// A server that wants the older `max_tokens`; some leave out both endings of a stream.
+    Compatible,
 }
 
 impl OpenAiChat {
-    /// The dialect of a vendor, or of a compatible server.
-    pub fn new(is_vendor: bool) -> Self {
-        Self { is_vendor }
+    /// The dialect of `vendor`.
+    pub fn new(vendor: ChatVendor) -> Self {
+        Self { vendor }
     }
 }
 
@@ -32,12 +42,12 @@ impl Dialect for OpenAiChat {
     type Decoder = ChatDecoder;
 
     fn request(&self, request: &GenerateRequest, _: &Params) -> Result<WireRequest, ProviderError> {
-        let body = request::body(request, self.is_vendor);
+        let body = request::body(request, self.vendor);
         Ok(WireRequest { path: "/chat/completions".into(), headers: Vec::new(), body })
     }
 
     fn decoder(&self) -> ChatDecoder {
-        ChatDecoder::new(!self.is_vendor)
+        ChatDecoder::new(self.vendor == ChatVendor::Compatible)
     }
 
     fn whole(&self, body: &[u8]) -> Result<Vec<Delta>, ProviderError> {
@@ -49,6 +59,9 @@ impl Dialect for OpenAiChat {
     }
 
     fn embeds(&self) -> Option<&'static dyn EmbedForm> {
-        Some(if self.is_vendor { &OpenAiEmbed { is_vendor: true } } else { &OpenAiEmbed { is_vendor: false } })
+        Some(match self.vendor {
+            ChatVendor::OpenAi => &OpenAiEmbed { is_vendor: true },
+            ChatVendor::Xai | ChatVendor::Compatible => &OpenAiEmbed { is_vendor: false },
+        })
     }
 }

@@ -9,7 +9,11 @@ use serde_json::value::RawValue;
 
 use crate::{
     generate::{ErrorKind, Finish, FinishReason, Usage},
-    providers::{Decoder, Delta, ProviderError, openai_usage::usage, tool_calls::PartialCalls},
+    providers::{
+        Decoder, Delta, ProviderError,
+        openai_usage::usage,
+        tool_calls::{CallPart, Calls},
+    },
 };
 
 use super::fault::Fault;
@@ -30,12 +34,12 @@ pub(super) fn whole(body: &[u8]) -> Result<Vec<Delta>, ProviderError> {
     if !text.is_empty() {
         deltas.push(Delta::Text(Bytes::from(text.into_owned())));
     }
-    let mut calls = PartialCalls::default();
+    let mut calls = Calls::default();
     for (at, call) in message.tool_calls.into_iter().flatten().enumerate() {
         // Where all are there, their order is their place.
-        add(&mut calls, WireCall { index: Some(at), ..call });
+        add(&mut calls, WireCall { index: Some(at), ..call }, &mut deltas);
     }
-    deltas.extend(calls.whole());
+    calls.end(&mut deltas)?;
     let refusal = message.refusal.map(Cow::into_owned);
     // A body that is valid JSON has come whole, whatever its server leaves out.
     let reason = finish_reason(finish.as_deref().unwrap_or("stop"), refusal.is_some());
@@ -86,13 +90,12 @@ struct WireFunction {
 }
 
 /// Calls come in pieces, told apart by their index; one without an index follows on, or begins with an id.
-fn add(calls: &mut PartialCalls, call: WireCall) {
+fn add(calls: &mut Calls, call: WireCall, out: &mut Vec<Delta>) {
     let WireCall { index, id, function } = call;
     let at = index.unwrap_or_else(|| calls.last().map_or(0, |last| last + usize::from(id.is_some())));
     let (name, arguments) = function.map_or((None, None), |function| (function.name, function.arguments));
-    if let Some(partial) = calls.begin(at) {
-        partial.add(id, name, &arguments.unwrap_or_default());
-    }
+    let arguments = arguments.unwrap_or_default();
+    calls.add(at, CallPart { id, name, signature: None, arguments: &arguments }, out);
 }
 
 fn finish_reason(word: &str, is_refusal: bool) -> FinishReason {
@@ -112,7 +115,7 @@ fn finish_reason(word: &str, is_refusal: bool) -> FinishReason {
 pub struct ChatDecoder {
     /// Whether the stream may end after its finish reason, with neither `[DONE]` nor a count.
     is_lenient: bool,
-    calls: PartialCalls,
+    calls: Calls,
     refusal: Option<String>,
     finish_reason: Option<String>,
     usage: Option<Usage>,
@@ -147,7 +150,7 @@ impl Decoder for ChatDecoder {
             if let Some(refusal) = said.refusal.filter(|refusal| !refusal.is_empty()) {
                 self.refusal.get_or_insert_default().push_str(&refusal);
             }
-            said.tool_calls.into_iter().flatten().for_each(|call| add(&mut self.calls, call));
+            said.tool_calls.into_iter().flatten().for_each(|call| add(&mut self.calls, call, out));
         }
         if let Some(word) = choice.finish_reason {
             self.finish_reason = Some(word.into_owned());
@@ -161,7 +164,7 @@ impl Decoder for ChatDecoder {
         if !(self.is_done || self.usage.is_some() || self.is_lenient) {
             return Err(ErrorKind::StreamInterrupted.into());
         }
-        out.extend(std::mem::take(&mut self.calls).whole());
+        self.calls.end(out)?;
         let refusal = self.refusal.take();
         let reason = finish_reason(&word, refusal.is_some());
         out.push(Delta::Finish(Finish { reason, refusal, usage: self.usage }));

@@ -3,6 +3,8 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::ChatVendor;
+
 use crate::{
     generate::{
         Delivery, Effort, Format, GenerateRequest, Message, ModelId, Part, Sampling, Target, ToolCall, ToolChoice,
@@ -14,9 +16,9 @@ use crate::{
     },
 };
 
-/// The body, in the spelling of a vendor or of a compatible server.
-pub(super) fn body(request: &GenerateRequest, is_vendor: bool) -> Vec<u8> {
-    let GenerateRequest { target, messages, sampling, format, tools, delivery, .. } = request;
+/// The body, in the spelling of `vendor`.
+pub(super) fn body(request: &GenerateRequest, vendor: ChatVendor) -> Vec<u8> {
+    let GenerateRequest { target, messages, sampling, format, tools, delivery, end_user, .. } = request;
     let Target { provider: _, model } = target;
     let Sampling { max_tokens, effort, .. } = sampling;
     let Tools { definitions, choice, parallel } = tools;
@@ -30,13 +32,15 @@ pub(super) fn body(request: &GenerateRequest, is_vendor: bool) -> Vec<u8> {
         response_format: match format {
             Format::Text => None,
             Format::JsonObject => Some(json!({"type": "json_object"})),
-            Format::JsonSchema { name, schema, strict } => {
-                let schema = WireSchema { name, schema, strict: *strict };
+            Format::JsonSchema { name, description, schema, strict } => {
+                let schema = WireSchema { name, description: description.as_deref(), schema, strict: *strict };
                 Some(json!({"type": "json_schema", "json_schema": schema}))
             }
         },
-        max_completion_tokens: max_tokens.filter(|_| is_vendor),
-        max_tokens: max_tokens.filter(|_| !is_vendor),
+        max_completion_tokens: max_tokens.filter(|_| vendor != ChatVendor::Compatible),
+        max_tokens: max_tokens.filter(|_| vendor == ChatVendor::Compatible),
+        safety_identifier: end_user.as_deref().filter(|_| vendor == ChatVendor::OpenAi),
+        user: end_user.as_deref().filter(|_| vendor != ChatVendor::OpenAi),
         tools: definitions
             .iter()
             .map(|tool| json!({"type": "function", "function": WireFunction::from(tool)}))
@@ -74,6 +78,10 @@ struct WireBody<'a> {
     tool_choice: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parallel_tool_calls: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    safety_identifier: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stream: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -123,7 +131,12 @@ fn wire_message(message: &Message) -> WireMessage<'_> {
                         .iter()
                         .map(|part| match part {
                             Part::Text(text) => json!({"type": "text", "text": text}),
-                            Part::Image { url } => json!({"type": "image_url", "image_url": {"url": url}}),
+                            Part::Image { url, detail: None } => {
+                                json!({"type": "image_url", "image_url": {"url": url}})
+                            }
+                            Part::Image { url, detail } => {
+                                json!({"type": "image_url", "image_url": {"url": url, "detail": detail}})
+                            }
                         })
                         .collect(),
                 ),

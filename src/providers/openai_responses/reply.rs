@@ -9,7 +9,12 @@ use serde_json::Value;
 
 use crate::{
     generate::{ErrorKind, Finish, FinishReason},
-    providers::{Decoder, Delta, ProviderError, openai_chat::Fault, openai_usage::usage, tool_calls::PartialCalls},
+    providers::{
+        Decoder, Delta, ProviderError,
+        openai_chat::Fault,
+        openai_usage::usage,
+        tool_calls::{CallPart, Calls},
+    },
 };
 
 /// What a body says that came in one piece.
@@ -21,10 +26,10 @@ pub(super) fn whole(body: &[u8]) -> Result<Vec<Delta>, ProviderError> {
     if reply.error.is_some() || reply.status.as_deref() == Some("failed") {
         return Err(Fault::read(body).error(StatusCode::OK));
     }
-    let mut said = Said::default();
-    let output = reply.output.as_ref().ok_or(ErrorKind::BadResponse)?;
-    output.iter().enumerate().for_each(|(at, item)| said.add(at, item));
-    let mut deltas = Vec::new();
+    let (mut said, mut deltas) = (Said::default(), Vec::new());
+    if reply.output.is_none() {
+        return Err(ErrorKind::BadResponse.into());
+    }
     said.end(reply, &mut deltas)?;
     Ok(deltas)
 }
@@ -67,57 +72,63 @@ enum Part {
     Unknown,
 }
 
-/// What an answer is made of.
+/// What has come of an answer.
 #[derive(Default)]
 struct Said {
-    text: String,
+    had_text: bool,
     refusal: String,
-    calls: PartialCalls,
+    calls: Calls,
 }
 
 impl Said {
-    fn add(&mut self, at: usize, item: &Item) {
+    fn call(&mut self, at: usize, item: &Item, out: &mut Vec<Delta>) {
         match item {
-            Item::Message { content } => {
-                for part in content.iter().flatten() {
-                    match part {
-                        Part::OutputText { text } => self.text.push_str(text),
-                        Part::Refusal { refusal } => self.refusal.push_str(refusal),
-                        Part::Unknown => {}
-                    }
-                }
-            }
-            // The limit came in the middle of it.
+            // The limit came in the middle of it: what came in pieces has been passed on.
             Item::FunctionCall { status: Some(status), .. } if status == "incomplete" => {}
             Item::FunctionCall { call_id, name, arguments, status: _ } => {
-                if let Some(call) = self.calls.begin(at) {
-                    call.add(call_id.clone(), name.clone(), arguments.as_deref().unwrap_or_default());
-                }
+                let (id, name, arguments) = (call_id.clone(), name.clone(), arguments.as_deref().unwrap_or_default());
+                self.calls.add_whole(at, CallPart { id, name, signature: None, arguments }, out);
             }
-            Item::Unknown => {}
+            Item::Message { .. } | Item::Unknown => {}
         }
     }
 
-    /// Says it all, and why it ended.
-    fn end(self, reply: Reply, out: &mut Vec<Delta>) -> Result<(), ProviderError> {
-        let Self { text, refusal, calls } = self;
+    /// Says what has not been said so far, and why it ended.
+    fn end(&mut self, reply: Reply, out: &mut Vec<Delta>) -> Result<(), ProviderError> {
+        let (mut text, mut refusal) = (String::new(), String::new());
+        let parts = reply.output.iter().flatten().filter_map(|item| match item {
+            Item::Message { content } => content.as_ref(),
+            Item::FunctionCall { .. } | Item::Unknown => None,
+        });
+        for part in parts.flatten() {
+            match part {
+                Part::OutputText { text: more } => text.push_str(more),
+                Part::Refusal { refusal: more } => refusal.push_str(more),
+                Part::Unknown => {}
+            }
+        }
+        // Some servers say at the end no more than that it is the end.
+        if refusal.is_empty() {
+            refusal = std::mem::take(&mut self.refusal);
+        }
+        if !text.is_empty() && !self.had_text {
+            out.push(Delta::Text(Bytes::from(text)));
+        }
+        reply.output.iter().flatten().enumerate().for_each(|(at, item)| self.call(at, item, out));
+        self.calls.end(out)?;
         let reason = match reply.status.as_deref().unwrap_or("completed") {
             "queued" | "in_progress" => return Err(ErrorKind::BadResponse.into()),
             _ if !refusal.is_empty() => FinishReason::ContentFilter,
-            _ if !calls.is_empty() => FinishReason::ToolCalls,
-            "completed" => FinishReason::Stop,
             "incomplete" => match reply.incomplete_details.as_ref().and_then(|details| details.get("reason")?.as_str())
             {
                 Some("max_output_tokens") => FinishReason::Length,
                 Some("content_filter") => FinishReason::ContentFilter,
                 _ => FinishReason::Other,
             },
+            _ if !self.calls.is_empty() => FinishReason::ToolCalls,
+            "completed" => FinishReason::Stop,
             _ => FinishReason::Other,
         };
-        if !text.is_empty() {
-            out.push(Delta::Text(Bytes::from(text)));
-        }
-        out.extend(calls.whole());
         let refusal = Some(refusal).filter(|refusal| !refusal.is_empty());
         out.push(Delta::Finish(Finish { reason, refusal, usage: reply.usage.and_then(usage) }));
         Ok(())
@@ -127,8 +138,6 @@ impl Said {
 /// Reads a stream of response events.
 #[derive(Default)]
 pub struct ResponsesDecoder {
-    had_text: bool,
-    /// What came in pieces, its text left out.
     said: Said,
     /// The whole object, with which the stream ends.
     last: Option<Reply>,
@@ -141,6 +150,10 @@ enum Event {
     Text { delta: String },
     #[serde(rename = "response.refusal.delta")]
     Refusal { delta: String },
+    #[serde(rename = "response.output_item.added")]
+    ItemBegins { output_index: usize, item: Item },
+    #[serde(rename = "response.function_call_arguments.delta")]
+    Arguments { output_index: usize, delta: String },
     #[serde(rename = "response.output_item.done")]
     Item { output_index: usize, item: Item },
     #[serde(rename = "response.completed", alias = "response.incomplete")]
@@ -158,13 +171,19 @@ impl Decoder for ResponsesDecoder {
         match serde_json::from_slice(data).map_err(|_| ErrorKind::BadResponse)? {
             Event::Text { delta } if delta.is_empty() => {}
             Event::Text { delta } => {
-                self.had_text = true;
+                self.said.had_text = true;
                 out.push(Delta::Text(Bytes::from(delta)));
             }
             Event::Refusal { delta } => self.said.refusal.push_str(&delta),
+            Event::ItemBegins { output_index, item: Item::FunctionCall { call_id: id, name, .. } } => {
+                self.said.calls.add(output_index, CallPart { id, name, ..CallPart::default() }, out);
+            }
+            Event::Arguments { output_index, delta } => {
+                self.said.calls.add(output_index, CallPart { arguments: &delta, ..CallPart::default() }, out);
+            }
             // What a message says has come before it was done.
-            Event::Item { output_index, item: item @ Item::FunctionCall { .. } } => self.said.add(output_index, &item),
-            Event::Item { .. } | Event::Unknown => {}
+            Event::Item { output_index, item } => self.said.call(output_index, &item, out),
+            Event::ItemBegins { .. } | Event::Unknown => {}
             Event::End { response } => {
                 self.last = Some(response);
                 return Ok(ControlFlow::Break(()));
@@ -177,19 +196,6 @@ impl Decoder for ResponsesDecoder {
 
     fn end(&mut self, out: &mut Vec<Delta>) -> Result<(), ProviderError> {
         let reply = self.last.take().ok_or(ErrorKind::StreamInterrupted)?;
-        let pieces = std::mem::take(&mut self.said);
-        let mut said = Said::default();
-        reply.output.iter().flatten().enumerate().for_each(|(at, item)| said.add(at, item));
-        // Some servers say at the end no more than that it is the end.
-        if self.had_text {
-            said.text.clear();
-        }
-        if said.refusal.is_empty() {
-            said.refusal = pieces.refusal;
-        }
-        if said.calls.is_empty() {
-            said.calls = pieces.calls;
-        }
-        said.end(reply, out)
+        self.said.end(reply, out)
     }
 }

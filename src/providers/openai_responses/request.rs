@@ -5,15 +5,15 @@ use serde_json::{Value, json};
 
 use crate::{
     generate::{
-        Delivery, Effort, Format, GenerateRequest, Message, ModelId, Part, Sampling, Target, ToolCall, ToolChoice,
-        Tools,
+        Delivery, Detail, Effort, Format, GenerateRequest, Message, ModelId, Part, Sampling, Target, ToolCall,
+        ToolChoice, Tools,
     },
     providers::openai_schema::{WireFunction, WireSchema},
 };
 
 /// The body.
 pub(super) fn body(request: &GenerateRequest) -> Vec<u8> {
-    let GenerateRequest { target, messages, sampling, format, tools, delivery, .. } = request;
+    let GenerateRequest { target, messages, sampling, format, tools, delivery, end_user, .. } = request;
     let Target { provider: _, model } = target;
     let Sampling {
         max_tokens,
@@ -39,8 +39,8 @@ pub(super) fn body(request: &GenerateRequest) -> Vec<u8> {
         text: match format {
             Format::Text => None,
             Format::JsonObject => Some(json!({"format": {"type": "json_object"}})),
-            Format::JsonSchema { name, schema, strict } => {
-                let schema = WireSchema { name, schema, strict: *strict };
+            Format::JsonSchema { name, description, schema, strict } => {
+                let schema = WireSchema { name, description: description.as_deref(), schema, strict: *strict };
                 Some(json!({"format": Flat { kind: "json_schema", of: schema }}))
             }
         },
@@ -52,6 +52,7 @@ pub(super) fn body(request: &GenerateRequest) -> Vec<u8> {
             ToolChoice::Named(name) => json!({"type": "function", "name": name}),
         }),
         parallel_tool_calls: parallel.filter(|_| has_tools),
+        safety_identifier: end_user.as_deref(),
         store: false,
         stream: (*delivery == Delivery::Stream).then_some(true),
     };
@@ -80,6 +81,8 @@ struct WireBody<'a> {
     tool_choice: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parallel_tool_calls: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    safety_identifier: Option<&'a str>,
     /// The vendor would keep the answer for 30 days.
     store: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,7 +120,9 @@ fn items(message: &Message) -> Vec<Value> {
         Message::User(parts) => {
             let content = parts.iter().map(|part| match part {
                 Part::Text(text) => json!({"type": "input_text", "text": text}),
-                Part::Image { url } => json!({"type": "input_image", "image_url": url, "detail": "auto"}),
+                Part::Image { url, detail } => {
+                    json!({"type": "input_image", "image_url": url, "detail": detail.unwrap_or(Detail::Auto)})
+                }
             });
             vec![json!({"role": "user", "content": content.collect::<Vec<_>>()})]
         }
