@@ -33,7 +33,11 @@
 //!    └── events return the same way; the handler writes SSE, or collects them into JSON
 //! ```
 //!
-//! [`app`] lists both stacks in order and says why each layer stands where it does.
+//! Vectors pass the same places from `http/embeddings.rs` on, but for the flight: `layers/cache/embeddings/` gives those that are
+//! kept, each under its own input, and only the rest is metered and called for. Nobody stands in for who fails, because the
+//! vectors of two models cannot be compared.
+//!
+//! [`app`] lists the stacks in order and says why each layer stands where it does.
 //!
 //! An answer is *decided* before it is *finished*: [`generate::Generation`] comes as soon as it is known where the answer
 //! will come from, so whatever can be refused beforehand has a status of its own. Every answer is a stream of

@@ -14,6 +14,8 @@ const BUILT_IN: &str = include_str!("embeddings.json");
 
 /// Vendors that have no models of this kind.
 const HAVE_NONE: [&str; 1] = ["anthropic"];
+/// Vendors whose models take no tokens: theirs are cut by nobody else.
+const TAKE_TEXTS_ALONE: [&str; 2] = ["google", "ollama"];
 /// Vendors that have none in the catalogue, and are asked only by name.
 const ASKED_BY_NAME: [&str; 1] = ["xai"];
 
@@ -112,6 +114,11 @@ impl Catalogue {
             return Err(NoEmbedding::Other(Unresolved::NotOffered { provider, model: name.to_owned(), available }));
         }
         Ok(Target { provider, model: name.into() })
+    }
+
+    /// Whether the target may be given tokens in place of texts.
+    pub fn takes_tokens(&self, target: &Target) -> bool {
+        !TAKE_TEXTS_ALONE.contains(&target.provider.as_str())
     }
 
     /// What is known of the target. `None`: only its name.

@@ -9,7 +9,7 @@ use axum::{
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use tokio::time::Instant;
+use tokio::{task::spawn_blocking, time::Instant};
 use tower::ServiceExt as _;
 
 use crate::{
@@ -63,7 +63,8 @@ async fn answer(api: Arc<Api>, head: &Parts, body: Bytes) -> Result<Response, Ap
     let Embeddings { vectors, usage, receipt, outcome, is_partial_hit } = embeddings;
     exchange.note(&receipt);
     let provider = (!receipt.is_hit()).then(|| called.elapsed().saturating_sub(receipt.lookup));
-    let mut response = Response::new(json(&vectors, encoding, &target.model, usage.input_tokens).into());
+    let json = written(vectors, encoding, target.model, usage.input_tokens).await?;
+    let mut response = Response::new(json.into());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     exchange.set_headers(headers, &receipt, outcome, provider);
@@ -81,6 +82,10 @@ async fn answer(api: Arc<Api>, head: &Parts, body: Bytes) -> Result<Response, Ap
 
 /// What is known to fail, so that it need not be asked for.
 fn check(api: &Api, target: &Target, inputs: &[Input], dimensions: Option<u32>) -> Result<(), ApiError> {
+    let has_tokens = inputs.iter().any(|input| matches!(input, Input::Tokens(_)));
+    if has_tokens && !api.catalogue.takes_tokens(target) {
+        return Err(invalid("input", format!("`input` must be texts for {}: it takes no tokens.", target.model)));
+    }
     let Some(model) = api.catalogue.embedding(target) else { return Ok(()) };
     if dimensions.is_some_and(|dimensions| dimensions > model.dimensions) {
         let (id, most) = (&model.id, model.dimensions);
@@ -93,6 +98,18 @@ fn check(api: &Api, target: &Target, inputs: &[Input], dimensions: Option<u32>) 
         return Err(invalid("input", format!("An `input` of {id} must hold at most {most} tokens.")));
     }
     Ok(())
+}
+
+/// From here on it takes more than a millisecond to write so many numbers, and others want the thread.
+const MANY_NUMBERS: usize = 32_768;
+
+async fn written(vectors: Vec<Vector>, encoding: Encoding, model: ModelId, tokens: u64) -> Result<Vec<u8>, ApiError> {
+    let numbers: usize = vectors.iter().map(|vector| vector.len()).sum();
+    if numbers < MANY_NUMBERS {
+        return Ok(json(&vectors, encoding, &model, tokens));
+    }
+    let writing = spawn_blocking(move || json(&vectors, encoding, &model, tokens));
+    writing.await.map_err(|_| ApiError::internal())
 }
 
 /// The body. Written by hand: there may be millions of numbers, and they need no tree.

@@ -178,7 +178,9 @@ async fn gemini_is_asked_a_hundred_at_a_time() {
     assert_eq!(vendor.header("x-goog-api-key"), "g-secret");
     // It knows no tokens but its own.
     let refused = ask(&gateway, json!({"model": "gemini-embedding-001", "input": [1, 2]})).await;
-    assert_eq!(refused.expect(400).json()["error"]["param"], "input");
+    let error = &refused.expect(400).json()["error"];
+    assert_eq!(error["param"], "input");
+    assert!(error["message"].as_str().unwrap().contains("takes no tokens"), "{error}");
     assert_eq!(vendor.calls().len(), 2);
 }
 
