@@ -33,7 +33,7 @@
 //!    └── events return the same way; the handler writes SSE, or collects them into JSON
 //! ```
 //!
-//! Vectors pass the same places from `http/embeddings.rs` on, but for the flight: `layers/cache/embeddings/` gives those that are
+//! Vectors pass the same places from `http/openai/embeddings.rs` on, but for the flight: `layers/cache/embeddings/` gives those that are
 //! kept, each under its own input, and only the rest is metered and called for. Nobody stands in for who fails, because the
 //! vectors of two models cannot be compared.
 //!

@@ -11,7 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::util::BoxCloneSyncService;
 
 use crate::{
-    catalogue::{BadCatalogue, Catalogue, Configured, Retired},
+    catalogue::{BadAlias, BadCatalogue, Catalogue, Configured, Retired},
     client::{BadRoots, HttpClient, client},
     clock::Clock,
     config::{Config, RetiredModels, Wire},
@@ -69,6 +69,9 @@ pub enum BadApp {
     /// The catalogue is broken.
     #[error(transparent)]
     Catalogue(#[from] BadCatalogue),
+    /// A name of the operator's stands for nothing.
+    #[error(transparent)]
+    Alias(#[from] BadAlias),
     /// The file of certificates is broken.
     #[error(transparent)]
     Roots(#[from] BadRoots),
@@ -150,11 +153,13 @@ impl App {
             flights.tasks().clone(),
             webhook(config, client, draining.clone())?,
         ));
+        let catalogue = Catalogue::new(configured, config.models.file.as_deref(), retired, clock)?;
+        let catalogue = catalogue.with_aliases(config.models.aliases.clone())?;
         let backends = Backends {
             shelf: Arc::new(Shelf::new(Arc::clone(&stores.cache), config.cache, store_timeout, clock)),
             counts: Arc::new(CacheCounts::new(Arc::clone(&stores.totals))),
             stores,
-            catalogue: Arc::new(Catalogue::new(configured, config.models.file.as_deref(), retired, clock)?),
+            catalogue: Arc::new(catalogue),
             breakers: Arc::new(breakers(&providers, config.attempts.breaker_failures)),
             providers,
             flights: Arc::new(flights),

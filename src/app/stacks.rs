@@ -111,7 +111,8 @@ pub(super) fn routes(config: &Config, backends: &Backends, places: Places, api: 
             ))
     };
     let generation = spending("/llm/generate").service(http::generate::generate.with_state(Arc::clone(&api)));
-    let embeddings = spending("/v1/embeddings").service(http::embeddings::embeddings.with_state(Arc::clone(&api)));
+    let chat = spending("/v1/chat/completions").service(http::openai::chat_completions.with_state(Arc::clone(&api)));
+    let embeddings = spending("/v1/embeddings").service(http::openai::embeddings.with_state(Arc::clone(&api)));
     let test_provider = spending("/llm/test-provider").service(http::test_provider.with_state(Arc::clone(&api)));
     let lists = Router::new()
         .route("/llm/budget/status", get(http::budget::status))
@@ -122,6 +123,8 @@ pub(super) fn routes(config: &Config, backends: &Backends, places: Places, api: 
         .route("/llm/models", get(http::models))
         .route("/llm/providers", get(http::providers))
         .route("/llm/cache/stats", get(http::cache_stats))
+        .route("/v1/models", get(http::openai::models))
+        .route("/v1/models/{*name}", get(http::openai::model))
         .route_layer(wanted(Wanted::Client));
     let own_session = get(http::sessions::current).delete(http::sessions::end);
     let own_session = if desk.keys.is_empty() { own_session.patch(http::not_found) } else { own_session };
@@ -155,6 +158,7 @@ pub(super) fn routes(config: &Config, backends: &Backends, places: Places, api: 
         .route_layer(LoadShedLayer::new(places))
         .route("/llm/generate", post_service(generation))
         .route("/llm/test-provider", post_service(test_provider))
+        .route("/v1/chat/completions", post_service(chat))
         .route("/v1/embeddings", post_service(embeddings))
         // Not shed: while the process serves, it says so.
         .route("/health", get(http::health))

@@ -38,8 +38,8 @@ pub struct EmbeddingModel {
 pub enum NoEmbedding {
     /// The provider makes none, whatever the model; its name for people.
     Vendor(&'static str),
-    /// Nobody knows the model, and several could be asked, or none; the model's name.
-    WhoseModel(String),
+    /// Nobody knows the model, and several could be asked, or none.
+    WhoseModel,
     /// As for answers.
     Other(Unresolved),
 }
@@ -82,12 +82,24 @@ impl TryFrom<Entry> for EmbeddingModel {
 }
 
 impl Catalogue {
-    /// Finds who turns texts into vectors: `text-embedding-3-small`, or behind a provider and a colon or a slash.
+    /// Finds who turns texts into vectors: `text-embedding-3-small`, alone or behind a provider and a colon or a slash, or a name of
+    /// the operator's, which means the first of its models that can be asked.
     ///
     /// # Errors
     /// [`NoEmbedding`], when there is no such provider or model, or none that can be asked.
     pub fn resolve_embedding(&self, model: &str) -> Result<Target, NoEmbedding> {
         let model = model.trim();
+        let mut meant = self.aliases.get(&model.to_lowercase()).into_iter().flatten();
+        let meant = meant.find_map(|model| self.resolve_named_embedding(model).ok());
+        meant.map_or_else(|| self.resolve_named_embedding(model), Ok)
+    }
+
+    /// Whether the catalogue has `model`, as clients name it, among those that make vectors.
+    pub(super) fn has_embedding(&self, model: &str) -> bool {
+        self.resolve_named_embedding(model).is_ok_and(|target| self.embedding(&target).is_some())
+    }
+
+    fn resolve_named_embedding(&self, model: &str) -> Result<Target, NoEmbedding> {
         let (prefix, name) = self.split_embedding(model);
         if self.is_demo_only() || prefix == Some(DEMO) {
             return self.demo_embedding(prefix, name);
@@ -99,7 +111,7 @@ impl Catalogue {
         };
         let provider = match prefix.map(str::to_owned).or_else(owner) {
             Some(provider) => self.callable(&provider).map_err(NoEmbedding::Other)?,
-            None => self.only_embedder().ok_or_else(|| NoEmbedding::WhoseModel(name.to_owned()))?,
+            None => self.only_embedder().ok_or(NoEmbedding::WhoseModel)?,
         };
         if HAVE_NONE.contains(&provider.as_str()) {
             let vendor = VENDORS.iter().find(|vendor| vendor.id == provider.as_str());
@@ -235,9 +247,20 @@ mod tests {
     fn an_unknown_model_goes_to_the_only_one_who_can_be_meant() {
         assert_eq!(resolve(&catalogue(&["anthropic", "local"]), "bge-m3").unwrap(), "local bge-m3");
         assert_eq!(resolve(&catalogue(&["xai", "openai"]), "text-embedding-9").unwrap(), "openai text-embedding-9");
-        let whose = |model: &str| Err(NoEmbedding::WhoseModel(model.to_owned()));
-        assert_eq!(resolve(&catalogue(&["openai", "local"]), "bge-m3"), whose("bge-m3"));
-        assert_eq!(resolve(&catalogue(&["anthropic"]), "bge-m3"), whose("bge-m3"));
+        for providers in [&["openai", "local"][..], &["anthropic"]] {
+            assert_eq!(resolve(&catalogue(providers), "bge-m3"), Err(NoEmbedding::WhoseModel));
+        }
+    }
+
+    #[test]
+    fn the_operators_names_mean_models_that_make_vectors_too() {
+        let aliases =
+            |model: &str| vec![("Embed".to_owned(), vec!["google:gemini-embedding-2".to_owned(), model.to_owned()])];
+        let catalogue = || catalogue(&["openai"]);
+        let named = catalogue().with_aliases(aliases("openai/text-embedding-3-large")).unwrap();
+        assert_eq!(resolve(&named, "embed").unwrap(), "openai text-embedding-3-large");
+        assert!(!named.offers().iter().any(|offer| offer.name == "embed"), "it answers nobody");
+        assert!(catalogue().with_aliases(aliases("openai/text-embedding-typo")).is_err());
     }
 
     #[test]

@@ -2,10 +2,12 @@
 //!
 //! One catalogue: what is listed works, and what works is listed.
 
+mod alias;
 mod date;
 mod embeddings;
 mod fallback;
 mod file;
+mod offers;
 mod price;
 mod resolve;
 mod route;
@@ -22,7 +24,11 @@ use crate::{
     generate::{Api, DEMO, ModelId, Params, ProviderId, Target},
 };
 
+use alias::Aliases;
+
+pub use alias::BadAlias;
 pub use embeddings::{EmbeddingModel, NoEmbedding};
+pub use offers::Offer;
 pub use price::{Price, Rates};
 pub use resolve::{Resolved, Routed, Unresolved, Wanted};
 pub use route::{Priority, Route, RoutingMode};
@@ -128,6 +134,7 @@ pub struct Catalogue {
     known: BTreeMap<String, &'static str>,
     retired: Retired,
     clock: Clock,
+    aliases: Aliases,
     /// What providers said that they have.
     installed: RwLock<HashMap<ProviderId, Vec<ModelId>>>,
 }
@@ -177,8 +184,9 @@ impl Catalogue {
             }
         }
         let known = VENDORS.iter().map(|vendor| (vendor.id.to_owned(), vendor.variable)).collect();
+        let (aliases, installed) = Default::default();
         let embeddings = embeddings::built_in()?;
-        Ok(Self { models, embeddings, names, configured, known, retired, clock, installed: RwLock::default() })
+        Ok(Self { models, embeddings, names, configured, known, retired, clock, aliases, installed })
     }
 
     /// As it is on 2026-11-24, whenever the tests run.

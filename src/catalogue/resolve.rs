@@ -19,6 +19,8 @@ pub struct Wanted<'a> {
 pub struct Resolved<'a> {
     /// Provider and model.
     pub target: Target,
+    /// Who is asked where the target fails, in order: the others that the operator's name for it stands for.
+    pub fallbacks: Vec<Target>,
     /// The model that the client named, where another takes its place. `None`: it is the target's.
     pub replaced: Option<ModelId>,
     /// What is known of the model. `None` for the demo provider's.
@@ -80,6 +82,11 @@ impl Catalogue {
         let Some(model) = wanted.model.map(str::trim).filter(|name| !name.is_empty()) else {
             return self.resolve_unnamed(provider.as_deref(), wanted.routing);
         };
+        self.resolve_alias(model).unwrap_or_else(|| self.resolve_named(model, provider))
+    }
+
+    /// Finds `model`, bare or behind its provider; if bare, it is `provider`'s.
+    pub(super) fn resolve_named(&self, model: &str, provider: Option<String>) -> Result<Resolved<'_>, Unresolved> {
         let (prefix, name) = self.split(model, provider.as_deref());
         if self.is_demo_only() || prefix == Some(DEMO) {
             return self.resolve_demo(prefix, name);
@@ -234,11 +241,11 @@ impl Catalogue {
 
 impl<'a> Resolved<'a> {
     pub(super) fn plain(model: &'a Model) -> Self {
-        Self { target: model.target(), replaced: None, model: Some(model), routed: None }
+        Self { target: model.target(), fallbacks: Vec::new(), replaced: None, model: Some(model), routed: None }
     }
 
     fn unlisted(target: Target) -> Self {
-        Self { target, replaced: None, model: None, routed: None }
+        Self { target, fallbacks: Vec::new(), replaced: None, model: None, routed: None }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod address;
+mod aliases;
 mod budget;
 mod cache;
 mod origin;
@@ -22,6 +23,8 @@ use tracing_subscriber::filter::Targets;
 
 pub use access::{ApiKeyConfig, ClientIpConfig, ClientIpSource, SameSite, SessionConfig};
 use access::{read_client_ip, read_secrets, read_sessions};
+use aliases::read_aliases;
+
 pub use budget::BudgetConfig;
 use budget::read_budget;
 pub use cache::{CacheConfig, CacheScope, Coalesce, FlightConfig};
@@ -172,6 +175,8 @@ pub struct ModelsConfig {
     pub file: Option<String>,
     /// `RETIRED_MODELS`.
     pub retired: RetiredModels,
+    /// `MODEL_ALIASES`: names in lower case, with the models that each stands for, in order.
+    pub aliases: Vec<(String, Vec<String>)>,
 }
 
 /// What becomes of a question to a model that its vendor no longer serves.
@@ -217,7 +222,7 @@ pub enum PromptStyle {
 }
 
 /// Promised settings that nothing reads yet (`interface.md`): the start says so instead of keeping quiet.
-const NOT_USED_YET: [&str; 3] = ["MODEL_ALIASES", "OTEL_EXPORTER_OTLP_ENDPOINT", "SENTRY_DSN"];
+const NOT_USED_YET: [&str; 2] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "SENTRY_DSN"];
 
 impl Config {
     /// Reads every setting.
@@ -276,6 +281,7 @@ impl Config {
                         ("refuse", RetiredModels::Refuse),
                     ],
                 ),
+                aliases: read_aliases(&mut read),
             },
             attempts: AttemptsConfig {
                 retries: read.number("PROVIDER_RETRIES", 2, 0..=10),

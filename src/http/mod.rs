@@ -1,8 +1,8 @@
 //! Handlers: translate, call, translate.
 
 pub mod budget;
-pub mod embeddings;
 pub mod generate;
+pub mod openai;
 
 pub mod cors;
 pub mod edge;
@@ -17,14 +17,12 @@ mod cache;
 mod cache_control;
 mod cache_status;
 mod check;
-mod embed_ask;
 mod exchange;
 mod explain;
 mod health;
 mod models;
 mod narrate;
 mod not_found;
-mod openai;
 mod resolve;
 mod test_provider;
 

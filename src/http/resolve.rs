@@ -83,7 +83,11 @@ pub(super) fn resolve(
         format: Format::Text,
         tools: Tools::default(),
         delivery,
-        failover: if ask.allow_failover { Failover::AnyModel } else { Failover::Nobody },
+        failover: match resolved.fallbacks.as_slice() {
+            _ if !ask.allow_failover => Failover::Nobody,
+            [] => Failover::AnyModel,
+            named => Failover::Among(named.into()),
+        },
         conditions: Conditions { capabilities: ask.capabilities, max_cost: ask.max_cost, reserved: None },
         policy: policy(headers),
         private_to: private_to(api.cache.scope, head),

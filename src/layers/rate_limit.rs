@@ -33,6 +33,10 @@ const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 const MODE: HeaderName = HeaderName::from_static("x-ratelimit-mode");
+// What `OpenAI`'s own clients look for.
+const LIMIT_REQUESTS: HeaderName = HeaderName::from_static("x-ratelimit-limit-requests");
+const REMAINING_REQUESTS: HeaderName = HeaderName::from_static("x-ratelimit-remaining-requests");
+const RESET_REQUESTS: HeaderName = HeaderName::from_static("x-ratelimit-reset-requests");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
@@ -157,6 +161,11 @@ impl Limiter {
         headers.insert(RESET, HeaderValue::from(self.clock.epoch_ms().saturating_add(grows_in_ms)));
         headers.insert(RATE_LIMIT_POLICY, if is_usual { self.policy.clone() } else { policy(self.scope, quota) });
         headers.insert(RATE_LIMIT, self.rate_limit_value(admission));
+        if self.path.starts_with("/v1/") {
+            headers.insert(LIMIT_REQUESTS, HeaderValue::from(admission.limit));
+            headers.insert(REMAINING_REQUESTS, HeaderValue::from(admission.remaining));
+            headers.insert(RESET_REQUESTS, openai_wait(admission.grows_in));
+        }
         if admission.local {
             headers.insert(MODE, HeaderValue::from_static("local"));
         }
@@ -187,8 +196,31 @@ impl Limiter {
     }
 }
 
+/// A wait as `OpenAI` writes it: `12ms`, `1s`, `6m0s` (`providers.md` 3). Whole seconds are rounded up.
+fn openai_wait(wait: Duration) -> HeaderValue {
+    let text = match whole_seconds(wait) {
+        1 if wait.as_millis() < 1_000 => format!("{}ms", wait.as_millis()),
+        seconds if seconds < 60 => format!("{seconds}s"),
+        seconds => format!("{}m{}s", seconds / 60, seconds % 60),
+    };
+    HeaderValue::try_from(text).unwrap_or_else(|_| unreachable!("digits and letters"))
+}
+
 /// `"generate";q=20;w=60`: how many, and within how many seconds.
 fn policy(scope: &str, quota: Quota) -> HeaderValue {
     let policy = HeaderValue::try_from(format!("\"{scope}\";q={};w={}", quota.max, quota.window.as_secs()));
     policy.unwrap_or_else(|_| unreachable!("a scope is a plain word"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_written_as_clients_of_openai_read_it() {
+        let waits = [(0, "0ms"), (12, "12ms"), (1_000, "1s"), (1_001, "2s"), (59_999, "1m0s"), (360_000, "6m0s")];
+        for (ms, text) in waits {
+            assert_eq!(openai_wait(Duration::from_millis(ms)), text);
+        }
+    }
 }

@@ -17,7 +17,7 @@ const KEYS: &str = "web:0123456789abcdef,web:fedcba9876543210,batch:001122334455
 const ADMIN: &str = "the-administrators-own";
 
 /// Method, path, and whether there is a body.
-const ROUTES: [(&str, &str); 11] = [
+const ROUTES: [(&str, &str); 13] = [
     ("POST", "/llm/generate"),
     ("GET", "/llm/models"),
     ("GET", "/llm/budget/status"),
@@ -29,38 +29,40 @@ const ROUTES: [(&str, &str); 11] = [
     ("DELETE", "/llm/cache"),
     ("POST", "/llm/budget/reset/daily"),
     ("GET", "/health"),
+    ("POST", "/v1/chat/completions"),
+    ("GET", "/v1/models"),
 ];
 
 /// What each gets where, in the order of [`ROUTES`], and the bucket where its generation was counted.
 const WITH_KEYS: &str = "
-    nobody           401 401 401 401 404 401 401 401 401 401 200 -
-    a wrong key      401 401 401 401 404 401 401 401 401 401 200 -
-    the key          200 200 200 201 404 404 200 200 401 401 200 key:web
-    its other secret 200 200 200 201 404 404 200 200 401 401 200 key:web
-    key with user    200 200 200 201 404 404 200 200 401 401 200 user:web:bob
-    key with nobody  200 200 200 201 404 404 200 200 401 401 200 key:web
-    session          200 200 200 401 200 401 401 401 401 401 200 user:ann
-    key and session  200 200 200 201 200 200 200 200 401 401 200 user:ann
-    nobody's session 200 200 200 401 200 401 401 401 401 401 200 10.0.0.1
-    expired session  401 401 401 401 404 401 401 401 401 401 200 -
-    user alone       401 401 401 401 404 401 401 401 401 401 200 -
-    admin            401 401 401 401 404 401 401 401 200 200 200 -
+    nobody           401 401 401 401 404 401 401 401 401 401 200 401 401 -
+    a wrong key      401 401 401 401 404 401 401 401 401 401 200 401 401 -
+    the key          200 200 200 201 404 404 200 200 401 401 200 400 200 key:web
+    its other secret 200 200 200 201 404 404 200 200 401 401 200 400 200 key:web
+    key with user    200 200 200 201 404 404 200 200 401 401 200 400 200 user:web:bob
+    key with nobody  200 200 200 201 404 404 200 200 401 401 200 400 200 key:web
+    session          200 200 200 401 200 401 401 401 401 401 200 400 200 user:ann
+    key and session  200 200 200 201 200 200 200 200 401 401 200 400 200 user:ann
+    nobody's session 200 200 200 401 200 401 401 401 401 401 200 400 200 10.0.0.1
+    expired session  401 401 401 401 404 401 401 401 401 401 200 401 401 -
+    user alone       401 401 401 401 404 401 401 401 401 401 200 401 401 -
+    admin            401 401 401 401 404 401 401 401 200 200 200 401 401 -
 ";
 
 /// The same where there are no keys: sessions come from elsewhere.
 const WITHOUT_KEYS: &str = "
-    nobody           200 200 200 404 404 404 404 404 401 401 200 10.0.0.1
-    a wrong key      200 200 200 404 404 404 404 404 401 401 200 10.0.0.1
-    the key          200 200 200 404 404 404 404 404 401 401 200 10.0.0.1
-    its other secret 200 200 200 404 404 404 404 404 401 401 200 10.0.0.1
-    key with user    200 200 200 404 404 404 404 404 401 401 200 10.0.0.1
-    key with nobody  200 200 200 404 404 404 404 404 401 401 200 10.0.0.1
-    session          200 200 200 404 200 404 404 404 401 401 200 user:ann
-    key and session  200 200 200 404 200 404 404 404 401 401 200 user:ann
-    nobody's session 200 200 200 404 200 404 404 404 401 401 200 10.0.0.1
-    expired session  200 200 200 404 404 404 404 404 401 401 200 10.0.0.1
-    user alone       200 200 200 404 404 404 404 404 401 401 200 10.0.0.1
-    admin            200 200 200 404 404 404 404 404 200 200 200 10.0.0.1
+    nobody           200 200 200 404 404 404 404 404 401 401 200 400 200 10.0.0.1
+    a wrong key      200 200 200 404 404 404 404 404 401 401 200 400 200 10.0.0.1
+    the key          200 200 200 404 404 404 404 404 401 401 200 400 200 10.0.0.1
+    its other secret 200 200 200 404 404 404 404 404 401 401 200 400 200 10.0.0.1
+    key with user    200 200 200 404 404 404 404 404 401 401 200 400 200 10.0.0.1
+    key with nobody  200 200 200 404 404 404 404 404 401 401 200 400 200 10.0.0.1
+    session          200 200 200 404 200 404 404 404 401 401 200 400 200 user:ann
+    key and session  200 200 200 404 200 404 404 404 401 401 200 400 200 user:ann
+    nobody's session 200 200 200 404 200 404 404 404 401 401 200 400 200 10.0.0.1
+    expired session  200 200 200 404 404 404 404 404 401 401 200 400 200 10.0.0.1
+    user alone       200 200 200 404 404 404 404 404 401 401 200 400 200 10.0.0.1
+    admin            200 200 200 404 404 404 404 404 200 200 200 400 200 10.0.0.1
 ";
 
 /// The headers by which someone is known.

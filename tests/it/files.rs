@@ -13,7 +13,7 @@ fn settings() -> Vec<String> {
     let (before, promised) = source.split_once("const NOT_USED_YET").unwrap();
     let source = before.to_owned() + promised.split_once("];").unwrap().1;
     let source = source
-        + &["access", "budget", "cache", "origin", "providers", "store"]
+        + &["access", "aliases", "budget", "cache", "origin", "providers", "store"]
             .map(|part| read(&format!("src/config/{part}.rs")))
             .concat();
     let names = source.split('"').skip(1).step_by(2);

@@ -28,6 +28,7 @@ mod freshness;
 mod limiter;
 mod money;
 mod native;
+mod openai;
 mod outage;
 mod rate_limit;
 mod requests;

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use llm_gateway::{
     embed::{EmbedRequest, Embedded, Input},
-    generate::{ErrorKind, Finish, FinishReason, GenerateRequest, Message, ModelId, Params, Part, Usage},
+    generate::{ErrorKind, Finish, FinishReason, GenerateRequest, Message, ModelId, Params, Part, ToolPiece, Usage},
     providers::{Batch, Delta, DeltaStream, Provider, ProviderError},
 };
 use tokio::{sync::Mutex, time::sleep};
@@ -29,6 +29,10 @@ pub(crate) enum Step {
     /// Fails and asks to come back after a while.
     Refer(ErrorKind, Duration),
     Panic,
+    /// Begins a call of this function.
+    Call(&'static str),
+    /// More of the arguments of the call of this number.
+    Arguments(usize, &'static str),
     Finish(FinishReason),
     Refuse(&'static str),
 }
@@ -122,6 +126,11 @@ impl Provider for Scripted {
                         had_text = true;
                         yield Delta::Text(text.into());
                     }
+                    Step::Call(name) => {
+                        let (id, signature) = (format!("id of {name}"), Some(format!("signature of {name}")));
+                        yield Delta::Tool(ToolPiece::Begin { id, name: name.to_owned(), signature });
+                    }
+                    Step::Arguments(of, text) => yield Delta::Tool(ToolPiece::Arguments { of, text: text.into() }),
                     Step::Pause(pause) => sleep(pause).await,
                     Step::Hang => std::future::pending().await,
                     Step::Fail(kind) if had_text => Err(ProviderError::from(kind).after(true))?,
@@ -177,10 +186,17 @@ impl Provider for Scripted {
 fn message(message: &Message) -> String {
     match message {
         Message::System(text) => format!("system: {text}"),
-        Message::User(parts) => match parts.as_slice() {
-            [Part::Text(text)] => format!("user: {text}"),
-            _ => panic!("one text was expected"),
-        },
-        Message::Assistant { .. } | Message::Tool { .. } => panic!("no history was expected"),
+        Message::User(parts) => {
+            let part = |part: &Part| match part {
+                Part::Text(text) => text.clone(),
+                Part::Image { url, .. } => format!("<{url}>"),
+            };
+            format!("user: {}", parts.iter().map(part).collect::<Vec<_>>().join(" "))
+        }
+        Message::Assistant { text, tool_calls } => {
+            let calls = tool_calls.iter().map(|call| format!(" {}({})", call.name, call.arguments));
+            format!("assistant: {text}{}", calls.collect::<String>())
+        }
+        Message::Tool { call_id, content } => format!("tool: {call_id} {content}"),
     }
 }

@@ -2,20 +2,20 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use axum::http::StatusCode;
 use serde_json::value::RawValue;
 
-use crate::{embed::Input, error::ApiError};
+use crate::{
+    embed::Input,
+    error::ApiError,
+    http::check::{body_text, object, parse, text},
+};
 
-use super::check::{body_text, object, parse, text};
+use super::{body::refuse, dropped::Dropped};
 
 /// The most inputs of one request, as at `OpenAI`.
 const MOST_INPUTS: usize = 2_048;
 /// Longer vectors than any model makes.
 const MOST_DIMENSIONS: u32 = 65_536;
-/// How many fields are named that were left out, and how long the name of one may be.
-const MOST_DROPPED: usize = 20;
-const LONGEST_NAME: usize = 64;
 
 /// How the numbers are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +35,8 @@ pub(super) struct EmbedAsk {
     pub(super) encoding: Encoding,
     /// At least 1. `None` leaves it to the model.
     pub(super) dimensions: Option<u32>,
-    /// The fields that nobody knows, as far as their names can stand in a header; sorted.
-    pub(super) dropped: Vec<String>,
+    /// The fields that nobody here knows.
+    pub(super) dropped: Dropped,
 }
 
 impl EmbedAsk {
@@ -51,28 +51,31 @@ impl EmbedAsk {
         let mut take = |name: &str| fields.remove(name);
         let model = take("model").and_then(text).filter(|model| !model.trim().is_empty());
         let model =
-            model.ok_or_else(|| invalid("model", "`model` must name a model, such as `text-embedding-3-small`."))?;
-        let inputs = take("input").ok_or_else(|| invalid("input", "`input` is missing."))?;
+            model.ok_or_else(|| refuse("model", "`model` must name a model, such as `text-embedding-3-small`"))?;
+        let inputs = take("input").ok_or_else(|| refuse("input", "`input` is missing"))?;
         let inputs = self::inputs(inputs)?;
         let encoding = match take("encoding_format").map(text) {
             None => Encoding::Float,
             Some(Some(word)) if word == "float" => Encoding::Float,
             Some(Some(word)) if word == "base64" => Encoding::Base64,
-            Some(_) => return Err(invalid("encoding_format", "`encoding_format` must be `float` or `base64`.")),
+            Some(_) => return Err(refuse("encoding_format", "`encoding_format` must be `float` or `base64`")),
         };
         let dimensions = take("dimensions").map(|raw| {
             let number: Option<u32> = parse(raw);
             number.filter(|number| (1..=MOST_DIMENSIONS).contains(number))
         });
         if dimensions == Some(None) {
-            return Err(invalid("dimensions", "`dimensions` must be a whole number from 1 to 65536."));
+            return Err(refuse("dimensions", "`dimensions` must be a whole number from 1 to 65536"));
         }
         // Who the client's own user is changes nothing.
         if take("user").is_some_and(|raw| text(raw).is_none()) {
-            return Err(invalid("user", "`user` must be a string."));
+            return Err(refuse("user", "`user` must be a string"));
         }
-        let dropped = fields.keys().filter(|name| is_plain(name)).take(MOST_DROPPED).map(ToString::to_string);
-        Ok(Self { model, inputs, encoding, dimensions: dimensions.flatten(), dropped: dropped.collect() })
+        let mut dropped = Dropped::default();
+        for name in fields.keys() {
+            dropped.add_unknown(name);
+        }
+        Ok(Self { model, inputs, encoding, dimensions: dimensions.flatten(), dropped })
     }
 }
 
@@ -85,7 +88,7 @@ fn inputs(raw: &RawValue) -> Result<Vec<Input>, ApiError> {
         Some(b'0'..=b'9') => vec![tokens(raw)?],
         Some(b'[') => read_all(raw, tokens)?,
         Some(b'"') => read_all(raw, |raw| one(raw).ok_or_else(wrong_input))?,
-        Some(b']') => return Err(invalid("input", "`input` must not be an empty array.")),
+        Some(b']') => return Err(refuse("input", "`input` must not be an empty array")),
         Some(_) | None => return Err(wrong_input()),
     };
     let is_empty = |input: &Input| match input {
@@ -93,7 +96,7 @@ fn inputs(raw: &RawValue) -> Result<Vec<Input>, ApiError> {
         Input::Tokens(tokens) => tokens.is_empty(),
     };
     if inputs.iter().any(is_empty) {
-        return Err(invalid("input", "`input` must hold no empty string and no empty array."));
+        return Err(refuse("input", "`input` must hold no empty string and no empty array"));
     }
     Ok(inputs)
 }
@@ -103,15 +106,14 @@ fn one(raw: &RawValue) -> Option<Input> {
 }
 
 fn tokens(raw: &RawValue) -> Result<Input, ApiError> {
-    let wrong =
-        || invalid("input", "`input` as tokens must hold whole numbers from 0 to 4294967295, and nothing else.");
+    let wrong = || refuse("input", "`input` as tokens must hold whole numbers from 0 to 4294967295, and nothing else");
     parse(raw).map(Input::Tokens).ok_or_else(wrong)
 }
 
 fn read_all(raw: &RawValue, read: impl Fn(&RawValue) -> Result<Input, ApiError>) -> Result<Vec<Input>, ApiError> {
     let elements: Vec<&RawValue> = parse(raw).ok_or_else(wrong_input)?;
     if elements.len() > MOST_INPUTS {
-        return Err(invalid(
+        return Err(refuse(
             "input",
             format!("`input` must hold no more than {MOST_INPUTS} entries, not {}.", elements.len()),
         ));
@@ -120,28 +122,20 @@ fn read_all(raw: &RawValue, read: impl Fn(&RawValue) -> Result<Input, ApiError>)
 }
 
 fn wrong_input() -> ApiError {
-    invalid(
+    refuse(
         "input",
         "`input` must be a string, an array of strings, an array of integers, or an array of arrays of integers.",
     )
 }
 
-fn is_plain(name: &str) -> bool {
-    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"_.".contains(&byte);
-    (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(is_letter)
-}
-
-/// The refusal of a field.
-pub(super) fn invalid(param: &'static str, message: impl Into<Cow<'static, str>>) -> ApiError {
-    ApiError::new(StatusCode::BAD_REQUEST, "Invalid request").message(message).param(param)
-}
-
 #[cfg(test)]
 mod tests {
+    use axum::http::StatusCode;
+
     use super::*;
 
     fn read(body: &str) -> EmbedAsk {
-        EmbedAsk::read(body.as_bytes()).unwrap_or_else(|error| panic!("{body}: {:?}", error.message))
+        EmbedAsk::read(body.as_bytes()).unwrap_or_else(|error| panic!("{body}: {}", error.error))
     }
 
     fn texts(texts: &[&str]) -> Vec<Input> {
@@ -171,9 +165,12 @@ mod tests {
                 "extra_body":{"a":1},"na\u006de":2,"bad\r\nname":3,"": 4,"truncate":null}"#,
         );
         assert_eq!((ask.encoding, ask.dimensions), (Encoding::Base64, Some(256)));
-        assert_eq!(ask.dropped, ["extra_body", "input_type", "name"]);
+        assert_eq!(ask.dropped.to_string(), "extra_body,input_type,name");
         let plain = read(r#"{"model":"m","input":"x","dimensions":null}"#);
-        assert_eq!((plain.encoding, plain.dimensions, plain.dropped), (Encoding::Float, None, Vec::new()));
+        assert_eq!(
+            (plain.encoding, plain.dimensions, plain.dropped.to_string()),
+            (Encoding::Float, None, String::new())
+        );
     }
 
     #[test]
@@ -207,7 +204,7 @@ mod tests {
         ] {
             let Err(error) = EmbedAsk::read(format!("{{{fields}}}").as_bytes()) else { panic!("{fields} was taken") };
             assert_eq!(error.status, StatusCode::BAD_REQUEST);
-            assert!(error.message.as_ref().unwrap().contains(names), "{fields}: {:?}", error.message);
+            assert!(error.error.contains(names), "{fields}: {}", error.error);
         }
         assert!(EmbedAsk::read(b"[]").is_err() && EmbedAsk::read(b"{").is_err());
     }

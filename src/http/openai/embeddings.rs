@@ -4,7 +4,7 @@ use std::{io::Write as _, sync::Arc};
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, StatusCode, header, request::Parts},
+    http::{HeaderValue, StatusCode, header, request::Parts},
     response::Response,
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -17,19 +17,21 @@ use crate::{
     embed::{EmbedRequest, Embeddings, Input, Vector},
     error::ApiError,
     generate::{ModelId, Target},
+    http::{
+        Api,
+        cache_control::policy,
+        cache_status::cache_status,
+        check::short,
+        exchange::{CACHE_STATUS, Exchange, lookup_time, with_body},
+        resolve::private_to,
+    },
 };
 
 use super::{
-    Api,
-    cache_control::policy,
-    cache_status::cache_status,
-    check::short,
-    embed_ask::{EmbedAsk, Encoding, invalid},
-    exchange::{CACHE_STATUS, Exchange, lookup_time, with_body},
-    resolve::private_to,
+    body::refuse,
+    embed_request::{EmbedAsk, Encoding},
+    resolve::not_found,
 };
-
-const DROPPED: HeaderName = HeaderName::from_static("x-gateway-dropped");
 
 /// Turns texts into vectors.
 ///
@@ -44,7 +46,7 @@ async fn answer(api: Arc<Api>, head: &Parts, body: Bytes) -> Result<Response, Ap
     let EmbedAsk { model, inputs, encoding, dimensions, dropped } = EmbedAsk::read(&body)?;
     // What was read need not be held while it is answered.
     drop(body);
-    let target = api.catalogue.resolve_embedding(&model)?;
+    let target = api.catalogue.resolve_embedding(&model).map_err(|why| unknown(&model, why))?;
     check(&api, &target, &inputs, dimensions)?;
     let request = EmbedRequest {
         target: target.clone(),
@@ -74,9 +76,7 @@ async fn answer(api: Arc<Api>, head: &Parts, body: Bytes) -> Result<Response, Ap
             headers.insert(CACHE_STATUS, value);
         }
     }
-    if let Some(value) = HeaderValue::try_from(dropped.join(",")).ok().filter(|value| !value.is_empty()) {
-        headers.insert(DROPPED, value);
-    }
+    dropped.set_header(headers, &[]);
     Ok(response)
 }
 
@@ -84,18 +84,18 @@ async fn answer(api: Arc<Api>, head: &Parts, body: Bytes) -> Result<Response, Ap
 fn check(api: &Api, target: &Target, inputs: &[Input], dimensions: Option<u32>) -> Result<(), ApiError> {
     let has_tokens = inputs.iter().any(|input| matches!(input, Input::Tokens(_)));
     if has_tokens && !api.catalogue.takes_tokens(target) {
-        return Err(invalid("input", format!("`input` must be texts for {}: it takes no tokens.", target.model)));
+        return Err(refuse("input", format!("`input` must be texts for {}: it takes no tokens.", target.model)));
     }
     let Some(model) = api.catalogue.embedding(target) else { return Ok(()) };
     if dimensions.is_some_and(|dimensions| dimensions > model.dimensions) {
         let (id, most) = (&model.id, model.dimensions);
-        return Err(invalid("dimensions", format!("`dimensions` must be at most {most} for {id}.")));
+        return Err(refuse("dimensions", format!("`dimensions` must be at most {most} for {id}.")));
     }
     let is_long =
         |input: &Input| matches!(input, Input::Tokens(tokens) if tokens.len() as u64 > model.max_input_tokens);
     if inputs.iter().any(is_long) {
         let (id, most) = (&model.id, model.max_input_tokens);
-        return Err(invalid("input", format!("An `input` of {id} must hold at most {most} tokens.")));
+        return Err(refuse("input", format!("An `input` of {id} must hold at most {most} tokens.")));
     }
     Ok(())
 }
@@ -153,26 +153,22 @@ fn write(json: &mut Vec<u8>, value: &(impl serde::Serialize + ?Sized)) {
     }
 }
 
-impl From<NoEmbedding> for ApiError {
-    fn from(no_embedding: NoEmbedding) -> Self {
-        const CODE: &str = "model_not_found";
-        match no_embedding {
-            NoEmbedding::Vendor(name) => {
-                invalid("model", format!("{name} has no embeddings. Name a model of another provider.")).code(CODE)
-            }
-            NoEmbedding::WhoseModel(model) => {
-                let error = Self {
-                    model: Some(short(&model).as_str().into()),
-                    ..Self::new(StatusCode::NOT_FOUND, "Nobody is known to have this embedding model")
-                };
-                let message = "Put its provider in front of it, such as `openai/text-embedding-3-small`.";
-                error.message(message).param("model").code(CODE)
-            }
-            NoEmbedding::Other(unresolved) => {
-                Self { status: StatusCode::NOT_FOUND, ..unresolved.into() }.param("model").code(CODE)
-            }
+/// What is said of a model that cannot be asked for vectors.
+fn unknown(model: &str, why: NoEmbedding) -> ApiError {
+    let short = short(model);
+    let error = match why {
+        NoEmbedding::Vendor(name) => {
+            return refuse("model", format!("{name} has no embeddings: name a model of another provider"))
+                .code("model_not_found");
         }
-    }
+        NoEmbedding::WhoseModel => {
+            let message = "Put its provider in front of it, such as `openai/text-embedding-3-small`";
+            ApiError::new(StatusCode::NOT_FOUND, format!("Nobody is known to have the embedding model `{short}`"))
+                .message(message)
+        }
+        NoEmbedding::Other(unresolved) => return not_found(model, &unresolved),
+    };
+    error.code("model_not_found").param("model")
 }
 
 #[cfg(test)]

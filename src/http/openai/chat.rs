@@ -1,0 +1,229 @@
+//! `POST /v1/chat/completions`: a conversation, answered as one object or as a stream of chunks.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, header, request::Parts},
+    response::{IntoResponse as _, Response, Sse, sse},
+};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use tokio::time::{Instant, timeout_at};
+use uuid::Uuid;
+
+use crate::{
+    error::ApiError,
+    generate::{
+        Calling, Collected, Completion, Delivery, ErrorKind, Event, FinishReason, GenerateError, Generation, Outcome,
+        Target, ToolPiece,
+    },
+    http::{
+        Api,
+        exchange::{Exchange, KEEP_ALIVE, Reading, lookup_time, with_body},
+    },
+};
+
+use super::{
+    chat_request::ChatAsk,
+    error::Said,
+    reply::{Chunks, Identity, event},
+    resolve::{Asked, resolve},
+};
+
+/// How long a stream's head waits for the first piece of the answer, so that a failure has a status of its own. Proxies give up on
+/// a reply that has not begun after 30 seconds and more.
+const HEAD_WAITS: Duration = Duration::from_secs(25);
+
+/// Answers one conversation.
+///
+/// # Errors
+/// What is known before an answer has begun: a status and JSON, whether a stream was asked for or not.
+pub async fn chat_completions(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {
+    with_body(api, request, answer).await
+}
+
+async fn answer(api: Arc<Api>, head: &Parts, body: Bytes) -> Result<Response, ApiError> {
+    let ask = ChatAsk::read(&body)?;
+    // What was read need not be held while it is answered.
+    drop(body);
+    let (asked, request) = resolve(&api, ask, head, lookup_time(&api, head))?;
+    let delivery = request.delivery;
+    let exchange = Exchange::new(api, head, asked.target.clone())?;
+    let generation = match exchange.open(request).await {
+        Ok(generation) => generation,
+        Err(refusal) => return Ok(*refusal),
+    };
+    let telling = Telling { exchange, asked };
+    Ok(match delivery {
+        Delivery::Whole => telling.whole(generation).await,
+        Delivery::Stream => telling.stream(generation).await,
+    })
+}
+
+/// One generation in `OpenAI`'s form.
+struct Telling {
+    exchange: Exchange,
+    asked: Asked,
+}
+
+impl Telling {
+    async fn whole(self, Generation { receipt, answer }: Generation) -> Response {
+        let called = Instant::now();
+        let collected = self.exchange.collect(answer).await.and_then(deliverable);
+        let provider = (!receipt.is_hit()).then(|| called.elapsed());
+        let (mut response, outcome) = match collected {
+            Ok(Collected { completion, outcome, cost: _ }) => {
+                let target = served(&completion);
+                let mut response = Response::new(self.identity(&target).object(&completion).into());
+                let headers = response.headers_mut();
+                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                self.name_left_out(headers, &target);
+                (response, outcome)
+            }
+            Err(error) => (self.exchange.told(error).into_response(), Outcome::NotStored),
+        };
+        self.exchange.set_headers(response.headers_mut(), &receipt, outcome, provider);
+        response
+    }
+
+    async fn stream(self, Generation { receipt, answer }: Generation) -> Response {
+        let mut reading = self.exchange.read(answer);
+        let (target, first) = first_piece(&mut reading, self.asked.target.clone()).await;
+        let (first, outcome) = match first {
+            Some(Ok(Event::Finish { completion, outcome, cost })) => {
+                (Some(Event::Finish { completion, outcome, cost }), outcome)
+            }
+            Some(Ok(piece)) => (Some(piece), Outcome::NotStored),
+            None => (None, Outcome::NotStored),
+            Some(Err(error)) => {
+                let mut response = self.exchange.told(error).into_response();
+                self.exchange.set_headers(response.headers_mut(), &receipt, Outcome::NotStored, None);
+                return response;
+            }
+        };
+        let mut headers = HeaderMap::new();
+        self.exchange.set_headers(&mut headers, &receipt, outcome, None);
+        self.name_left_out(&mut headers, &target);
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+        let chunks = Chunks { identity: self.identity(&target), wants_usage: self.asked.wants_usage };
+        let events = self.events(chunks, first, reading).map(Ok::<_, Infallible>);
+        let keep_alive = sse::KeepAlive::new().interval(KEEP_ALIVE).text("ping");
+        (headers, Sse::new(events).keep_alive(keep_alive)).into_response()
+    }
+
+    /// The chunks, each as soon as its piece is there. The reason of the end is held back until it is one.
+    fn events(
+        self,
+        chunks: Chunks,
+        first: Option<Event>,
+        mut reading: Reading,
+    ) -> impl Stream<Item = sse::Event> + Send {
+        // A body is read outside of the request's span.
+        let span = tracing::Span::current();
+        async_stream::stream! {
+            yield chunks.begin();
+            let (mut next, mut calls, mut is_silent) = (first.map(Ok), 0, true);
+            let finished = loop {
+                let piece = match next.take() {
+                    Some(piece) => piece,
+                    None => reading.next().await,
+                };
+                match piece {
+                    Ok(Event::Text(text)) => {
+                        is_silent = false;
+                        yield chunks.text(&String::from_utf8_lossy(&text));
+                    }
+                    Ok(Event::Tool(piece)) => {
+                        is_silent = false;
+                        yield chunks.tool(&piece, calls);
+                        calls += usize::from(matches!(piece, ToolPiece::Begin { .. }));
+                    }
+                    Ok(Event::Calling(_) | Event::Failed(_)) => {}
+                    Ok(Event::Finish { completion, outcome, cost }) => {
+                        break deliverable(Collected { completion, outcome, cost });
+                    }
+                    Err(error) => break Err(error),
+                }
+            };
+            match finished {
+                Ok(Collected { completion, .. }) => {
+                    // What was stored elsewhere, or stands in, comes whole.
+                    if is_silent {
+                        for piece in whole(&chunks, &completion) {
+                            yield piece;
+                        }
+                    }
+                    if let Some(refusal) = &completion.refusal {
+                        yield chunks.refusal(refusal);
+                    }
+                    yield chunks.finish(completion.reason);
+                    if let Some(usage) = chunks.usage(completion.usage) {
+                        yield usage;
+                    }
+                    yield sse::Event::default().data("[DONE]");
+                }
+                Err(error) => {
+                    let error = self.exchange.told(error);
+                    tracing::info!(parent: &span, error = %error.error, "stream ended with an error");
+                    yield event(&Said::from(&error));
+                }
+            }
+        }
+    }
+
+    fn identity(&self, target: &Target) -> Identity {
+        Identity {
+            id: format!("chatcmpl-{}", Uuid::now_v7().simple()),
+            created: self.exchange.api.clock.since_epoch().as_secs(),
+            model: target.model.to_string(),
+        }
+    }
+
+    fn name_left_out(&self, headers: &mut HeaderMap, target: &Target) {
+        self.asked.left_out.set_header(headers, &self.exchange.api.catalogue.params(target));
+    }
+}
+
+/// Waits for the first piece of the answer, not for ever, and says who gives it. `None`: it has not come yet.
+async fn first_piece(reading: &mut Reading, asked: Target) -> (Target, Option<Result<Event, GenerateError>>) {
+    let (by, mut target) = (Instant::now() + HEAD_WAITS, asked);
+    loop {
+        match timeout_at(by, reading.next()).await {
+            Ok(Ok(Event::Calling(Calling { provider, model, attempt: _ }))) => target = Target { provider, model },
+            Ok(Ok(Event::Failed(_))) => {}
+            Ok(Ok(Event::Finish { completion, outcome, cost })) => {
+                return (served(&completion), Some(Ok(Event::Finish { completion, outcome, cost })));
+            }
+            Ok(piece) => return (target, Some(piece)),
+            Err(_) => return (target, None),
+        }
+    }
+}
+
+fn served(completion: &Completion) -> Target {
+    Target { provider: completion.served.provider.clone(), model: completion.served.model.clone() }
+}
+
+/// The pieces of an answer that came whole.
+fn whole(chunks: &Chunks, completion: &Completion) -> Vec<sse::Event> {
+    let text = completion.text();
+    let text = (!text.is_empty()).then(|| chunks.text(&text));
+    let calls = completion.tool_calls.iter().cloned().enumerate();
+    let calls = calls.flat_map(|(of, call)| call.pieces(of).map(|piece| chunks.tool(&piece, of)));
+    text.into_iter().chain(calls).collect()
+}
+
+/// What an answer must be: one that has nothing to say because the model was done is none. Who refuses says so.
+///
+/// # Errors
+/// [`ErrorKind::EmptyAnswer`].
+fn deliverable(collected: Collected) -> Result<Collected, GenerateError> {
+    let completion = &collected.completion;
+    let says_nothing = completion.is_empty() && completion.refusal.is_none() && completion.reason == FinishReason::Stop;
+    if says_nothing {
+        return Err(GenerateError::from(ErrorKind::EmptyAnswer).at(served(completion)));
+    }
+    Ok(collected)
+}
