@@ -38,7 +38,7 @@ impl Desk {
     /// All calls, one behind the other, each with its attempts.
     fn embed(self: Arc<Self>, request: EmbedRequest) -> EmbedStream {
         // Like a stream that has said nothing: there is no progress to be seen.
-        let deadline = Patience::new(self.bounds, Delivery::Stream).deadline();
+        let deadline = Patience::since(request.begun, self.bounds, Delivery::Stream).deadline();
         let steps = async_stream::try_stream! {
             let target = request.target.clone();
             // The catalogue lets only configured providers through, so this is our own mistake.

@@ -12,7 +12,7 @@ impl Fingerprints {
     ///
     /// It is taken apart completely, so that a new field does not compile until someone decides whether it counts.
     pub fn of(request: &EmbedRequest) -> Self {
-        let EmbedRequest { target, inputs: _, dimensions, policy: _, private_to, lookup_time: _ } = request;
+        let EmbedRequest { target, inputs: _, dimensions, policy: _, private_to, lookup_time: _, begun: _ } = request;
         // The version of this layout. Change it whenever the meaning of a part changes.
         let mut hash = Hash::of_layout(b"llm-gateway/embed/1\0");
         let Target { provider, model } = target;
@@ -47,6 +47,8 @@ impl Fingerprints {
 mod tests {
     use std::{collections::HashSet, time::Duration};
 
+    use tokio::time::Instant;
+
     use super::*;
     use crate::generate::Policy;
 
@@ -58,6 +60,7 @@ mod tests {
             policy: Policy::default(),
             private_to: None,
             lookup_time: Duration::ZERO,
+            begun: Instant::now(),
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::time::Instant;
+
 use crate::generate::{Policy, Target};
 
 /// Everything that decides what the vectors are, and how they are wanted.
@@ -20,6 +22,8 @@ pub struct EmbedRequest {
     pub private_to: Option<Arc<str>>,
     /// How long looking for stored vectors may still take.
     pub lookup_time: Duration,
+    /// Since when it is waited for: all that is done for it has to be over in the time that an answer has.
+    pub begun: Instant,
 }
 
 /// One text, and so one vector. Never empty.

@@ -48,6 +48,7 @@ async fn answer(api: Arc<Api>, head: &Parts, body: Bytes) -> Result<Response, Ap
     drop(body);
     let target = api.catalogue.resolve_embedding(&model).map_err(|why| unknown(&model, why))?;
     check(&api, &target, &inputs, dimensions)?;
+    let called = Instant::now();
     let request = EmbedRequest {
         target: target.clone(),
         inputs,
@@ -55,9 +56,9 @@ async fn answer(api: Arc<Api>, head: &Parts, body: Bytes) -> Result<Response, Ap
         policy: policy(&head.headers),
         private_to: private_to(api.cache.scope, head),
         lookup_time: lookup_time(&api, head),
+        begun: called,
     };
     let exchange = Exchange::new(api, head, target.clone())?;
-    let called = Instant::now();
     let embeddings = match exchange.in_time(exchange.api.embed.clone().oneshot(request)).await {
         Ok(embeddings) => embeddings,
         Err(error) => return Ok(exchange.refused(error)),
