@@ -40,6 +40,8 @@ mod stores;
 
 mod dialects;
 mod fingerprint;
+mod scenarios;
+mod sdk;
 
 mod browser;
 mod crowd;

@@ -3,10 +3,12 @@
 mod browser;
 mod redis_server;
 mod scripted;
+mod sdk;
 mod sockets;
 mod tls;
 mod upstash;
 pub(crate) mod vectors;
+mod vendors;
 
 use std::{
     collections::HashMap,
@@ -37,9 +39,11 @@ use tower::ServiceExt as _;
 pub(crate) use browser::{Browser, Seen};
 pub(crate) use redis_server::{RedisCluster, RedisServer};
 pub(crate) use scripted::{Scripted, Step};
+pub(crate) use sdk::{Check, Sdk};
 pub(crate) use sockets::{Binary, Vendor};
 pub(crate) use tls::Certificate;
 pub(crate) use upstash::{Fault, Upstash};
+pub(crate) use vendors::{KEY, Received, SIGNATURE, Vendors};
 
 /// 2026-11-24 in UTC, since 1970: on that day, the built-in models that the tests name are served.
 pub(crate) const TODAY: Duration = Duration::from_secs(1_795_478_400);
@@ -99,6 +103,11 @@ impl Gateway {
 
     /// As configured by `settings` alone, the demo provider included.
     pub(crate) fn configured<const N: usize>(settings: [(&str, &str); N]) -> Self {
+        Self::configured_by(&settings)
+    }
+
+    /// The same for settings that are put together.
+    pub(crate) fn configured_by(settings: &[(&str, &str)]) -> Self {
         let Ok(config) = Config::read(Sources::from(settings)) else { panic!("{settings:?}") };
         Self { app: App::new(config).unwrap(), provider: Arc::new(Scripted::hello()) }
     }
