@@ -24,7 +24,7 @@
 //!  flight        the same request under way, here or at another instance?
 //!                follow it; else begin it, and keep what it brings              layers/cache/flight.rs
 //!    ▼
-//!  meter         may this be spent, and what was                                layers/meter.rs
+//!  meter         may this be spent, and what was                                layers/meter/
 //!    ▼
 //!  dispatch      retries, failover, breaker, within the time there is           dispatch/
 //!    ▼
@@ -33,7 +33,11 @@
 //!    └── events return the same way; the handler writes SSE, or collects them into JSON
 //! ```
 //!
-//! [`app`] lists both stacks in order and says why each layer stands where it does.
+//! Vectors pass the same places from `http/openai/embeddings.rs` on, but for the flight: `layers/cache/embeddings/` gives those that are
+//! kept, each under its own input, and only the rest is metered and called for. Nobody stands in for who fails, because the
+//! vectors of two models cannot be compared.
+//!
+//! [`app`] lists the stacks in order and says why each layer stands where it does.
 //!
 //! An answer is *decided* before it is *finished*: [`generate::Generation`] comes as soon as it is known where the answer
 //! will come from, so whatever can be refused beforehand has a status of its own. Every answer is a stream of
@@ -48,19 +52,20 @@
 //! | 0 | `config` | nothing |
 //! | 0 | `clock` | nothing |
 //! | 0 | `generate` | nothing |
+//! | 0 | `embed` | `generate` |
 //! | 1 | `log` | `config` |
 //! | 1 | `breaker` | nothing |
 //! | 1 | `client` | nothing |
 //! | 1 | `catalogue` | `clock`, `generate` |
 //! | 1 | `error` | `generate` |
 //! | 1 | `caller` | `config` |
-//! | 2 | `providers` | `client`, `config`, `generate` |
+//! | 2 | `providers` | `client`, `config`, `embed`, `generate` |
 //! | 2 | `stores` | `breaker`, `client`, `clock`, `config` |
 //! | 3 | `sessions` | `caller`, `clock`, `stores` |
 //! | 3 | `ledger` | `client`, `clock`, `config`, `generate`, `stores` |
-//! | 3 | `dispatch` | `breaker`, `catalogue`, `config`, `generate`, `providers` |
-//! | 3 | `layers` | `caller`, `catalogue`, `clock`, `config`, `error`, `generate`, `ledger`, `sessions`, `stores` |
-//! | 4 | `http` | `breaker`, `caller`, `catalogue`, `clock`, `config`, `error`, `generate`, `layers`, `ledger`, `sessions`, `stores` |
+//! | 3 | `dispatch` | `breaker`, `catalogue`, `config`, `embed`, `generate`, `providers` |
+//! | 3 | `layers` | `caller`, `catalogue`, `clock`, `config`, `embed`, `error`, `generate`, `ledger`, `sessions`, `stores` |
+//! | 4 | `http` | `breaker`, `caller`, `catalogue`, `clock`, `config`, `embed`, `error`, `generate`, `layers`, `ledger`, `sessions`, `stores` |
 //! | 5 | `app` | `breaker`, `caller`, `catalogue`, `client`, `clock`, `config`, `dispatch`, `error`, `generate`, `http`, `layers`, `ledger`, `providers`, `sessions`, `stores` |
 //! | 6 | `serve` | `app`, `http` |
 //!
@@ -104,5 +109,6 @@ pub mod stores;
 
 pub mod clock;
 pub mod config;
+pub mod embed;
 pub mod generate;
 pub mod log;

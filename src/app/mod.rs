@@ -28,7 +28,7 @@ use crate::{
     stores::{Room, Shared, Stores, redis::BadAddress},
 };
 
-use stacks::{generation_stack, http_stack, routes};
+use stacks::{embedding_stack, generation_stack, http_stack, routes};
 
 /// How often a provider is asked which models it has, and how long it may take to say so.
 const LIST_INTERVAL: Duration = Duration::from_mins(1);
@@ -177,6 +177,7 @@ impl App {
         let places = Places::new(config.server.max_in_flight);
         let api = Arc::new(Api {
             generate: generation_stack(config, &backends),
+            embed: embedding_stack(config, &backends),
             catalogue: Arc::clone(&backends.catalogue),
             ledger: Arc::clone(&backends.ledger),
             counts: Arc::clone(&backends.counts),

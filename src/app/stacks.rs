@@ -24,11 +24,11 @@ use crate::{
     config::{Coalesce, Config},
     dispatch::Dispatch,
     error::ApiError,
-    http::{self, Api, GenerateService, cors::CorsLayer, edge::EdgeLayer},
+    http::{self, Api, EmbedService, GenerateService, cors::CorsLayer, edge::EdgeLayer},
     layers::{
         admin::AdminLayer,
         authenticate::{AuthenticateLayer, Desk, Wanted},
-        cache::{FlightLayer, Leases, LookupLayer, Refreshes, Savings},
+        cache::{EmbedLookupLayer, FlightLayer, Leases, LookupLayer, Refreshes, Savings},
         load_shed::{LoadShedLayer, Places},
         meter::MeterLayer,
         rate_limit::RateLimitLayer,
@@ -72,6 +72,20 @@ pub(super) fn generation_stack(config: &Config, backends: &Backends) -> Generate
     BoxCloneSyncService::new(stack)
 }
 
+/// What a request for vectors passes through. The outermost layer comes first.
+pub(super) fn embedding_stack(config: &Config, backends: &Backends) -> EmbedService {
+    let Backends { shelf, catalogue, providers, breakers, flights, ledger, counts, .. } = backends;
+    let savings = Savings::new(Arc::clone(catalogue), Arc::clone(ledger));
+    let (retries, breakers, tasks) = (config.attempts.retries, Arc::clone(breakers), flights.tasks().clone());
+    let stack = ServiceBuilder::new()
+        // Per caller, and input by input: what is stored must touch nothing below.
+        .layer(EmbedLookupLayer::new(Arc::clone(shelf), Arc::clone(counts), savings, tasks))
+        // Around all calls of a request: what it may cost is reserved once, and what it did cost is booked call by call.
+        .layer(MeterLayer::new(Arc::clone(catalogue), Arc::clone(ledger), config.bounds.answer + RESERVED_LONGER))
+        .service(Dispatch::new(providers.clone(), Arc::clone(catalogue), config.bounds, retries, breakers));
+    BoxCloneSyncService::new(stack)
+}
+
 /// What a request passes through once its route is known. The outermost layer comes first.
 pub(super) fn routes(config: &Config, backends: &Backends, places: Places, api: Arc<Api>) -> Router {
     let desk = Arc::new(Desk {
@@ -98,6 +112,7 @@ pub(super) fn routes(config: &Config, backends: &Backends, places: Places, api: 
     };
     let generation = spending("/llm/generate").service(http::generate::generate.with_state(Arc::clone(&api)));
     let chat = spending("/v1/chat/completions").service(http::openai::chat_completions.with_state(Arc::clone(&api)));
+    let embeddings = spending("/v1/embeddings").service(http::openai::embeddings.with_state(Arc::clone(&api)));
     let test_provider = spending("/llm/test-provider").service(http::test_provider.with_state(Arc::clone(&api)));
     let lists = Router::new()
         .route("/llm/budget/status", get(http::budget::status))
@@ -144,6 +159,7 @@ pub(super) fn routes(config: &Config, backends: &Backends, places: Places, api: 
         .route("/llm/generate", post_service(generation))
         .route("/llm/test-provider", post_service(test_provider))
         .route("/v1/chat/completions", post_service(chat))
+        .route("/v1/embeddings", post_service(embeddings))
         // Not shed: while the process serves, it says so.
         .route("/health", get(http::health))
         .route("/health/ready", get(http::ready))

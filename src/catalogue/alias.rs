@@ -27,6 +27,7 @@ impl Catalogue {
             for model in models {
                 let why = match self.resolve_named(model, None) {
                     Ok(_) | Err(Unresolved::NotConfigured { variable: Some(_), .. } | Unresolved::NoneFits) => continue,
+                    Err(_) if self.has_embedding(model) => continue,
                     Err(Unresolved::NotConfigured { variable: None, .. }) => "no provider that is known here offers",
                     Err(Unresolved::NotOffered { .. }) => "its provider does not offer",
                     Err(Unresolved::Retired { .. }) => "its vendor no longer serves",

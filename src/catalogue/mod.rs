@@ -4,6 +4,7 @@
 
 mod alias;
 mod date;
+mod embeddings;
 mod fallback;
 mod file;
 mod offers;
@@ -26,6 +27,7 @@ use crate::{
 use alias::Aliases;
 
 pub use alias::BadAlias;
+pub use embeddings::{EmbeddingModel, NoEmbedding};
 pub use offers::Offer;
 pub use price::{Price, Rates};
 pub use resolve::{Resolved, Routed, Unresolved, Wanted};
@@ -122,6 +124,8 @@ pub enum Status {
 /// All models, and which of them can be asked for.
 pub struct Catalogue {
     models: Vec<Model>,
+    /// Those that make vectors, and never answer.
+    embeddings: Vec<EmbeddingModel>,
     /// Spellings to places in `models`.
     names: HashMap<String, Vec<usize>>,
     /// What is configured, in the order of lists.
@@ -181,7 +185,8 @@ impl Catalogue {
         }
         let known = VENDORS.iter().map(|vendor| (vendor.id.to_owned(), vendor.variable)).collect();
         let (aliases, installed) = Default::default();
-        Ok(Self { models, names, configured, known, retired, clock, aliases, installed })
+        let embeddings = embeddings::built_in()?;
+        Ok(Self { models, embeddings, names, configured, known, retired, clock, aliases, installed })
     }
 
     /// As it is on 2026-11-24, whenever the tests run.
@@ -212,7 +217,8 @@ impl Catalogue {
     }
 
     /// Takes down what `provider` says that it has.
-    pub fn set_installed(&self, provider: ProviderId, models: Vec<ModelId>) {
+    pub fn set_installed(&self, provider: ProviderId, mut models: Vec<ModelId>) {
+        models.retain(|model| !self.is_embedding(provider.as_str(), model.as_str()));
         self.installed.write().unwrap_or_else(PoisonError::into_inner).insert(provider, models);
     }
 

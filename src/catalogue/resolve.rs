@@ -100,7 +100,7 @@ impl Catalogue {
         match self.named(&provider, name) {
             Some(model) => self.in_service(model),
             // A server that lists nothing, or itself, is asked for what the client wants.
-            None if self.takes_any(&provider) && is_name(name) => {
+            None if self.takes_any(&provider) && is_name(name) && !self.is_embedding(provider.as_str(), name) => {
                 Ok(Resolved::unlisted(Target { provider, model: name.into() }))
             }
             None => Err(Unresolved::NotOffered {
@@ -183,7 +183,7 @@ impl Catalogue {
     }
 
     /// Takes a provider off a model's name. A colon may also be part of the name (`llama3.2:3b`), and so may a slash.
-    fn split<'a>(&'a self, model: &'a str, provider: Option<&str>) -> (Option<&'a str>, &'a str) {
+    pub(super) fn split<'a>(&'a self, model: &'a str, provider: Option<&str>) -> (Option<&'a str>, &'a str) {
         if self.names.contains_key(&spelling(model)) {
             return (None, model);
         }
@@ -204,7 +204,7 @@ impl Catalogue {
         }
     }
 
-    fn named(&self, provider: &ProviderId, name: &str) -> Option<&Model> {
+    pub(super) fn named(&self, provider: &ProviderId, name: &str) -> Option<&Model> {
         let places = self.names.get(&spelling(name))?;
         places.iter().filter_map(|&at| self.models.get(at)).find(|model| model.provider == *provider)
     }
@@ -218,7 +218,7 @@ impl Catalogue {
         callable.or(offered.first()).map(|&provider| provider.to_owned())
     }
 
-    fn callable(&self, provider: &str) -> Result<ProviderId, Unresolved> {
+    pub(super) fn callable(&self, provider: &str) -> Result<ProviderId, Unresolved> {
         let configured = self.configured.iter().find(|configured| configured.id.as_str() == provider);
         configured.map(|configured| configured.id.clone()).ok_or_else(|| Unresolved::NotConfigured {
             provider: provider.to_owned(),
@@ -255,7 +255,7 @@ pub(super) fn is_name(name: &str) -> bool {
 }
 
 /// A name that nobody checked, fit for keys and logs: at most 64 printable ASCII characters in lower case.
-fn invented(name: &str) -> ModelId {
+pub(super) fn invented(name: &str) -> ModelId {
     let clean = |c: char| if c.is_ascii_graphic() { c.to_ascii_lowercase() } else { '-' };
     let name: String = name.chars().map(clean).take(64).collect();
     name.as_str().into()

@@ -6,27 +6,18 @@ use tokio::time::Instant;
 
 use crate::{
     catalogue::Catalogue,
-    generate::{Elsewhere, ErrorKind, Failover, GenerateError, GenerateRequest, Retry, Target},
+    generate::{Elsewhere, ErrorKind, Failover, GenerateError, GenerateRequest, Target},
     providers::ProviderError,
 };
 
-use super::told;
-
-/// The first wait before another attempt where the provider names none, and the longest; each is twice the one before
-/// (what the official clients do, `providers.md` 2).
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-const LONGEST_WAIT: Duration = Duration::from_secs(8);
-/// A provider that wants a longer wait than that is not waited for.
-const LONGEST_PATIENCE: Duration = Duration::from_secs(60);
+use super::{retries::Retries, told};
 
 /// How far one generation has come.
 pub(super) struct Course {
-    /// Further attempts that each model gets.
-    retries: u32,
     /// When the next attempt must have begun.
     deadline: Instant,
-    /// Further attempts that the present model has had.
-    had: u32,
+    /// Further attempts at the present model.
+    retries: Retries,
     /// Who is left to ask. `None`: nobody has failed so far.
     left: Option<VecDeque<Target>>,
     /// The first failure: it is the one of the model that was asked for.
@@ -46,13 +37,12 @@ pub(super) enum Next {
 impl Course {
     /// A course without a failure.
     pub(super) fn new(retries: u32, deadline: Instant) -> Self {
-        Self { retries, deadline, had: 0, left: None, first: None }
+        Self { deadline, retries: Retries::new(retries, deadline), left: None, first: None }
     }
 
     /// What to do now that `request` has failed with `error`.
     pub(super) fn next(&mut self, error: &ProviderError, request: &GenerateRequest, catalogue: &Catalogue) -> Next {
-        if let Some(wait) = self.retry(error) {
-            self.had += 1;
+        if let Some(wait) = self.retries.next(error) {
             return Next::Again(wait);
         }
         let target = &request.target;
@@ -61,7 +51,7 @@ impl Course {
         if Instant::now() >= self.deadline || request.failover == Failover::Nobody {
             return Next::Nobody(first);
         }
-        self.had = 0;
+        self.retries.begin_anew();
         let elsewhere = match error.kind {
             // Who let us wait that long would do so with another model too.
             ErrorKind::Timeout if error.should_retry == Some(false) => Elsewhere::OtherProvider,
@@ -97,25 +87,5 @@ impl Course {
 
     fn left(&mut self, request: &GenerateRequest, catalogue: &Catalogue) -> &mut VecDeque<Target> {
         self.left.get_or_insert_with(|| catalogue.fallbacks(request, false).into())
-    }
-
-    /// How long to wait before the same is tried again. `None`: it is not worth it, or there is no time.
-    fn retry(&self, error: &ProviderError) -> Option<Duration> {
-        let most = match error.kind.outlook().retry {
-            _ if error.should_retry == Some(true) => self.retries,
-            Retry::Often => self.retries,
-            Retry::Once => self.retries.min(1),
-            Retry::Never => 0,
-        };
-        if !error.is_retryable() || self.had >= most {
-            return None;
-        }
-        let wait = error.retry_after.unwrap_or_else(|| {
-            let wait = FIRST_WAIT.saturating_mul(1 << self.had.min(8)).min(LONGEST_WAIT);
-            // Less up to a quarter, so that those who failed together do not come back together.
-            wait.mul_f64(1.0 - fastrand::f64() / 4.0)
-        });
-        let is_in_time = wait <= LONGEST_PATIENCE && Instant::now() + wait < self.deadline;
-        is_in_time.then_some(wait)
     }
 }

@@ -2,7 +2,9 @@
 //! together.
 
 mod course;
+mod embed;
 mod patience;
+mod retries;
 mod verdict;
 
 use std::{

@@ -25,8 +25,13 @@ pub(super) struct Patience {
 impl Patience {
     /// Begins now.
     pub(super) fn new(bounds: BoundsConfig, delivery: Delivery) -> Self {
+        Self::since(Instant::now(), bounds, delivery)
+    }
+
+    /// Began then.
+    pub(super) fn since(begun: Instant, bounds: BoundsConfig, delivery: Delivery) -> Self {
         let bounds = BoundsConfig { answer: bounds.answer.saturating_sub(LAST_WORD), ..bounds };
-        Self { bounds, delivery, begun: Instant::now(), had_text: false }
+        Self { bounds, delivery, begun, had_text: false }
     }
 
     /// When no other attempt may begin any more, and who has said nothing is overdue.

@@ -65,39 +65,53 @@ impl Fingerprint {
 }
 
 /// SHA-256 over parts that each say what they are and how long: no two sequences of parts read the same.
-struct Hash(Sha256);
+#[derive(Clone)]
+pub(crate) struct Hash(Sha256);
 
+/// The parts of every layout.
 impl Hash {
-    fn new() -> Self {
-        // The version of this layout. Change it whenever the meaning of a part changes.
-        Self(Sha256::new_with_prefix(b"llm-gateway/4\0"))
+    /// Nothing yet, of the layout that `version` names.
+    pub(crate) fn of_layout(version: &[u8]) -> Self {
+        Self(Sha256::new_with_prefix(version))
     }
 
-    fn finish(self) -> Fingerprint {
+    pub(crate) fn finish(self) -> Fingerprint {
         Fingerprint(self.0.finalize().into())
     }
 
-    fn length(&mut self, length: usize) {
+    pub(crate) fn length(&mut self, length: usize) {
         self.0.update((length as u64).to_be_bytes());
     }
 
-    fn tag(&mut self, tag: u8) {
+    pub(crate) fn tag(&mut self, tag: u8) {
         self.0.update([tag]);
     }
 
-    fn text(&mut self, text: &str) {
+    pub(crate) fn word(&mut self, word: u32) {
+        self.0.update(word.to_be_bytes());
+    }
+
+    pub(crate) fn text(&mut self, text: &str) {
         self.length(text.len());
         self.0.update(text);
     }
 
-    fn optional(&mut self, value: Option<u64>) {
+    pub(crate) fn optional(&mut self, value: Option<u64>) {
         self.tag(u8::from(value.is_some()));
         self.0.update(value.unwrap_or_default().to_be_bytes());
     }
 
-    fn optional_text(&mut self, text: Option<&str>) {
+    pub(crate) fn optional_text(&mut self, text: Option<&str>) {
         self.tag(u8::from(text.is_some()));
         self.text(text.unwrap_or_default());
+    }
+}
+
+/// The parts of a generation's.
+impl Hash {
+    fn new() -> Self {
+        // The version of this layout. Change it whenever the meaning of a part changes.
+        Self::of_layout(b"llm-gateway/4\0")
     }
 
     fn number(&mut self, value: Option<f64>) {

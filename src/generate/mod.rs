@@ -20,6 +20,7 @@ pub use completion::{Completion, Draft, Served, TooLong};
 pub use error::{Elsewhere, ErrorKind, GenerateError, Outlook, Periods, Retry};
 pub use event::{Calling, Event, EventStream, Failed, Finish, FinishReason, ToolCall, ToolPiece, Usage};
 pub use fingerprint::Fingerprint;
+pub(crate) use fingerprint::Hash;
 pub use money::MicroDollars;
 pub use params::{Api, Effort, MESSAGES_MAX_TOKENS, Params, ReasoningControl, TakesSampling, TakesTools};
 pub use policy::{Freshness, Policy};

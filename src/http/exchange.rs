@@ -30,7 +30,7 @@ use super::{
     edge::{LookedUp, RequestContext},
 };
 
-const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// How long a stream is silent before it sends a comment, so that nothing between here and the client closes it.
@@ -80,27 +80,42 @@ impl Exchange {
     /// # Errors
     /// The whole reply, when there will be none.
     pub(super) async fn open(&self, request: GenerateRequest) -> Result<Generation, Box<Response>> {
-        let generation = self.api.generate.clone().oneshot(request).await.map_err(|error| {
-            let kind = error.kind;
-            let mut response = self.told(error).into_response();
-            if kind == ErrorKind::NotCached {
-                response.headers_mut().insert(CACHE_STATUS, HeaderValue::from_static(NOT_CACHED));
-            }
-            Box::new(response)
-        })?;
-        if let Some(looked_up) = looked_up(&generation.receipt) {
+        let generation = self.api.generate.clone().oneshot(request).await;
+        let generation = generation.map_err(|error| Box::new(self.refused(error)))?;
+        self.note(&generation.receipt);
+        Ok(generation)
+    }
+
+    /// The reply to what failed before it was known where its answer comes from.
+    pub(super) fn refused(&self, error: GenerateError) -> Response {
+        let kind = error.kind;
+        let mut response = self.told(error).into_response();
+        if kind == ErrorKind::NotCached {
+            response.headers_mut().insert(CACHE_STATUS, HeaderValue::from_static(NOT_CACHED));
+        }
+        response
+    }
+
+    /// Tells the log what the cache said.
+    pub(super) fn note(&self, receipt: &Receipt) {
+        if let Some(looked_up) = looked_up(receipt) {
             self.context.looked_up.get_or_init(|| looked_up);
         }
-        Ok(generation)
     }
 
     /// Waits for the whole answer, as long as one may take.
     pub(super) async fn collect(&self, answer: Answer) -> Result<Collected, GenerateError> {
+        self.in_time(answer.collect()).await
+    }
+
+    /// Waits for `answer` as long as one may take, and no longer than the service runs.
+    pub(super) async fn in_time<T>(
+        &self,
+        answer: impl Future<Output = Result<T, GenerateError>>,
+    ) -> Result<T, GenerateError> {
         let by = Instant::now() + self.api.bounds.answer;
         tokio::select! {
-            collected = timeout_at(by, answer.collect()) => {
-                collected.unwrap_or_else(|_| Err(self.error(ErrorKind::Timeout)))
-            }
+            answer = timeout_at(by, answer) => answer.unwrap_or_else(|_| Err(self.error(ErrorKind::Timeout))),
             () = self.api.stopping.cancelled() => Err(self.error(ErrorKind::Stopping)),
         }
     }

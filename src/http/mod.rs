@@ -39,6 +39,7 @@ use crate::{
     catalogue::Catalogue,
     clock::Clock,
     config::{BoundsConfig, CacheConfig, PromptStyle, RateLimitConfig, SessionConfig},
+    embed::{EmbedRequest, Embeddings},
     generate::{GenerateError, GenerateRequest, Generation, ProviderId},
     layers::{
         StoreTook,
@@ -60,10 +61,15 @@ pub use test_provider::test_provider;
 /// The typed layers with the dispatch behind them.
 pub type GenerateService = BoxCloneSyncService<GenerateRequest, Generation, GenerateError>;
 
+/// The same for vectors.
+pub type EmbedService = BoxCloneSyncService<EmbedRequest, Embeddings, GenerateError>;
+
 /// What the handlers work with.
 pub struct Api {
     /// Answers generations.
     pub generate: GenerateService,
+    /// Turns texts into vectors.
+    pub embed: EmbedService,
     /// Which models there are.
     pub catalogue: Arc<Catalogue>,
     /// Which providers are skipped.

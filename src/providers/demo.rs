@@ -7,11 +7,14 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use tokio::time::sleep;
 
-use crate::generate::{
-    Delivery, ErrorKind, Fingerprint, Finish, FinishReason, GenerateRequest, Message, ModelId, Params, Part, Usage,
+use crate::{
+    embed::{EmbedRequest, Embedded, Input},
+    generate::{
+        Delivery, ErrorKind, Fingerprint, Finish, FinishReason, GenerateRequest, Message, ModelId, Params, Part, Usage,
+    },
 };
 
-use super::{Delta, DeltaStream, Provider, ProviderError};
+use super::{Batch, Delta, DeltaStream, Provider, ProviderError, embed::made_up};
 
 /// Between two pieces of a streamed answer: slow enough to be seen to stream.
 const PACE: Duration = Duration::from_millis(12);
@@ -49,6 +52,7 @@ impl Demo {
 #[async_trait]
 impl Provider for Demo {
     async fn open(&self, request: &GenerateRequest, _: &Params) -> Result<DeltaStream, ProviderError> {
+        begin(request.target.model.as_str()).await?;
         let answer = answer(request);
         let usage = Usage {
             input_tokens: request.estimated_tokens(),
@@ -59,19 +63,7 @@ impl Provider for Demo {
         let good = finish(FinishReason::Stop, None);
         let half = answer.chars().count() / 2;
         let (length, ending) = match request.target.model.as_str() {
-            "slow" => {
-                sleep(SLOW).await;
-                (usize::MAX, vec![good])
-            }
-            "hang" => std::future::pending().await,
             "cut" => (half, vec![Err(ProviderError::from(ErrorKind::StreamInterrupted).after(true))]),
-            "error" => return Err(ErrorKind::ServerError.into()),
-            "rate-limited" => {
-                let retry_after = Some(Duration::from_secs(7));
-                return Err(ProviderError { retry_after, ..ErrorKind::RateLimited.into() });
-            }
-            "overloaded" => return Err(ErrorKind::Overloaded.into()),
-            "unauthorized" => return Err(ErrorKind::Authentication.into()),
             "refusal" => (0, vec![finish(FinishReason::ContentFilter, Some("The demo provider refuses.".to_owned()))]),
             "empty" => (0, vec![good]),
             "truncated" => (half, vec![finish(FinishReason::Length, None)]),
@@ -93,6 +85,15 @@ impl Provider for Demo {
         Ok(pieces.chain(ending).boxed())
     }
 
+    fn embeds(&self) -> Option<Batch> {
+        Some(Batch { inputs: usize::MAX, tokens: u64::MAX })
+    }
+
+    async fn embed(&self, request: &EmbedRequest, inputs: &[Input]) -> Result<Embedded, ProviderError> {
+        begin(request.target.model.as_str()).await?;
+        made_up(request, inputs)
+    }
+
     fn is_mock(&self) -> bool {
         true
     }
@@ -100,6 +101,23 @@ impl Provider for Demo {
     async fn installed(&self) -> Option<Vec<ModelId>> {
         None
     }
+}
+
+/// What those that misbehave do before they say anything.
+async fn begin(model: &str) -> Result<(), ProviderError> {
+    match model {
+        "slow" => sleep(SLOW).await,
+        "hang" => std::future::pending().await,
+        "error" => return Err(ErrorKind::ServerError.into()),
+        "rate-limited" => {
+            let retry_after = Some(Duration::from_secs(7));
+            return Err(ProviderError { retry_after, ..ErrorKind::RateLimited.into() });
+        }
+        "overloaded" => return Err(ErrorKind::Overloaded.into()),
+        "unauthorized" => return Err(ErrorKind::Authentication.into()),
+        _ => {}
+    }
+    Ok(())
 }
 
 fn pieces(answer: &str, length: usize) -> Vec<Bytes> {

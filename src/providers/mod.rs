@@ -4,6 +4,7 @@ mod anthropic;
 mod counts;
 mod data_url;
 mod demo;
+mod embed;
 mod frames;
 mod gemini;
 mod ollama;
@@ -26,11 +27,13 @@ use futures_util::stream::BoxStream;
 use crate::{
     client::HttpClient,
     config::{EndpointConfig, ProvidersConfig, Wire},
+    embed::{EmbedRequest, Embedded, Input},
     generate::{ErrorKind, Finish, GenerateRequest, ModelId, Params, ProviderId, Retry, ToolPiece, Usage},
 };
 
 pub use anthropic::Anthropic;
 pub use demo::{DEMO_SCRIPTS, Demo};
+pub use embed::{Batch, EmbedForm, EmbedReply, GeminiEmbed, OllamaEmbed, OpenAiEmbed};
 pub use frames::Framing;
 pub use gemini::Gemini;
 pub use ollama::{Ollama, OllamaServer};
@@ -47,6 +50,16 @@ pub trait Provider: Send + Sync {
     /// # Errors
     /// [`ProviderError`], here or in the stream, which ends with it.
     async fn open(&self, request: &GenerateRequest, params: &Params) -> Result<DeltaStream, ProviderError>;
+
+    /// What one call for vectors takes. `None`: it makes none.
+    fn embeds(&self) -> Option<Batch>;
+
+    /// Asks once for the vectors of `inputs`, which are some of `request`'s, no more than [`Provider::embeds`] says. What is dropped is
+    /// cancelled at once.
+    ///
+    /// # Errors
+    /// [`ProviderError`]; before anyone is asked, [`ErrorKind::InvalidRequest`] where it makes none, or none of such inputs.
+    async fn embed(&self, request: &EmbedRequest, inputs: &[Input]) -> Result<Embedded, ProviderError>;
 
     /// Whether the answers are made up.
     fn is_mock(&self) -> bool;

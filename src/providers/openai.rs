@@ -5,10 +5,11 @@ use secrecy::SecretString;
 
 use crate::{
     client::HttpClient,
+    embed::{EmbedRequest, Embedded, Input},
     generate::{GenerateRequest, ModelId, Params},
 };
 
-use super::{ChatVendor, DeltaStream, OpenAiChat, OpenAiResponses, Provider, ProviderError, Upstream};
+use super::{Batch, ChatVendor, DeltaStream, OpenAiChat, OpenAiResponses, Provider, ProviderError, Upstream};
 
 /// One vendor with two wire formats.
 pub struct OpenAi {
@@ -33,6 +34,14 @@ impl Provider for OpenAi {
         } else {
             self.chat.open(request, params).await
         }
+    }
+
+    fn embeds(&self) -> Option<Batch> {
+        self.chat.embeds()
+    }
+
+    async fn embed(&self, request: &EmbedRequest, inputs: &[Input]) -> Result<Embedded, ProviderError> {
+        self.chat.embed(request, inputs).await
     }
 
     fn is_mock(&self) -> bool {

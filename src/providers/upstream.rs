@@ -21,11 +21,13 @@ use tokio::time::timeout;
 
 use crate::{
     client::HttpClient,
+    embed::{EmbedRequest, Embedded, Input},
     generate::{ErrorKind, GenerateRequest, ModelId, Params},
 };
 
 use super::{
-    Delta, DeltaStream, Provider, ProviderError,
+    Batch, Delta, DeltaStream, EmbedForm, Provider, ProviderError,
+    embed::refused,
     frames::{FrameError, Framing, frames},
 };
 
@@ -67,6 +69,9 @@ pub trait Dialect: Send + Sync + 'static {
 
     /// What a reply means that did not have a status of success.
     fn fault(&self, status: StatusCode, body: &[u8]) -> ProviderError;
+
+    /// How its vendor is asked for vectors. `None`: it makes none.
+    fn embeds(&self) -> Option<&'static dyn EmbedForm>;
 }
 
 /// What a dialect wants to send.
@@ -133,8 +138,9 @@ impl<D: Dialect> Upstream<D> {
         read_body(response, MAX_BODY_BYTES).await
     }
 
-    async fn send(&self, request: &GenerateRequest, params: &Params) -> Result<Response<Incoming>, ProviderError> {
-        let WireRequest { path, headers, body } = self.dialect.request(request, params)?;
+    /// The reply to `request`, whose status is one of success.
+    async fn send(&self, request: WireRequest) -> Result<Response<Incoming>, ProviderError> {
+        let WireRequest { path, headers, body } = request;
         let url = format!("{}{path}", self.base_url);
         let request = Request::post(url).body(Full::from(body));
         // The address was checked when it was configured.
@@ -160,7 +166,7 @@ impl<D: Dialect> Upstream<D> {
 #[async_trait]
 impl<D: Dialect> Provider for Upstream<D> {
     async fn open(&self, request: &GenerateRequest, params: &Params) -> Result<DeltaStream, ProviderError> {
-        let response = self.send(request, params).await?;
+        let response = self.send(self.dialect.request(request, params)?).await?;
         // Read by what it is, whatever was asked for.
         if let Some(framing) = framing(response.headers()) {
             let bytes = response.into_body().into_data_stream();
@@ -170,6 +176,18 @@ impl<D: Dialect> Provider for Upstream<D> {
         let body = body.map_err(|error| ProviderError { answered: true, ..error })?;
         let whole = self.dialect.whole(&body)?;
         Ok(futures_util::stream::iter(whole.into_iter().map(Ok)).boxed())
+    }
+
+    fn embeds(&self) -> Option<Batch> {
+        self.dialect.embeds().map(EmbedForm::batch)
+    }
+
+    async fn embed(&self, request: &EmbedRequest, inputs: &[Input]) -> Result<Embedded, ProviderError> {
+        let form = self.dialect.embeds().ok_or_else(|| refused("model"))?;
+        let response = self.send(form.request(request, inputs)?).await?;
+        let body = read_body(response, MAX_BODY_BYTES).await;
+        let body = body.map_err(|error| ProviderError { answered: true, ..error })?;
+        form.reply(&body, inputs.len())?.sound(inputs)
     }
 
     fn is_mock(&self) -> bool {

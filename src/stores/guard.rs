@@ -106,6 +106,14 @@ impl<S: CacheStore> CacheStore for Guard<S> {
         self.ask(by, self.inner.put(key, value, ttl, by)).await
     }
 
+    async fn get_many(&self, keys: &[&str], by: Instant) -> Result<Vec<Option<Bytes>>, StoreError> {
+        self.ask(by, self.inner.get_many(keys, by)).await
+    }
+
+    async fn put_many(&self, entries: &[(&str, Bytes)], ttl: Duration, by: Instant) -> Result<(), StoreError> {
+        self.ask(by, self.inner.put_many(entries, ttl, by)).await
+    }
+
     async fn delete(&self, key: &str, by: Instant) -> Result<bool, StoreError> {
         self.ask(by, self.inner.delete(key, by)).await
     }

@@ -47,6 +47,19 @@ pub trait CacheStore: Send + Sync {
     /// When the store cannot keep it; what was there may or may not still be.
     async fn put(&self, key: &str, value: Bytes, ttl: Duration, by: Instant) -> Result<(), StoreError>;
 
+    /// What [`CacheStore::get`] says of each of `keys`, in their order, and as fast as it would of one: a store elsewhere is asked for
+    /// all of them at once.
+    ///
+    /// # Errors
+    /// When the store cannot say it of all of them.
+    async fn get_many(&self, keys: &[&str], by: Instant) -> Result<Vec<Option<Bytes>>, StoreError>;
+
+    /// Keeps many values as [`CacheStore::put`] does, all for `ttl`, at once. Not all or none.
+    ///
+    /// # Errors
+    /// When the store cannot keep one of them; others may be kept.
+    async fn put_many(&self, entries: &[(&str, Bytes)], ttl: Duration, by: Instant) -> Result<(), StoreError>;
+
     /// Forgets `key`, and says whether there was something to forget.
     ///
     /// # Errors

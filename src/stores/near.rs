@@ -82,6 +82,12 @@ impl<S: CacheStore + 'static> Near<S> {
         Lease { value: sound.map(|(value, _)| value), ..lease }
     }
 
+    /// There is a copy of `value` now, which is to be kept for `ttl`.
+    fn insert(&self, key: &str, value: &Bytes, ttl: Duration) {
+        let trusted_for = (self.fresh_until)(value).map(|until| self.trusted_for(until));
+        self.copies.insert(key, value.clone(), trusted_for.unwrap_or_default().min(ttl));
+    }
+
     /// How long a copy is trusted: what is no longer fresh may have a successor elsewhere.
     fn trusted_for(&self, fresh_until: u64) -> Duration {
         LONGEST.min(Duration::from_millis(fresh_until.saturating_sub(self.clock.epoch_ms())))
@@ -136,9 +142,35 @@ impl<S: CacheStore + 'static> CacheStore for Near<S> {
     }
 
     async fn put(&self, key: &str, value: Bytes, ttl: Duration, by: Instant) -> Result<(), StoreError> {
-        let trusted_for = (self.fresh_until)(&value).map(|until| self.trusted_for(until));
-        self.copies.insert(key, value.clone(), trusted_for.unwrap_or_default().min(ttl));
+        self.insert(key, &value, ttl);
         self.inner.put(key, value, ttl, by).await
+    }
+
+    /// Those of which there are copies are not asked for. Whoever wants the same at the same time asks for itself.
+    async fn get_many(&self, keys: &[&str], by: Instant) -> Result<Vec<Option<Bytes>>, StoreError> {
+        let mut found: Vec<Option<Bytes>> = keys.iter().map(|key| self.copies.peek(key)).collect();
+        let missing = keys.iter().zip(&found).filter(|(_, copy)| copy.is_none());
+        let asked: Vec<&str> = missing.map(|(key, _)| *key).collect();
+        if asked.is_empty() {
+            return Ok(found);
+        }
+        let fetched = self.inner.get_many(&asked, by).await?;
+        let places = found.iter_mut().filter(|copy| copy.is_none());
+        for ((place, key), value) in places.zip(asked).zip(fetched) {
+            let sound = value.and_then(|value| sound(value, self.fresh_until, key, &self.has_told));
+            *place = sound.map(|(value, fresh_until)| {
+                self.copies.put_if_absent(key, value.clone(), self.trusted_for(fresh_until));
+                value
+            });
+        }
+        Ok(found)
+    }
+
+    async fn put_many(&self, entries: &[(&str, Bytes)], ttl: Duration, by: Instant) -> Result<(), StoreError> {
+        for (key, value) in entries {
+            self.insert(key, value, ttl);
+        }
+        self.inner.put_many(entries, ttl, by).await
     }
 
     async fn delete(&self, key: &str, by: Instant) -> Result<bool, StoreError> {

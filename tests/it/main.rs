@@ -21,6 +21,8 @@ mod books;
 mod budget;
 mod cache;
 mod clients;
+mod embed_wire;
+mod embeddings;
 mod flight;
 mod freshness;
 mod limiter;

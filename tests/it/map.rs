@@ -7,22 +7,26 @@ use std::{
 };
 
 /// Each module and what it may import from this crate, from the bottom to the top.
-const MAY_IMPORT: [(&str, &[&str]); 18] = [
+const MAY_IMPORT: [(&str, &[&str]); 19] = [
     ("config", &[]),
     ("clock", &[]),
     ("generate", &[]),
+    ("embed", &["generate"]),
     ("log", &["config"]),
     ("breaker", &[]),
     ("client", &[]),
     ("catalogue", &["clock", "generate"]),
     ("error", &["generate"]),
     ("caller", &["config"]),
-    ("providers", &["client", "config", "generate"]),
+    ("providers", &["client", "config", "embed", "generate"]),
     ("stores", &["breaker", "client", "clock", "config"]),
     ("ledger", &["client", "clock", "config", "generate", "stores"]),
     ("sessions", &["caller", "clock", "stores"]),
-    ("dispatch", &["breaker", "catalogue", "config", "generate", "providers"]),
-    ("layers", &["caller", "catalogue", "clock", "config", "error", "generate", "ledger", "sessions", "stores"]),
+    ("dispatch", &["breaker", "catalogue", "config", "embed", "generate", "providers"]),
+    (
+        "layers",
+        &["caller", "catalogue", "clock", "config", "embed", "error", "generate", "ledger", "sessions", "stores"],
+    ),
     (
         "http",
         &[
@@ -31,6 +35,7 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
             "catalogue",
             "clock",
             "config",
+            "embed",
             "error",
             "generate",
             "layers",

@@ -129,6 +129,83 @@ async fn a_cache_gives_back_what_it_was_given_and_forgets() {
 }
 
 #[tokio::test]
+async fn a_cache_takes_and_gives_many_at_once() {
+    for Subject { name, cache, _alive, .. } in subjects().await {
+        let hour = Duration::from_secs(3600);
+        assert_eq!(cache.get_many(&[], soon()).await, Ok(Vec::new()), "{name}");
+        assert_eq!(cache.put_many(&[], hour, soon()).await, Ok(()), "{name}");
+        // More than go into one message, by number and by length.
+        let keys: Vec<String> = (0..300).map(|at| format!("llm:cache:openai:m:{at}")).collect();
+        let value = |at: usize| Bytes::from(format!("~{at}\n").repeat(if at < 3 { 1 << 15 } else { at }));
+        let entries: Vec<_> = keys.iter().enumerate().map(|(at, key)| (key.as_str(), value(at))).collect();
+        let (first, rest) = entries.split_at(5);
+        cache.put_many(rest, hour, soon()).await.unwrap();
+        for (key, value) in first {
+            cache.put(key, value.clone(), hour, soon()).await.unwrap();
+        }
+        // In the order in which they are asked for, whatever is missing and whatever is asked for twice.
+        let mut asked: Vec<&str> = keys.iter().rev().map(String::as_str).collect();
+        asked.splice(7..7, ["llm:cache:nothing", &keys[299]]);
+        let mut expected: Vec<_> = (0..300).rev().map(|at| Some(value(at))).collect();
+        expected.splice(7..7, [None, Some(value(299))]);
+        assert!(cache.get_many(&asked, soon()).await.unwrap() == expected, "{name}");
+        assert_eq!(cache.get(&keys[299], soon()).await, Ok(Some(value(299))), "{name}");
+
+        cache.put_many(&[(&keys[0], "another".into()), ("llm:cache:new", "".into())], hour, soon()).await.unwrap();
+        let now = cache.get_many(&[&keys[0], "llm:cache:new", "llm:cache:nothing"], soon()).await;
+        assert_eq!(now, Ok(vec![Some("another".into()), Some("".into()), None]), "{name}");
+        assert_eq!(cache.clear(soon()).await, Ok(301), "{name}");
+        assert_eq!(cache.get_many(&[&keys[0], &keys[1]], soon()).await, Ok(vec![None, None]), "{name}");
+
+        cache.put_many(&[("llm:cache:short", "x".into())], Duration::from_millis(900), soon()).await.unwrap();
+        sleep(Duration::from_millis(1_200)).await;
+        assert_eq!(cache.get_many(&["llm:cache:short"], soon()).await, Ok(vec![None]), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_value_is_missing_among_many_and_what_is_too_large_is_not_kept() {
+    let (redis, cluster) = (RedisServer::start().await, RedisCluster::start().await);
+    let hour = Duration::from_secs(3600);
+    for urls in [redis.url(), cluster.urls()] {
+        let transport = resp(&urls, None);
+        transport.send(redis::cmd("HSET").arg("llm:cache:hash").arg("a").arg(1)).await.unwrap();
+        let store = Redis::new(transport, clock());
+        store.put_many(&[("llm:cache:b", "b".into())], hour, soon()).await.unwrap();
+        assert_eq!(store.get_many(&["llm:cache:hash"], soon()).await, Ok(vec![None]));
+        let found = store.get_many(&["llm:cache:hash", "llm:cache:b"], soon()).await;
+        assert_eq!(found, Ok(vec![None, Some("b".into())]));
+        // More than is sent at once, each of them and all together.
+        let half = Bytes::from("x".repeat(700_000));
+        let halves: [(&str, Bytes); 3] = ["llm:cache:d", "llm:cache:e", "llm:cache:f"].map(|key| (key, half.clone()));
+        store.put_many(&halves, hour, soon()).await.unwrap();
+        assert_eq!(
+            store.get_many(&["llm:cache:f", "llm:cache:d"], soon()).await.unwrap(),
+            [Some(half.clone()), Some(half)]
+        );
+        let large = Bytes::from("x".repeat((1 << 20) + 1));
+        let kept = store.put_many(&[("llm:cache:large", large), ("llm:cache:c", "c".into())], hour, soon()).await;
+        assert_eq!(kept, Err(StoreError::TooLarge));
+        let found = store.get_many(&["llm:cache:large", "llm:cache:c"], soon()).await;
+        assert_eq!(found, Ok(vec![None, Some("c".into())]));
+    }
+}
+
+#[tokio::test]
+async fn many_values_are_one_round_trip() {
+    let redis = RedisServer::start().await;
+    let upstash = Upstash::start(&redis).await;
+    let store = Redis::new(rest(&upstash), clock());
+    let keys: Vec<String> = (0..100).map(|at| format!("llm:cache:{at}")).collect();
+    let entries: Vec<_> = keys.iter().map(|key| (key.as_str(), Bytes::from_static(b"x"))).collect();
+    let before = upstash.requests();
+    store.put_many(&entries, Duration::from_secs(60), soon()).await.unwrap();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    assert_eq!(store.get_many(&keys, soon()).await.unwrap().len(), 100);
+    assert_eq!(upstash.requests() - before, 2);
+}
+
+#[tokio::test]
 async fn a_counter_admits_exactly_its_quota_of_many_at_once_and_says_when() {
     for Subject { name, counters, _alive, .. } in subjects().await {
         for max in [20, 600] {

@@ -30,7 +30,8 @@ impl Dropped {
     pub(super) fn add_unknown(&mut self, path: &str) {
         let is_name = |part: &&str| *part != "?" && !part.bytes().all(|byte| byte.is_ascii_digit());
         let name = path.split('.').filter(is_name).collect::<Vec<_>>().join(".");
-        let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
+        let is_plain =
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
         let fits = is_plain && name.len() <= MAX_NAME_BYTES && self.unknown.len() < MAX_UNKNOWN;
         if fits && !self.unknown.contains(&name) {
             self.unknown.push(name);
@@ -65,7 +66,9 @@ mod tests {
     #[test]
     fn a_header_is_plain_and_short_whatever_clients_make_up() {
         let mut dropped = Dropped::default();
-        for path in ["a", "tools.?.0.function.?.x", "tools.?.1.function.?.x", "a\r\nb: c", "ü", &"x".repeat(65)] {
+        for path in
+            ["a", "tools.?.0.function.?.x", "tools.?.1.function.?.x", "a\r\nb: c", "ü", "", "?", &"x".repeat(65)]
+        {
             dropped.add_unknown(path);
         }
         dropped.add("seed");

@@ -77,7 +77,7 @@ pub(super) fn encode(completion: &Completion, now_ms: u64, lifetime: Duration) -
 
 /// Until when the entry in `bytes` from elsewhere is fresh, in milliseconds since the Unix epoch. `None`: they are no entry, its
 /// text JSON to the last letter: it goes into answers as it is.
-pub fn fresh_until(bytes: &Bytes) -> Option<u64> {
+pub(super) fn fresh_until(bytes: &Bytes) -> Option<u64> {
     let nobody = Target { provider: "".into(), model: "".into() };
     let is_json = |entry: &Entry| {
         let text = &entry.completion.text_json;

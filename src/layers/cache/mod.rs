@@ -6,6 +6,7 @@ mod decide;
 mod refresh;
 mod savings;
 
+mod embeddings;
 mod flight;
 
 mod fanout;
@@ -17,8 +18,10 @@ mod entry;
 mod lifetime;
 mod shelf;
 
+use bytes::Bytes;
+
 pub use counts::{CacheCounts, Tally};
-pub use entry::fresh_until;
+pub use embeddings::{EmbedLookup, EmbedLookupLayer};
 pub use flight::{FlightLayer, FlightService};
 pub use flights::Flights;
 pub use lease::Leases;
@@ -27,3 +30,9 @@ pub use lookup::{Lookup, LookupLayer};
 pub use refresh::Refreshes;
 pub use savings::Savings;
 pub use shelf::{Explained, Shelf};
+
+/// Until when the answer or the vector in `bytes` from elsewhere is fresh, in milliseconds since the Unix epoch. `None`: they are
+/// neither.
+pub fn fresh_until(bytes: &Bytes) -> Option<u64> {
+    entry::fresh_until(bytes).or_else(|| embeddings::fresh_until(bytes))
+}

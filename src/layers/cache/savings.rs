@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     catalogue::Catalogue,
-    generate::{Completion, Freshness, MicroDollars, Outcome, Target},
+    generate::{Completion, Freshness, MicroDollars, Outcome, Target, Usage},
     ledger::{Kind, Ledger},
 };
 
@@ -35,6 +35,12 @@ impl Savings {
                 self.book(Kind::Joined, completion, |cost| cost);
             }
         }
+    }
+
+    /// Stored vectors answered an input or more, for which `usage` was counted.
+    pub(super) fn vectors(&self, kind: Kind, target: &Target, usage: &Usage) {
+        let cost = self.catalogue.embedding_price(target).cost(usage);
+        self.ledger.book(kind, target, usage, cost);
     }
 
     fn book(&self, kind: Kind, completion: &Completion, avoided: fn(MicroDollars) -> MicroDollars) {

@@ -79,11 +79,39 @@ impl Shelf {
     /// The answer in `bytes` from the store, as long as it is of use.
     pub(super) fn read(&self, bytes: &Bytes, target: &Target) -> Option<Found> {
         let Entry { completion, stored_ms, lifetime } = entry::decode(bytes, target)?;
+        Some(Found { completion, freshness: self.freshness(stored_ms, lifetime)? })
+    }
+
+    /// How something stands that was stored at `stored_ms` for `lifetime`. `None`: it is of no use any more.
+    pub(super) fn freshness(&self, stored_ms: u64, lifetime: Duration) -> Option<Freshness> {
         // An instance whose clock is ahead may have stored it.
-        let age = Duration::from_millis(self.clock.epoch_ms().saturating_sub(stored_ms));
+        let age = Duration::from_millis(self.now_ms().saturating_sub(stored_ms));
         let freshness = Freshness { age, lifetime };
         let is_of_use = freshness.is_fresh() || freshness.stale_for() <= self.config.longest_stale();
-        is_of_use.then_some(Found { completion, freshness })
+        is_of_use.then_some(freshness)
+    }
+
+    /// The time of day, in milliseconds since the Unix epoch.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.clock.epoch_ms()
+    }
+
+    /// What is kept under each of `keys`, whatever it is. Of a store that fails, or does not say `by` then, what this process knows.
+    pub(super) async fn find_many(&self, keys: &[&str], by: Instant) -> Vec<Option<Bytes>> {
+        self.store.get_many(keys, by).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "the cache could not be read");
+            keys.iter().map(|key| self.store.peek(key)).collect()
+        })
+    }
+
+    /// Keeps `entries` for `lifetime`, and says whether it did.
+    pub(super) async fn keep_many(&self, entries: &[(&str, Bytes)], lifetime: Duration) -> bool {
+        let ttl = lifetime + self.config.longest_stale();
+        let kept = self.store.put_many(entries, ttl, Instant::now() + self.keep_timeout).await;
+        if let Err(error) = &kept {
+            tracing::debug!(%error, "the vectors could not be kept");
+        }
+        kept.is_ok()
     }
 
     /// Keeps `completion` under `key`, fresh for `lifetime`, if it is good and answers `target`, and says whether it did.

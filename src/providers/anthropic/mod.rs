@@ -14,7 +14,7 @@ use hyper::{
 
 use crate::generate::{GenerateRequest, Params};
 
-use super::{Delta, Dialect, ProviderError, WireRequest};
+use super::{Delta, Dialect, EmbedForm, ProviderError, WireRequest};
 
 use fault::Fault;
 use reply::MessagesDecoder;
@@ -49,5 +49,9 @@ impl Dialect for Anthropic {
 
     fn fault(&self, status: StatusCode, body: &[u8]) -> ProviderError {
         Fault::read(body).error(status)
+    }
+
+    fn embeds(&self) -> Option<&'static dyn EmbedForm> {
+        None
     }
 }

@@ -10,7 +10,7 @@ use hyper::{StatusCode, header::HeaderName};
 
 use crate::generate::{Delivery, ErrorKind, GenerateRequest, Params};
 
-use super::{Delta, Dialect, ProviderError, WireRequest};
+use super::{Delta, Dialect, EmbedForm, GeminiEmbed, ProviderError, WireRequest};
 
 use fault::Fault;
 use reply::ContentDecoder;
@@ -49,5 +49,9 @@ impl Dialect for Gemini {
 
     fn fault(&self, status: StatusCode, body: &[u8]) -> ProviderError {
         Fault::read(body).error(status.as_u16())
+    }
+
+    fn embeds(&self) -> Option<&'static dyn EmbedForm> {
+        Some(&GeminiEmbed)
     }
 }

@@ -11,10 +11,14 @@ use serde::Deserialize;
 
 use crate::{
     client::HttpClient,
+    embed::{EmbedRequest, Embedded, Input},
     generate::{GenerateRequest, ModelId, Params},
 };
 
-use super::{Delta, DeltaStream, Dialect, Provider, ProviderError, Upstream, WireRequest, openai_chat::Fault};
+use super::{
+    Batch, Delta, DeltaStream, Dialect, EmbedForm, OllamaEmbed, Provider, ProviderError, Upstream, WireRequest,
+    openai_chat::Fault,
+};
 
 use reply::ChatLines;
 
@@ -39,6 +43,10 @@ impl Dialect for Ollama {
     fn fault(&self, status: StatusCode, body: &[u8]) -> ProviderError {
         Fault::read(body).error(status)
     }
+
+    fn embeds(&self) -> Option<&'static dyn EmbedForm> {
+        Some(&OllamaEmbed)
+    }
 }
 
 /// A server with its list of models.
@@ -55,6 +63,14 @@ impl OllamaServer {
 impl Provider for OllamaServer {
     async fn open(&self, request: &GenerateRequest, params: &Params) -> Result<DeltaStream, ProviderError> {
         self.0.open(request, params).await
+    }
+
+    fn embeds(&self) -> Option<Batch> {
+        self.0.embeds()
+    }
+
+    async fn embed(&self, request: &EmbedRequest, inputs: &[Input]) -> Result<Embedded, ProviderError> {
+        self.0.embed(request, inputs).await
     }
 
     fn is_mock(&self) -> bool {

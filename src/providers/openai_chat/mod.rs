@@ -9,7 +9,7 @@ use hyper::StatusCode;
 
 use crate::generate::{GenerateRequest, Params};
 
-use super::{Delta, Dialect, ProviderError, WireRequest};
+use super::{Delta, Dialect, EmbedForm, OpenAiEmbed, ProviderError, WireRequest};
 
 pub(super) use fault::Fault;
 use reply::ChatDecoder;
@@ -56,5 +56,12 @@ impl Dialect for OpenAiChat {
 
     fn fault(&self, status: StatusCode, body: &[u8]) -> ProviderError {
         Fault::read(body).error(status)
+    }
+
+    fn embeds(&self) -> Option<&'static dyn EmbedForm> {
+        Some(match self.vendor {
+            ChatVendor::OpenAi => &OpenAiEmbed { is_vendor: true },
+            ChatVendor::Xai | ChatVendor::Compatible => &OpenAiEmbed { is_vendor: false },
+        })
     }
 }

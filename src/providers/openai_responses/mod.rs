@@ -8,7 +8,7 @@ use hyper::StatusCode;
 
 use crate::generate::{GenerateRequest, Params};
 
-use super::{Delta, Dialect, ProviderError, WireRequest, openai_chat::Fault};
+use super::{Delta, Dialect, EmbedForm, OpenAiEmbed, ProviderError, WireRequest, openai_chat::Fault};
 
 use reply::ResponsesDecoder;
 
@@ -32,5 +32,9 @@ impl Dialect for OpenAiResponses {
 
     fn fault(&self, status: StatusCode, body: &[u8]) -> ProviderError {
         Fault::read(body).error(status)
+    }
+
+    fn embeds(&self) -> Option<&'static dyn EmbedForm> {
+        Some(&OpenAiEmbed { is_vendor: true })
     }
 }

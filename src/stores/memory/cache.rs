@@ -68,6 +68,17 @@ impl CacheStore for MemoryCache {
         Ok(())
     }
 
+    async fn get_many(&self, keys: &[&str], _by: Instant) -> Result<Vec<Option<Bytes>>, StoreError> {
+        Ok(keys.iter().map(|key| self.peek(key)).collect())
+    }
+
+    async fn put_many(&self, entries: &[(&str, Bytes)], ttl: Duration, _by: Instant) -> Result<(), StoreError> {
+        for (key, value) in entries {
+            self.insert(key, value.clone(), ttl);
+        }
+        Ok(())
+    }
+
     async fn delete(&self, key: &str, _by: Instant) -> Result<bool, StoreError> {
         Ok(self.entries.remove(key).is_some())
     }

@@ -1,6 +1,7 @@
 //! Redis: every promise of the traits as commands, once, whatever carries them.
 
 mod books;
+mod cache;
 mod cluster;
 mod lease;
 mod packed;
@@ -22,19 +23,13 @@ use tokio::time::{Instant, sleep};
 
 use crate::clock::Clock;
 
-use super::{Admission, CacheStore, CounterStore, Held, Quota, StoreError, TotalStore, limit::EXACT_MAX};
+use super::{Admission, CounterStore, Quota, StoreError, TotalStore, limit::EXACT_MAX};
 
 pub use resp::{BadAddress, Resp};
 pub use rest::Rest;
 use script::Script;
 pub use transport::{Node, Transport};
 
-/// The keys that [`CacheStore::clear`] forgets.
-const CACHE_KEYS: &str = "llm:cache:*";
-/// The longest value that is kept (`upstash-rest.md` 7): larger ones cost more to move than they are worth.
-const MAX_VALUE_BYTES: usize = 1 << 20;
-/// How many keys are looked through, and how many forgotten, in one command.
-const SCAN_COUNT: usize = 1_000;
 /// Commands in one round trip: no server states a limit, and a bound is kind.
 const BATCH: usize = 100;
 /// What [`Redis::check`] writes, and for how long.
@@ -190,59 +185,6 @@ async fn kept(value: Value) -> Result<Option<Bytes>, StoreError> {
         other => read::<Vec<u8>>(other)?.into(),
     };
     Ok(Some(packed::unpack(value).await))
-}
-
-#[async_trait]
-impl<T: Transport> CacheStore for Redis<T> {
-    async fn get(&self, key: &str, by: Instant) -> Result<Option<Bytes>, StoreError> {
-        kept(self.run(cmd("GET").arg(key), Repeat::Harmless, by).await?).await
-    }
-
-    fn peek(&self, _: &str) -> Option<Bytes> {
-        None
-    }
-
-    async fn put(&self, key: &str, value: Bytes, ttl: Duration, by: Instant) -> Result<(), StoreError> {
-        let value = packed::pack(value).await;
-        if value.len() > MAX_VALUE_BYTES {
-            return Err(StoreError::TooLarge);
-        }
-        let seconds = ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
-        let mut command = Cmd::with_capacity(5, key.len() + value.len() + 32);
-        command.arg("SET").arg(key).arg(&*value).arg("EX").arg(seconds.max(1));
-        self.run(&command, Repeat::Harmless, by).await.map(drop)
-    }
-
-    async fn delete(&self, key: &str, by: Instant) -> Result<bool, StoreError> {
-        self.unlink(key, by).await
-    }
-
-    async fn clear(&self, _: Instant) -> Result<u64, StoreError> {
-        let mut count = 0;
-        for node in self.transport.nodes().await? {
-            let mut cursor = "0".to_owned();
-            loop {
-                let mut scan = cmd("SCAN");
-                scan.arg(&cursor).arg("MATCH").arg(CACHE_KEYS).arg("COUNT").arg(SCAN_COUNT);
-                let (next, keys): (String, Vec<String>) = read(self.transport.send_to(&node, &scan).await?)?;
-                for keys in keys.chunks(BATCH) {
-                    let commands: Vec<Cmd> = keys.iter().map(|key| cmd("UNLINK").arg(key).to_owned()).collect();
-                    for unlinked in self.run_all(&commands).await? {
-                        count += read::<u64>(unlinked?)?;
-                    }
-                }
-                if next == "0" {
-                    break;
-                }
-                cursor = next;
-            }
-        }
-        Ok(count)
-    }
-
-    fn held(&self) -> Held {
-        Held::default()
-    }
 }
 
 #[async_trait]

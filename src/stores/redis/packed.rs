@@ -19,9 +19,14 @@ const LONG_BYTES: usize = 64 << 10;
 /// The most that is unpacked of a value, so that nobody who writes to the store can fill the memory.
 const MAX_UNPACKED_BYTES: usize = 16 << 20;
 
+/// Whether `value` would be taken for a packed one, and so has to be packed itself.
+pub(super) fn is_marked(value: &Bytes) -> bool {
+    value.first() == Some(&PACKED)
+}
+
 /// `value` as it is sent.
 pub(super) async fn pack(value: Bytes) -> Bytes {
-    let is_marked = value.first() == Some(&PACKED);
+    let is_marked = is_marked(&value);
     if value.len() > MAX_UNPACKED_BYTES || (value.len() < WORTH_BYTES && !is_marked) {
         return value;
     }
@@ -34,7 +39,7 @@ pub(super) async fn pack(value: Bytes) -> Bytes {
 /// The value that was sent as `packed`. What cannot be unpacked is given as it is: its reader will see that it is none of its
 /// own.
 pub(super) async fn unpack(packed: Bytes) -> Bytes {
-    if packed.first() != Some(&PACKED) {
+    if !is_marked(&packed) {
         return packed;
     }
     aside(packed.len(), packed.clone(), unpack_now).await.unwrap_or(packed)

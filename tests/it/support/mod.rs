@@ -7,6 +7,7 @@ mod sdk;
 mod sockets;
 mod tls;
 mod upstash;
+pub(crate) mod vectors;
 mod vendors;
 
 use std::{

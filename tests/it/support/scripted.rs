@@ -11,10 +11,13 @@ use std::{
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use llm_gateway::{
+    embed::{EmbedRequest, Embedded, Input},
     generate::{ErrorKind, Finish, FinishReason, GenerateRequest, Message, ModelId, Params, Part, ToolPiece, Usage},
-    providers::{Delta, DeltaStream, Provider, ProviderError},
+    providers::{Batch, Delta, DeltaStream, Provider, ProviderError},
 };
 use tokio::{sync::Mutex, time::sleep};
+
+use super::vectors;
 
 /// What happens next.
 #[derive(Clone, Debug)]
@@ -146,6 +149,29 @@ impl Provider for Scripted {
             }
         };
         Ok(deltas.boxed())
+    }
+
+    fn embeds(&self) -> Option<Batch> {
+        Some(Batch { inputs: vectors::MOST_INPUTS, tokens: u64::MAX })
+    }
+
+    async fn embed(&self, _: &EmbedRequest, inputs: &[Input]) -> Result<Embedded, ProviderError> {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst);
+        self.questions.lock().await.push(vectors::said(inputs));
+        let _ends = CountsEnd(Arc::clone(&self.ended));
+        for step in &self.scripts[call.min(self.scripts.len() - 1)] {
+            match step {
+                Step::Pause(pause) => sleep(*pause).await,
+                Step::Hang => std::future::pending().await,
+                Step::Fail(kind) => return Err((*kind).into()),
+                Step::Refer(kind, wait) => {
+                    return Err(ProviderError { retry_after: Some(*wait), ..(*kind).into() });
+                }
+                // All else is words, and good.
+                _ => {}
+            }
+        }
+        Ok(vectors::embedded(inputs))
     }
 
     fn is_mock(&self) -> bool {

@@ -2,6 +2,9 @@
 //!
 //! Wraps the typed request, inside the flight, so that a call nobody waits for any more is paid for all the same.
 
+mod bill;
+mod embed;
+
 use std::{
     sync::Arc,
     task::{Context, Poll},
@@ -13,23 +16,16 @@ use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt as _};
 
 use crate::{
-    catalogue::Catalogue,
-    generate::{
-        Answer, Calling, Event, EventStream, Failed, GenerateError, GenerateRequest, Generation, MicroDollars, Purpose,
-        Target, ToolPiece, Usage,
-    },
+    catalogue::{Catalogue, Price},
+    generate::{Answer, Event, EventStream, GenerateError, GenerateRequest, Generation, Purpose, Target, ToolPiece},
     ledger::{Kind, Ledger, Reserved},
 };
+
+use bill::{Bill, Desk};
 
 /// Puts a [`Meter`] around a service.
 #[derive(Clone)]
 pub struct MeterLayer(Arc<Desk>);
-
-struct Desk {
-    catalogue: Arc<Catalogue>,
-    ledger: Arc<Ledger>,
-    longest_call: Duration,
-}
 
 impl MeterLayer {
     /// Books in `ledger` at the catalogue's prices. No call takes longer than `longest_call`.
@@ -68,65 +64,45 @@ where
     fn call(&mut self, request: GenerateRequest) -> Self::Future {
         let (desk, inner) = (Arc::clone(&self.desk), self.inner.clone());
         async move {
-            let (reserved, request) = desk.reserve(request).await?;
-            let bill = Bill {
-                desk,
-                purpose: request.purpose.clone(),
-                question_tokens: request.estimated_tokens(),
-                open: None,
-                _reserved: reserved,
-            };
+            let (reserved, request) = reserve(&desk, request).await?;
+            let (purpose, question_tokens) = (request.purpose.clone(), request.estimated_tokens());
+            let bill = Bill::new(desk, price, reserved);
+            let metered = Metered { bill, purpose, question_tokens };
             let Generation { receipt, answer } = inner.oneshot(request).await?;
-            Ok(Generation { receipt, answer: Answer::Live(bill.events(answer.into_events())) })
+            Ok(Generation { receipt, answer: Answer::Live(metered.events(answer.into_events())) })
         }
         .boxed()
     }
 }
 
-impl Desk {
-    /// Reserves what the answer may cost at worst, where budgets are limits. Nobody stands in then who might cost more.
-    async fn reserve(
-        &self,
-        mut request: GenerateRequest,
-    ) -> Result<(Option<Reserved>, GenerateRequest), GenerateError> {
-        let by = Instant::now() + request.lookup_time;
-        // An instance that was idle, or has just begun, may not know what is set and what others have spent.
-        self.ledger.freshen(by).await;
-        if !self.ledger.is_limited() {
-            return Ok((None, request));
-        }
-        let worst = self.catalogue.worst_cost(&request);
-        let reserved = self.ledger.reserve(worst, self.longest_call, by).await;
-        let reserved = reserved.map_err(|error| error.at(request.target.clone()))?;
-        request.conditions.reserved = Some(worst);
-        Ok((Some(reserved), request))
-    }
-
-    fn book(&self, kind: Kind, target: &Target, usage: &Usage) -> MicroDollars {
-        let cost = self.catalogue.price(&target.provider, &target.model).cost(usage);
-        self.ledger.book(kind, target, usage, cost);
-        cost
-    }
+fn price(catalogue: &Catalogue, target: &Target) -> Price {
+    catalogue.price(&target.provider, &target.model)
 }
 
-/// What one generation has cost so far. Dropped before its end, because nobody wants it any more, what was under way is booked by
-/// a guess.
-struct Bill {
-    desk: Arc<Desk>,
+/// Reserves what the answer may cost at worst, where budgets are limits. Nobody stands in then who might cost more.
+async fn reserve(
+    desk: &Desk,
+    mut request: GenerateRequest,
+) -> Result<(Option<Reserved>, GenerateRequest), GenerateError> {
+    let by = Instant::now() + request.lookup_time;
+    let reserved = desk.reserve(&request.target, by, |catalogue| catalogue.worst_cost(&request)).await?;
+    Ok(match reserved {
+        Some((reserved, worst)) => {
+            request.conditions.reserved = Some(worst);
+            (Some(reserved), request)
+        }
+        None => (None, request),
+    })
+}
+
+/// One generation and its bill.
+struct Metered {
+    bill: Bill,
     purpose: Purpose,
     question_tokens: u64,
-    /// The attempt that is under way.
-    open: Option<Attempt>,
-    /// What is reserved for it, until all of it is booked.
-    _reserved: Option<Reserved>,
 }
 
-struct Attempt {
-    target: Target,
-    answer_bytes: u64,
-}
-
-impl Bill {
+impl Metered {
     /// The same events without those that are for the bill alone, and with what the answer costs.
     fn events(mut self, mut events: EventStream) -> EventStream {
         let events = async_stream::stream! {
@@ -150,25 +126,20 @@ impl Bill {
     /// Takes down what an event says of the cost, and says whether it was the last.
     fn note(&mut self, event: &mut Event) -> bool {
         match event {
-            Event::Calling(Calling { provider, model, attempt: _ }) => {
-                let target = Target { provider: provider.clone(), model: model.clone() };
-                self.open = Some(Attempt { target, answer_bytes: 0 });
+            Event::Calling(calling) => {
+                self.bill.calling(calling, self.question_tokens);
                 false
             }
             Event::Text(text) | Event::Tool(ToolPiece::Arguments { of: _, text }) => {
-                if let Some(attempt) = &mut self.open {
-                    attempt.answer_bytes += text.len() as u64;
-                }
+                self.bill.had(text.len());
                 false
             }
             Event::Tool(ToolPiece::Begin { .. }) => false,
-            Event::Failed(Failed { target, usage }) => {
-                self.open = None;
-                self.desk.book(Kind::Failed, target, usage);
+            Event::Failed(failed) => {
+                self.bill.failed(failed);
                 false
             }
             Event::Finish { completion, outcome: _, cost } => {
-                self.open = None;
                 let kind = match &self.purpose {
                     Purpose::Refresh => Kind::Refresh,
                     Purpose::Clients(waiting) if waiting.is_empty() => Kind::Abandoned,
@@ -176,18 +147,10 @@ impl Bill {
                 };
                 let served = &completion.served;
                 let target = Target { provider: served.provider.clone(), model: served.model.clone() };
-                let spent = self.desk.book(kind, &target, &completion.usage);
+                let spent = self.bill.finished(kind, &target, &completion.usage);
                 *cost = (kind == Kind::Client).then_some(spent);
                 true
             }
-        }
-    }
-}
-
-impl Drop for Bill {
-    fn drop(&mut self) {
-        if let Some(Attempt { target, answer_bytes }) = self.open.take() {
-            self.desk.book(Kind::Abandoned, &target, &Usage::estimate(self.question_tokens, answer_bytes));
         }
     }
 }
