@@ -138,11 +138,6 @@ impl Catalogue {
         self.embeddings.iter().find(|listed| listed.id == target.model && listed.provider == target.provider)
     }
 
-    /// The models of this kind whose providers can be called, in the order of the catalogue.
-    pub fn embedding_models(&self) -> impl Iterator<Item = &EmbeddingModel> {
-        self.embeddings.iter().filter(|listed| self.is_configured(listed.provider.as_str()))
-    }
-
     /// What the target costs; of a vendor's model that is not in the catalogue, what its dearest costs, so that no budget is exceeded
     /// for want of a name; nothing where no price is known at all.
     pub fn embedding_price(&self, target: &Target) -> Price {

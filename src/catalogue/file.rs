@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::generate::{Api, ModelId, Params};
 
-use super::{BadCatalogue, Capabilities, Model, Price, Rates, Status, date, resolve::is_name};
+use super::{BadCatalogue, Capabilities, Model, Price, Rates, Status, api_of, date, resolve::is_name};
 
 /// The models in `text`.
 ///
@@ -115,7 +115,6 @@ fn check_api(entry: &Entry) -> Result<(), BadCatalogue> {
     let expected = match entry.provider.as_str() {
         "anthropic" => Api::Messages,
         "google" => Api::GenerateContent,
-        "ollama" => Api::Ollama,
         _ => Api::ChatCompletions,
     };
     if entry.params.api == expected {
@@ -169,6 +168,7 @@ impl TryFrom<Entry> for Model {
             params: Arc::new(Params {
                 reasoning: entry.capabilities.reasoning,
                 max_output_tokens: Some(entry.max_output_tokens),
+                api: api_of(&entry.provider, entry.params.api),
                 ..entry.params
             }),
         })

@@ -315,8 +315,12 @@ impl Model {
 
 /// What is known of every model of `provider`.
 fn unknown_params(provider: &ProviderId) -> Params {
-    let api = if provider.as_str() == "ollama" { Api::Ollama } else { Api::ChatCompletions };
-    Params { api, ..Params::unknown() }
+    Params { api: api_of(provider.as_str(), Api::ChatCompletions), ..Params::unknown() }
+}
+
+/// How `provider` is asked, of which files say that it is asked by `api`: Ollama has one of its own besides.
+fn api_of(provider: &str, api: Api) -> Api {
+    if provider == "ollama" { Api::Ollama } else { api }
 }
 
 /// A name without what people write differently: case, spaces, dashes, dots.

@@ -28,7 +28,14 @@ impl Catalogue {
             let owner = if self.is_demo_only() { DEMO.to_owned() } else { model.provider.to_string() };
             Offer { name: self.shortest_name(&model.target()), owner }
         });
-        aliases.chain(models).collect()
+        // Of a server that lists its models itself, nobody knows which of these it has.
+        let is_there = |provider: &str| self.is_configured(provider) && !self.lists_itself(provider);
+        let vectors = self.embeddings.iter().filter(|listed| self.is_demo_only() || is_there(listed.provider.as_str()));
+        let vectors = vectors.map(|listed| Offer {
+            name: listed.id.to_string(),
+            owner: if self.is_demo_only() { DEMO.to_owned() } else { listed.provider.to_string() },
+        });
+        aliases.chain(models).chain(vectors).collect()
     }
 
     /// What `name` means.
@@ -36,9 +43,12 @@ impl Catalogue {
     /// # Errors
     /// [`Unresolved`], when it cannot be asked.
     pub fn offer(&self, name: &str) -> Result<Offer, Unresolved> {
-        let Resolved { target, .. } =
-            self.resolve(&Wanted { model: Some(name), provider: None, routing: Route::default() })?;
         let is_operators = self.aliases.contains_key(&name.trim().to_lowercase());
+        let answers = || self.resolve(&Wanted { model: Some(name), provider: None, routing: Route::default() });
+        let target = match self.resolve_embedding(name) {
+            Ok(target) if self.has_embedding(name) => target,
+            Ok(_) | Err(_) => answers()?.target,
+        };
         let owner = if is_operators { OPERATOR.to_owned() } else { target.provider.to_string() };
         Ok(Offer { name: name.trim().to_owned(), owner })
     }

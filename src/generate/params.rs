@@ -35,7 +35,8 @@ pub struct Params {
 pub enum Api {
     /// `OpenAI`'s, xAI's, and of whoever is compatible.
     ChatCompletions,
-    /// Ollama's own.
+    /// Ollama's own. Catalogues call it by the other that it has.
+    #[serde(skip)]
     Ollama,
     /// Anthropic's.
     Messages,
