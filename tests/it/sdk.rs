@@ -297,3 +297,17 @@ async fn every_sdk_does_everything_without_the_gateway() {
     assert_same_conversations(&seen);
     assert_vendors_noticed(&vendors, &seen).await;
 }
+
+#[tokio::test]
+async fn every_field_that_a_request_can_have_is_in_the_documents_table() {
+    let seen = Sdk::Python("schema_fields.py").run(&["", ""], KEY).await.unwrap().remove(0).seen;
+    let fields: Vec<&str> = seen.as_array().unwrap().iter().map(|field| field.as_str().unwrap()).collect();
+    assert!(fields.len() > 30 && fields.contains(&"stream") && fields.contains(&"messages"), "{fields:?}");
+    let document = include_str!("../../docs/openai.md");
+    let rows = document.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
+    let named: Vec<String> =
+        rows.flat_map(|row| row.split(", ")).map(|name| name.trim_matches('`').to_owned()).collect();
+    for field in fields {
+        assert!(named.iter().any(|name| name == field), "docs/openai.md does not say what becomes of `{field}`");
+    }
+}
