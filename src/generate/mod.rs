@@ -22,7 +22,7 @@ pub use event::{Calling, Event, EventStream, Failed, Finish, FinishReason, ToolC
 pub use fingerprint::Fingerprint;
 pub(crate) use fingerprint::Hash;
 pub use money::MicroDollars;
-pub use params::{Api, Effort, MESSAGES_MAX_TOKENS, Params, ReasoningControl, TakesSampling, TakesTools};
+pub use params::{Api, Effort, MESSAGES_MAX_TOKENS, Params, ReasoningControl, TakesSampling, TakesTools, Wishes};
 pub use policy::{Freshness, Policy};
 pub use purpose::{Purpose, Seat, Waiting};
 pub use receipt::{CacheResult, Outcome, Receipt};

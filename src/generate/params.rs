@@ -115,6 +115,49 @@ impl Effort {
     }
 }
 
+/// What a request wants besides its sampling that only some formats can say.
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is there or not")]
+pub struct Wishes {
+    /// A tool must be called.
+    pub forced_call: bool,
+    /// No two tools are called at once.
+    pub one_call: bool,
+    /// Arguments must follow their schema exactly.
+    pub strict_tools: bool,
+    /// A picture is to be looked at in another way than usual.
+    pub image_detail: bool,
+    /// The vendor may tell end users apart.
+    pub end_user: bool,
+}
+
+impl Wishes {
+    /// Those of a request with `tools` and `messages`, made for an end user or not.
+    pub fn of(tools: &Tools, messages: &[Message], end_user: bool) -> Self {
+        let Tools { definitions, choice, parallel } = tools;
+        let has_tools = !definitions.is_empty();
+        let is_forced = match choice {
+            ToolChoice::Required | ToolChoice::Named(_) => true,
+            ToolChoice::Auto | ToolChoice::None => false,
+        };
+        let has_detail = |part: &Part| match part {
+            Part::Image { url: _, detail } => detail.is_some_and(|detail| detail != Detail::Auto),
+            Part::Text(_) => false,
+        };
+        let parts = messages.iter().filter_map(|message| match message {
+            Message::User(parts) => Some(parts),
+            Message::System(_) | Message::Assistant { .. } | Message::Tool { .. } => None,
+        });
+        Self {
+            forced_call: has_tools && is_forced,
+            one_call: has_tools && *parallel == Some(false),
+            strict_tools: definitions.iter().any(|tool| tool.strict == Some(true)),
+            image_detail: parts.flatten().any(has_detail),
+            end_user,
+        }
+    }
+}
+
 /// The longest answer, in tokens, that a request in the format [`Api::Messages`] allows where the client names no limit; the format
 /// wants one (`providers.md` 5).
 pub const MESSAGES_MAX_TOKENS: u32 = 8_192;
@@ -200,23 +243,16 @@ impl Params {
         (fitted, ignored)
     }
 
-    /// The names of what the model's format cannot say besides, for a request with these `tools` and `messages`, of an end user where
-    /// it `has_end_user`: it is left out.
-    pub fn unsaid(&self, tools: &Tools, messages: &[Message], has_end_user: bool) -> Vec<&'static str> {
-        let Tools { definitions, choice, parallel } = tools;
-        let is_forced = match choice {
-            ToolChoice::Required | ToolChoice::Named(_) => true,
-            ToolChoice::Auto | ToolChoice::None => false,
-        };
-        let is_chat = self.api == Api::ChatCompletions;
-        let has_tools = !definitions.is_empty();
-        let is_strict = definitions.iter().any(|tool| tool.strict == Some(true));
+    /// The names of those `wishes` that the model's format cannot say: they are left out.
+    pub fn unsaid(&self, wishes: Wishes) -> Vec<&'static str> {
+        let Wishes { forced_call, one_call, strict_tools, image_detail, end_user } = wishes;
+        let (is_chat, is_messages) = (self.api == Api::ChatCompletions, self.api == Api::Messages);
         let all = [
-            ("tool_choice", has_tools && is_forced && self.api == Api::Ollama),
-            ("parallel_tool_calls", has_tools && *parallel == Some(false) && !is_chat && self.api != Api::Messages),
-            ("tools.function.strict", is_strict && !is_chat),
-            ("image_url.detail", !is_chat && messages.iter().any(has_detail)),
-            ("user", has_end_user && !is_chat && self.api != Api::Messages),
+            ("tool_choice", forced_call && self.api == Api::Ollama),
+            ("parallel_tool_calls", one_call && !is_chat && !is_messages),
+            ("tools.function.strict", strict_tools && !is_chat),
+            ("image_url.detail", image_detail && !is_chat),
+            ("user", end_user && !is_chat && !is_messages),
         ];
         all.into_iter().filter_map(|(name, is_unsaid)| is_unsaid.then_some(name)).collect()
     }
@@ -230,18 +266,6 @@ impl Params {
         let distance = |effort: &Effort| (*effort as i8).abs_diff(wanted as i8);
         let some = efforts.iter().copied().filter(|effort| *effort != Effort::None);
         some.min_by_key(distance).unwrap_or(wanted)
-    }
-}
-
-/// Whether it holds a picture that is to be looked at in another way than usual.
-fn has_detail(message: &Message) -> bool {
-    let is_meant = |part: &Part| match part {
-        Part::Image { url: _, detail } => detail.is_some_and(|detail| detail != Detail::Auto),
-        Part::Text(_) => false,
-    };
-    match message {
-        Message::User(parts) => parts.iter().any(is_meant),
-        Message::System(_) | Message::Assistant { .. } | Message::Tool { .. } => false,
     }
 }
 
@@ -293,5 +317,18 @@ mod tests {
         assert_eq!((fitted.effort, fitted.temperature), (Some(Effort::None), Some(1.5)));
 
         assert_eq!(Params::unknown().fit(all.clone(), true), (all, Vec::new()));
+    }
+
+    #[test]
+    fn what_a_format_cannot_say_is_named() {
+        let wishes =
+            Wishes { forced_call: true, one_call: true, strict_tools: true, image_detail: true, end_user: true };
+        let unsaid = |api| Params { api, ..Params::unknown() }.unsaid(wishes).join(" ");
+        assert_eq!(unsaid(Api::ChatCompletions), "");
+        assert_eq!(unsaid(Api::Messages), "tools.function.strict image_url.detail");
+        let gemini = "parallel_tool_calls tools.function.strict image_url.detail user";
+        assert_eq!(unsaid(Api::GenerateContent), gemini);
+        assert_eq!(unsaid(Api::Ollama), format!("tool_choice {gemini}"));
+        assert_eq!(Params::unknown().unsaid(Wishes::default()), Vec::<&str>::new());
     }
 }

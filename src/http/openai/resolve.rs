@@ -10,7 +10,7 @@ use crate::{
     error::ApiError,
     generate::{
         Conditions, Delivery, Failover, Format, GenerateRequest, Message, Params, Part, Policy, Purpose, Sampling,
-        Target, Tools,
+        Target, Tools, Wishes,
     },
     http::{Api, cache_control::policy, check::short, resolve::private_to},
 };
@@ -31,15 +31,14 @@ pub(super) struct LeftOut {
     dropped: Dropped,
     wanted: Sampling,
     has_tools: bool,
-    /// For who is asked first.
-    unsaid: Vec<&'static str>,
+    wishes: Wishes,
 }
 
 impl LeftOut {
     /// Says so in `headers`, of an answer by a model that takes `params`.
     pub(super) fn set_header(&self, headers: &mut HeaderMap, params: &Params) {
         let (_, mut refused) = params.fit(self.wanted.clone(), self.has_tools);
-        refused.extend(&self.unsaid);
+        refused.extend(params.unsaid(self.wishes));
         self.dropped.set_header(headers, &refused);
     }
 }
@@ -65,8 +64,8 @@ pub(super) fn resolve(
     let params = api.catalogue.params(&target);
     let has_tools = !tools.definitions.is_empty();
     let (sampling, _) = params.fit(wanted.clone(), has_tools);
-    let unsaid = params.unsaid(&tools, &messages, user.is_some());
-    let left_out = LeftOut { dropped, wanted: wanted.clone(), has_tools, unsaid };
+    let wishes = Wishes::of(&tools, &messages, user.is_some());
+    let left_out = LeftOut { dropped, wanted: wanted.clone(), has_tools, wishes };
     let request = GenerateRequest {
         target: target.clone(),
         messages,
