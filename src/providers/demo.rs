@@ -5,16 +5,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
+use serde_json::json;
 use tokio::time::sleep;
 
 use crate::{
     embed::{EmbedRequest, Embedded, Input},
     generate::{
-        Delivery, ErrorKind, Fingerprint, Finish, FinishReason, GenerateRequest, Message, ModelId, Params, Part, Usage,
+        Delivery, ErrorKind, Fingerprint, Finish, FinishReason, Format, GenerateRequest, Message, ModelId, Params,
+        Part, Usage,
     },
 };
 
-use super::{Batch, Delta, DeltaStream, Provider, ProviderError, embed::made_up};
+use super::{Batch, Delta, DeltaStream, Provider, ProviderError, embed::made_up, example::example};
 
 /// Between two pieces of a streamed answer: slow enough to be seen to stream.
 const PACE: Duration = Duration::from_millis(12);
@@ -136,6 +138,11 @@ fn answer(request: &GenerateRequest) -> String {
     });
     let title: String = asked.unwrap_or("Nothing").split_whitespace().take(12).collect::<Vec<_>>().join(" ");
     let title = title.replace(['`', '{', '}', '<', '>', '\\', '"'], "");
+    match &request.format {
+        Format::Text => {}
+        Format::JsonObject => return json!({"demo": "made up by the demo provider", "asked": title}).to_string(),
+        Format::JsonSchema { schema, .. } => return example(schema).to_string(),
+    }
     let fingerprint = Fingerprint::of(request).to_hex();
     let id = fingerprint.get(..8).unwrap_or_default();
     let component = match id.bytes().next() {

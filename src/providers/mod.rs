@@ -5,6 +5,7 @@ mod counts;
 mod data_url;
 mod demo;
 mod embed;
+mod example;
 mod frames;
 mod gemini;
 mod ollama;
