@@ -145,6 +145,7 @@ pub(super) fn routes(config: &Config, backends: &Backends, places: Places, api: 
         .route("/llm/test-provider", post_service(test_provider))
         .route("/v1/chat/completions", post_service(chat))
         // Not shed: while the process serves, it says so.
+        .route("/openapi.json", get(http::openapi::openapi))
         .route("/health", get(http::health))
         .route("/health/ready", get(http::ready))
         .fallback(http::not_found)

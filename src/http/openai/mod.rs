@@ -1,7 +1,7 @@
 //! The API that every client already speaks: `OpenAI`'s, with all providers behind it.
 
-mod chat;
-mod models;
+pub(super) mod chat;
+pub(super) mod models;
 
 mod body;
 mod chat_request;
@@ -16,3 +16,4 @@ pub use chat::chat_completions;
 pub use models::{model, models};
 
 pub(super) use error::{Said, should_retry};
+pub(super) use reply::ChatCompletionChunk;
