@@ -8,13 +8,17 @@ use axum::{
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::{
+    ToSchema,
+    openapi::{Array, Ref},
+};
 
 use crate::generate::{ErrorKind, GenerateError, ModelId, ProviderId, Target};
 
 /// What a client is told in place of an answer.
 ///
 /// As a response it has no body yet: the edge writes that, with the request's id.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ApiError {
     /// The status.
@@ -33,12 +37,15 @@ pub struct ApiError {
     pub hint: Option<Cow<'static, str>>,
     /// Who was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub provider: Option<ProviderId>,
     /// The model that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub model: Option<ModelId>,
     /// What could be asked for instead.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>)]
     pub available_models: Option<Vec<ModelId>>,
     /// Whole seconds until another attempt may succeed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,23 +61,38 @@ pub struct ApiError {
     pub should_retry: Option<bool>,
     /// Which budgets stand in the way.
     #[serde(flatten)]
+    #[schema(inline)]
     pub over_budget: Option<Box<OverBudget>>,
     /// What validation found, one entry a problem.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = field_errors, required = false)]
     pub errors: Option<Box<RawValue>>,
 }
 
 /// Which budgets stand in the way.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OverBudget {
     /// A sentence.
+    #[schema(required = false)]
     pub reason: String,
     /// Their periods.
+    #[schema(required = false, value_type = Vec<String>)]
     pub would_exceed: Vec<&'static str>,
     /// What operators are told of them, as JSON. `None`: nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = alerts, required = false)]
     pub alerts: Option<Box<RawValue>>,
+}
+
+/// What is wrong with a body: who checks it knows the form.
+fn field_errors() -> Array {
+    Array::new(Ref::from_schema_name("FieldError"))
+}
+
+/// What operators are told: the ledger knows the form.
+fn alerts() -> Array {
+    Array::new(Ref::from_schema_name("Alert"))
 }
 
 impl ApiError {

@@ -71,6 +71,10 @@
 //!
 //! Layers never know one another, nor dispatch, nor providers.
 //!
+//! # What clients can know
+//!
+//! [`http::openapi`] describes every route, from what stands at its handler and what the layers in front of it say.
+//!
 //! # What always holds
 //!
 //! - Only [`app`] names concrete backends.

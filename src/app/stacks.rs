@@ -161,6 +161,7 @@ pub(super) fn routes(config: &Config, backends: &Backends, places: Places, api: 
         .route("/v1/chat/completions", post_service(chat))
         .route("/v1/embeddings", post_service(embeddings))
         // Not shed: while the process serves, it says so.
+        .route("/openapi.json", get(http::openapi::openapi))
         .route("/health", get(http::health))
         .route("/health/ready", get(http::ready))
         .fallback(http::not_found)

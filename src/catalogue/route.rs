@@ -1,13 +1,15 @@
 //! Chooses a model when the client leaves it open.
 
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::generate::{DEMO, ProviderId, Target, Usage};
 
 use super::{Capabilities, Catalogue, Model, Price, Resolved, Routed, Status};
 
 /// How a model is chosen when none is named.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "kebab-case")]
 pub enum RoutingMode {
     /// The default model of the first configured provider, or of the one that the client names.
     #[default]
@@ -54,7 +56,8 @@ impl RoutingMode {
 }
 
 /// How urgent a question is: it decides among models that fit equally well.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "lowercase")]
 pub enum Priority {
     /// The cheapest.
     Low,

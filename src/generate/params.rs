@@ -1,6 +1,7 @@
 //! What a model takes, and what is left of a request's settings when it takes less.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Detail, Message, Part, Sampling, ToolChoice, Tools};
 
@@ -87,7 +88,7 @@ pub enum TakesTools {
 }
 
 /// How much a model should think, in `OpenAI`'s words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the vendors' words, least first")]
 pub enum Effort {

@@ -5,6 +5,7 @@ use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use super::{Effort, Fingerprint, MicroDollars, Params, Policy, Purpose, ToolCall};
 
@@ -154,7 +155,7 @@ pub enum Part {
 }
 
 /// How closely a model looks at a picture, in `OpenAI`'s words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the vendor's words")]
 pub enum Detail {

@@ -5,10 +5,12 @@ use std::time::Duration;
 use axum::http::HeaderValue;
 use bytes::Bytes;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
+    catalogue::RoutingMode,
     generate::{Completion, ErrorKind, FinishReason, GenerateError, MicroDollars, ModelId, Served, Target, Usage},
-    ledger::Alert,
+    ledger::{Alert, BudgetStatus},
 };
 
 /// What a reply says besides the text.
@@ -97,6 +99,82 @@ impl Answered<'_> {
         json.extend_from_slice(b"}}");
         json
     }
+}
+
+/// The form of what [`Answered::to_json`] writes, for the API's description.
+#[derive(ToSchema)]
+#[schema(as = GenerateAnswer)]
+#[expect(dead_code, reason = "it describes what is written by hand")]
+pub(super) struct AnswerForm {
+    /// The answer's text.
+    code: String,
+    /// Whether it was stored before.
+    cached: bool,
+    metadata: AnswerMetadata,
+    budget: AnswerBudget,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "it describes what is written by hand")]
+struct AnswerMetadata {
+    /// The model that was asked for.
+    model: String,
+    /// The provider that answered.
+    provider: String,
+    /// The model that answered, where it is another one.
+    #[schema(required = false)]
+    served_model: String,
+    estimated_tokens: u64,
+    /// What this request cost, in dollars: nothing for a hit or a joined call.
+    estimated_cost: f64,
+    routing_mode: RoutingMode,
+    /// Whether the demo provider made it up.
+    mock: bool,
+    cached: bool,
+    /// As `Cache-Status`, when all is known.
+    cache: String,
+    usage: AnswerUsage,
+    finish_reason: AnswerEnd,
+    /// Calls that were made for it; 0 when it was stored before.
+    attempts: u32,
+    /// Settings that the model does not take.
+    #[schema(required = false)]
+    ignored: Vec<String>,
+    request_id: String,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "it describes what is written by hand")]
+struct AnswerUsage {
+    input_tokens: u64,
+    output_tokens: u64,
+    cached_input_tokens: u64,
+    reasoning_tokens: u64,
+    /// Whether the provider did not count, and this service did.
+    #[schema(required = false)]
+    estimated: bool,
+}
+
+/// What is left to spend.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes what is written by hand")]
+struct AnswerBudget {
+    /// What operators are told of because of this request.
+    alerts: Vec<Alert>,
+    status: BudgetStatus,
+}
+
+/// Why an answer ended.
+#[derive(ToSchema)]
+#[schema(as = FinishReason, rename_all = "snake_case")]
+#[expect(dead_code, reason = "it describes what is written by hand")]
+pub(super) enum AnswerEnd {
+    Stop,
+    Length,
+    ContentFilter,
+    ToolCalls,
 }
 
 /// Writes what leads to a value, its name included, and the value.

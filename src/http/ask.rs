@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use crate::{
     catalogue::{Priority, RoutingMode},
@@ -32,30 +33,53 @@ pub(super) struct Ask {
 }
 
 /// The fields as they stand in the body; `null` counts as absent, and others are ignored.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Fields<'a> {
+#[schema(as = GenerateRequest)]
+pub(super) struct Fields<'a> {
+    /// What is asked; it goes to the provider as it is.
     #[serde(borrow)]
+    #[schema(value_type = String, pattern = r"\S")]
     prompt: Option<&'a RawValue>,
+    /// Such as `gpt-4o`, `openai:gpt-4o` or `openai/gpt-4o`; `GET /llm/models` lists them.
     #[serde(borrow)]
+    #[schema(value_type = Option<String>)]
     model: Option<&'a RawValue>,
+    /// How a model is chosen when none is named.
     #[serde(borrow)]
+    #[schema(value_type = Option<RoutingMode>)]
     routing_mode: Option<&'a RawValue>,
+    /// What a model that is chosen must be able to do: `tools`, `vision`, `reasoning`, `json`.
     #[serde(borrow)]
+    #[schema(value_type = Option<Vec<String>>)]
     capabilities: Option<&'a RawValue>,
+    /// Decides among models that fit equally well.
     #[serde(borrow)]
+    #[schema(value_type = Option<Priority>)]
     priority: Option<&'a RawValue>,
+    /// The most that the answer may cost by estimate, in dollars.
     #[serde(borrow)]
+    #[schema(value_type = Option<f64>)]
     max_cost: Option<&'a RawValue>,
+    /// The provider of a bare model, or of none.
     #[serde(borrow)]
+    #[schema(value_type = Option<String>)]
     active_provider: Option<&'a RawValue>,
+    /// Whether another model or provider may answer when this one fails; `true` when it is absent.
     #[serde(borrow)]
+    #[schema(value_type = Option<bool>)]
     allow_failover: Option<&'a RawValue>,
+    /// `true`: events; `false`: JSON; absent: as `Accept` says.
     #[serde(borrow)]
+    #[schema(value_type = Option<bool>)]
     streaming: Option<&'a RawValue>,
+    /// Left out, and named in `metadata.ignored`, where the model does not take it.
     #[serde(borrow)]
+    #[schema(value_type = Option<f64>, minimum = 0, maximum = 2)]
     temperature: Option<&'a RawValue>,
+    /// Left out, and named in `metadata.ignored`, where the model does not take it.
     #[serde(borrow)]
+    #[schema(value_type = Option<u64>, minimum = 1)]
     max_tokens: Option<&'a RawValue>,
 }
 

@@ -13,12 +13,13 @@ use serde::{
     de::{MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use crate::{
     config::MOST_DOLLARS,
     error::ApiError,
     generate::MicroDollars,
-    ledger::{Alert, Analytics, Changes, Period, Settings},
+    ledger::{Alert, Analytics, BudgetStatus, Changes, Period, Settings},
     stores::StoreError,
 };
 
@@ -28,8 +29,35 @@ use super::{
     rfc3339,
 };
 
-/// `GET /llm/budget/status`: how each budget stands. While the store does not answer, as far as this process knows, and with the
-/// time of that.
+/// How the budgets stand, and since when that is known.
+#[derive(ToSchema)]
+#[schema(as = BudgetStatusAsOf, rename_all = "camelCase")]
+#[expect(dead_code, reason = "it describes what is written by hand")]
+struct Standing {
+    #[serde(flatten)]
+    #[schema(inline)]
+    status: BudgetStatus,
+    /// Only while the store does not answer: when what is said was known last.
+    as_of: Option<String>,
+}
+
+/// Says how each budget stands.
+///
+/// While the store does not answer, as far as this instance knows, and with the time of that.
+#[utoipa::path(
+    get,
+    path = "/llm/budget/status",
+    operation_id = "budget_status",
+    tag = "money",
+    responses((status = 200, description = "How they stand.", body = Standing, example = json!({
+        "daily": {"period": "daily", "used": 12.5, "limit": 50.0, "remaining": 37.5, "percentage": 25.0,
+            "isOverLimit": false, "isNearLimit": false, "resetDate": "2026-11-25T00:00:00.000Z"},
+        "weekly": {"period": "weekly", "used": 12.5, "limit": 300.0, "remaining": 287.5, "percentage": 4.166_666_666_666_666,
+            "isOverLimit": false, "isNearLimit": false, "resetDate": "2026-11-30T00:00:00.000Z"},
+        "monthly": {"period": "monthly", "used": 12.5, "limit": 1000.0, "remaining": 987.5, "percentage": 1.25,
+            "isOverLimit": false, "isNearLimit": false, "resetDate": "2026-12-01T00:00:00.000Z"}
+    }))),
+)]
 pub async fn status(State(api): State<Arc<Api>>, took: Took) -> Response {
     let refreshed = api.ledger.refresh(by(&api, took)).await;
     let mut json = api.ledger.status().to_vec();
@@ -41,26 +69,85 @@ pub async fn status(State(api): State<Arc<Api>>, took: Took) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], json).into_response()
 }
 
-/// `GET /llm/budget/config`: what is set.
+/// Says what the budgets are.
 ///
 /// # Errors
 /// 503 when the store does not answer.
+#[utoipa::path(
+    get,
+    path = "/llm/budget/config",
+    operation_id = "budget_config",
+    tag = "money",
+    responses((status = 200, description = "What is set.", body = Settings, example = json!({
+        "dailyLimit": 50.0, "weeklyLimit": 300.0, "monthlyLimit": 1000.0,
+        "alertThresholds": {"daily": 80.0, "weekly": 75.0, "monthly": 70.0}, "enableAlerts": true, "hardLimit": false
+    }))),
+)]
 pub async fn config(State(api): State<Arc<Api>>, took: Took) -> Result<Json<Settings>, ApiError> {
     refresh(&api, took).await?;
     Ok(Json(api.ledger.settings()))
 }
 
 /// What was set.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = BudgetSet)]
 pub struct Set {
     success: bool,
     config: Settings,
 }
 
-/// `PUT /llm/budget/config`: sets what the body names, all or nothing.
+/// What [`changes`] reads: what is absent stays as it is.
+#[derive(ToSchema)]
+#[schema(as = BudgetChanges, rename_all = "camelCase")]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "it describes what is read field by field")]
+struct ChangesForm {
+    /// In dollars, as the next two.
+    #[schema(required = false, minimum = 0, maximum = 1_000_000_000)]
+    daily_limit: f64,
+    #[schema(required = false, minimum = 0, maximum = 1_000_000_000)]
+    weekly_limit: f64,
+    #[schema(required = false, minimum = 0, maximum = 1_000_000_000)]
+    monthly_limit: f64,
+    #[schema(required = false, inline)]
+    alert_thresholds: ThresholdChanges,
+    #[schema(required = false)]
+    enable_alerts: bool,
+    #[schema(required = false)]
+    hard_limit: bool,
+}
+
+/// In per cent of the limits.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "it describes what is read field by field")]
+struct ThresholdChanges {
+    #[schema(required = false, minimum = 0, maximum = 100)]
+    daily: f64,
+    #[schema(required = false, minimum = 0, maximum = 100)]
+    weekly: f64,
+    #[schema(required = false, minimum = 0, maximum = 100)]
+    monthly: f64,
+}
+
+/// Sets what the body names, all or nothing.
 ///
 /// # Errors
 /// 400 for the body, 503 when the store does not answer: it may be set.
+#[utoipa::path(
+    put,
+    path = "/llm/budget/config",
+    operation_id = "set_budget_config",
+    tag = "money",
+    request_body(content = ChangesForm, example = json!({"dailyLimit": 20.0, "alertThresholds": {"daily": 90.0}, "hardLimit": true})),
+    responses(
+        (status = 200, description = "What is set now.", body = Set, example = json!({"success": true, "config": {
+            "dailyLimit": 20.0, "weeklyLimit": 300.0, "monthlyLimit": 1000.0,
+            "alertThresholds": {"daily": 90.0, "weekly": 75.0, "monthly": 70.0}, "enableAlerts": true, "hardLimit": true
+        }})),
+        (status = 503, description = "The store does not answer; it may be set."),
+    ),
+)]
 pub async fn set_config(State(api): State<Arc<Api>>, request: Request) -> Result<Json<Set>, ApiError> {
     let (head, body) = request.into_parts();
     let body = api.bodies.read_json(&head.headers, body).await?;
@@ -71,30 +158,52 @@ pub async fn set_config(State(api): State<Arc<Api>>, request: Request) -> Result
 }
 
 /// Alerts.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Alerts {
     alerts: Vec<Alert>,
 }
 
-/// `GET /llm/budget/alerts`: those that nobody has acknowledged, oldest first.
+/// Lists the alerts that nobody has acknowledged, oldest first.
 ///
 /// # Errors
 /// 503 when the store does not answer.
+#[utoipa::path(
+    get,
+    path = "/llm/budget/alerts",
+    operation_id = "budget_alerts",
+    tag = "money",
+    responses((status = 200, description = "All of them.", body = Alerts, example = json!({"alerts": [{
+        "id": "warning-daily-1795478400000@80", "type": "warning", "period": "daily",
+        "message": "Daily budget at 81.2% ($40.60 of $50.00)", "timestamp": "2026-11-24T14:02:11.530Z", "acknowledged": false
+    }]}))),
+)]
 pub async fn alerts(State(api): State<Arc<Api>>, took: Took) -> Result<Json<Alerts>, ApiError> {
     refresh(&api, took).await?;
     Ok(Json(Alerts { alerts: api.ledger.alerts() }))
 }
 
 /// It is done.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Done {
     success: bool,
 }
 
-/// `POST /llm/budget/alerts/{id}/acknowledge`: an administrator has seen it.
+/// Acknowledges an alert.
 ///
 /// # Errors
 /// 404 when there is no such alert, 503 when the store does not answer.
+#[utoipa::path(
+    post,
+    path = "/llm/budget/alerts/{id}/acknowledge",
+    operation_id = "acknowledge_alert",
+    tag = "money",
+    params(("id" = String, Path, description = "The alert's `id`.")),
+    responses(
+        (status = 200, description = "It is done.", body = Done, example = json!({"success": true})),
+        (status = 404, description = "There is no such alert."),
+        (status = 503, description = "The store does not answer; it may be done."),
+    ),
+)]
 pub async fn acknowledge(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Json<Done>, ApiError> {
     let is_there = api.ledger.acknowledge(&id, by(&api, None)).await.map_err(|error| unavailable(&error))?;
     if !is_there {
@@ -104,10 +213,21 @@ pub async fn acknowledge(State(api): State<Arc<Api>>, Path(id): Path<String>) ->
     Ok(Json(Done { success: true }))
 }
 
-/// `POST /llm/budget/reset/{period}`: begins a budget anew. What was spent stays in the figures.
+/// Begins a budget anew. What was spent stays in the figures.
 ///
 /// # Errors
 /// 400 when it is no period, 503 when the store does not answer: it may be done.
+#[utoipa::path(
+    post,
+    path = "/llm/budget/reset/{period}",
+    operation_id = "reset_budget",
+    tag = "money",
+    params(("period" = PeriodName, Path, description = "Which one.", example = "daily")),
+    responses(
+        (status = 200, description = "It is done.", body = Done, example = json!({"success": true})),
+        (status = 503, description = "The store does not answer; it may be done."),
+    ),
+)]
 pub async fn reset(State(api): State<Arc<Api>>, Path(period): Path<String>) -> Result<Json<Done>, ApiError> {
     let period = Period::named(&period).ok_or_else(|| {
         ApiError::new(StatusCode::BAD_REQUEST, "Invalid period").message("A period is `daily`, `weekly` or `monthly`.")
@@ -116,12 +236,43 @@ pub async fn reset(State(api): State<Arc<Api>>, Path(period): Path<String>) -> R
     Ok(Json(Done { success: true }))
 }
 
-/// `GET /llm/budget/analytics`: where the money went.
+/// Says where the money went.
 ///
 /// # Errors
 /// 503 when the store does not answer.
+#[utoipa::path(
+    get,
+    path = "/llm/budget/analytics",
+    operation_id = "budget_analytics",
+    tag = "money",
+    responses((status = 200, description = "In dollars; changes in per cent.", body = Analytics, example = json!({
+        "totalRequests": 2, "totalCost": 0.0125, "totalTokens": 3_000, "averageCostPerRequest": 0.00625,
+        "topModels": [{"model": "gpt-4o", "provider": "openai", "requests": 2, "cost": 0.0125}],
+        "costByPeriod": {"today": 0.0125, "thisWeek": 0.0125, "thisMonth": 0.0125},
+        "trends": {"dailyChange": 0.0, "weeklyChange": 0.0},
+        "spent": {
+            "clients": {"requests": 2, "cost": 0.0125}, "refreshes": {"requests": 0, "cost": 0.0},
+            "abandoned": {"requests": 0, "cost": 0.0}, "failed": {"requests": 0, "cost": 0.0}
+        },
+        "avoided": {
+            "hits": {"requests": 5, "cost": 0.03125}, "joined": {"requests": 0, "cost": 0.0},
+            "stale": {"requests": 0, "cost": 0.0}
+        },
+        "estimatedCost": 0.0
+    }))),
+)]
 pub async fn analytics(State(api): State<Arc<Api>>, took: Took) -> Result<Json<Analytics>, ApiError> {
     api.ledger.analytics(by(&api, took)).await.map(Json).map_err(|error| unavailable(&error))
+}
+
+/// The budgets' names in paths.
+#[derive(ToSchema)]
+#[schema(as = Period, rename_all = "lowercase")]
+#[expect(dead_code, reason = "it describes what is read by name")]
+pub(super) enum PeriodName {
+    Daily,
+    Weekly,
+    Monthly,
 }
 
 async fn refresh(api: &Api, took: Took) -> Result<(), ApiError> {

@@ -10,6 +10,7 @@ use axum::{
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use crate::{
     error::ApiError,
@@ -26,33 +27,41 @@ const CLEAR_TIMEOUT: Duration = Duration::from_secs(25);
 const KEYS: &str = "llm:cache:";
 
 /// The four numbers, in this order, and what else there is to tell.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CacheStats {
     hits: u64,
     misses: u64,
     /// Per cent, two decimals.
+    #[schema(value_type = f64)]
     hit_rate: Number,
     /// `$`, two decimals.
+    #[schema(example = "$1.25")]
     estimated_savings: String,
     #[serde(flatten)]
+    #[schema(inline)]
     detail: Option<Detail>,
 }
 
 /// Of all instances, as far as the store knows, and of this one.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Detail {
+    #[schema(required = false)]
     joined: u64,
+    #[schema(required = false)]
     stale: u64,
+    #[schema(required = false)]
     bypassed: u64,
     /// The sum of the five.
+    #[schema(required = false)]
     requests: u64,
+    #[schema(required = false)]
     instance: Instance,
 }
 
 /// This process.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Instance {
     /// When it began to count.
@@ -63,10 +72,12 @@ struct Instance {
     models: Vec<ModelStats>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct ModelStats {
+    #[schema(value_type = String)]
     provider: ProviderId,
+    #[schema(value_type = String)]
     model: ModelId,
     hits: u64,
     misses: u64,
@@ -84,12 +95,21 @@ enum Number {
 }
 
 /// How many entries there were.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = EntriesDeleted)]
 pub struct Deleted {
     deleted: u64,
 }
 
-/// `GET /llm/cache/stats`: hits, misses, their rate, and what hits and joined calls would have cost; with `detail=true` more.
+/// Says what the cache was good for: hits, misses, their rate, and what hits and joined calls would have cost.
+#[utoipa::path(
+    get,
+    path = "/llm/cache/stats",
+    tag = "cache",
+    params(("detail" = Option<bool>, Query, description = "`true`: more than the four numbers.")),
+    responses((status = 200, description = "The counts of all instances, as far as the store knows.", body = CacheStats,
+        example = json!({"hits": 5, "misses": 2, "hitRate": 71.43, "estimatedSavings": "$0.03"}))),
+)]
 pub async fn cache_stats(State(api): State<Arc<Api>>, took: Took, RawQuery(query): RawQuery) -> Json<CacheStats> {
     let wants_detail = parameter(query.as_deref(), "detail").is_some_and(|value| value == "true");
     let by = by(&api, took);
@@ -121,20 +141,43 @@ fn instance(api: &Api) -> Instance {
     }
 }
 
-/// `DELETE /llm/cache`: forgets every answer.
+/// Forgets every answer.
 ///
 /// # Errors
 /// 503 when the store does not say that all is forgotten.
+#[utoipa::path(
+    delete,
+    path = "/llm/cache",
+    operation_id = "clear_cache",
+    tag = "cache",
+    responses(
+        (status = 200, description = "How many there were.", body = Deleted, example = json!({"deleted": 42})),
+        (status = 503, description = "The store does not say that all is forgotten."),
+    ),
+)]
 pub async fn clear(State(api): State<Arc<Api>>) -> Result<Json<Deleted>, ApiError> {
     let deleted = api.shelf.clear(Instant::now() + CLEAR_TIMEOUT).await.map_err(|error| unavailable(&error))?;
     tracing::info!(deleted, "the cache was cleared");
     Ok(Json(Deleted { deleted }))
 }
 
-/// `DELETE /llm/cache/{key}`: forgets one answer.
+/// Forgets one answer.
 ///
 /// # Errors
 /// 400 when it is no key of the cache, 503 when the store does not say that it is forgotten.
+#[utoipa::path(
+    delete,
+    path = "/llm/cache/{key}",
+    operation_id = "forget_answer",
+    tag = "cache",
+    params(("key" = String, Path, description = "As `POST /llm/cache/explain` and the log name it.", pattern = "^llm:cache:",
+        example = "llm:cache:openai:gpt-4o:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")),
+    responses(
+        (status = 200, description = "Whether it was there: 1 or 0.", body = Deleted, example = json!({"deleted": 1})),
+        (status = 400, description = "It is no key of the cache."),
+        (status = 503, description = "The store does not say that it is forgotten."),
+    ),
+)]
 pub async fn forget(State(api): State<Arc<Api>>, Path(key): Path<String>) -> Result<Json<Deleted>, ApiError> {
     if !key.starts_with(KEYS) {
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "Not a key of the cache")

@@ -5,6 +5,7 @@ use std::{borrow::Cow, fmt};
 use axum::http::StatusCode;
 use serde::{Deserialize, Deserializer as _, Serialize, de::Visitor};
 use serde_json::value::{RawValue, to_raw_value};
+use utoipa::ToSchema;
 
 use crate::error::ApiError;
 
@@ -14,15 +15,19 @@ const MAX_ERRORS: usize = 20;
 const MAX_VALUE_BYTES: usize = 200;
 
 /// One entry of the `errors` array, as the original wrote them.
-#[derive(Serialize)]
-struct FieldError<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct FieldError<'a> {
     #[serde(rename = "type")]
+    #[schema(example = "field")]
     kind: &'static str,
     /// `None`: it is absent, or too long to be repeated.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<serde_json::Value>)]
     value: Option<&'a RawValue>,
     msg: &'static str,
+    /// The field, such as `prompt` or `capabilities[1]`.
     path: String,
+    #[schema(example = "body")]
     location: &'static str,
 }
 

@@ -17,6 +17,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 use tracing::{Instrument as _, Span};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{error::ApiError, layers::Held};
@@ -135,8 +136,8 @@ fn request_id(headers: &HeaderMap) -> Arc<str> {
 }
 
 /// How errors are said.
-#[derive(Clone, Copy)]
-enum Form {
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
     /// As the original says them.
     Original,
     /// As `OpenAI` does.
@@ -145,7 +146,7 @@ enum Form {
 
 impl Form {
     /// The form of the API that `path` belongs to.
-    fn of(path: &str) -> Self {
+    pub(super) fn of(path: &str) -> Self {
         if path == "/v1" || path.starts_with("/v1/") { Form::OpenAi } else { Form::Original }
     }
 }
@@ -181,11 +182,15 @@ fn say(mut response: Response, id: &str, form: Form) -> Response {
     response
 }
 
-#[derive(Serialize)]
+/// An error in the original's form.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Said<'a> {
+#[schema(as = Error)]
+pub(super) struct Said<'a> {
     #[serde(flatten)]
+    #[schema(inline)]
     error: &'a ApiError,
+    /// What `X-Request-Id` says too.
     request_id: &'a str,
 }
 

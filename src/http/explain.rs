@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use crate::{
     caller::Caller,
@@ -21,7 +22,7 @@ use crate::{
 
 use super::{
     Api,
-    ask::Ask,
+    ask::{Ask, Fields},
     cache::unavailable,
     cache_status::{NOT_CACHED, cache_status},
     parameter,
@@ -29,7 +30,7 @@ use super::{
 };
 
 /// What the cache would say, and why.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
     key: String,
@@ -45,14 +46,35 @@ pub struct Explanation {
     /// Seconds that an answer stored now would be fresh.
     lifetime: u64,
     /// What the key is made of: two requests share it when all of this is equal.
+    #[schema(value_type = Object)]
     fields: Value,
 }
 
-/// Explains what `POST /llm/generate` would do with the same body and headers. With `CACHE_SCOPE=caller` the query
-/// `caller=` asks for another caller.
+/// Explains why a request hits or misses: what `POST /llm/generate` would do with the same body and headers.
 ///
 /// # Errors
 /// As for a generation; 503 when the store does not answer.
+#[utoipa::path(
+    post,
+    path = "/llm/cache/explain",
+    tag = "cache",
+    params(
+        ("caller" = Option<String>, Query, description = "With `CACHE_SCOPE=caller`: for this caller instead, an IP address, \
+            `key:<name>`, `user:<id>` or `user:<key>:<id>`."),
+        ("Cache-Control" = Option<String>, Header, description = "As the generation would have it."),
+    ),
+    request_body(content = Fields, example = json!({"prompt": "Create a login form", "model": "gpt-4o"})),
+    responses(
+        (status = 200, description = "What the cache would say, and why.", body = Explanation, example = json!({
+            "key": "llm:cache:openai:gpt-4o:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            "cacheStatus": "llm-gateway; hit; ttl=3540", "stored": true, "age": 60, "ttl": 3540, "lifetime": 3600,
+            "fields": {"provider": "openai", "model": "gpt-4o", "messages": [], "sampling": {}, "format": "text", "tools": [],
+                "caller": null}
+        })),
+        (status = 422, description = "The model or its provider cannot be asked."),
+        (status = 503, description = "The store does not answer."),
+    ),
+)]
 pub async fn explain(State(api): State<Arc<Api>>, request: Request) -> Result<Json<Explanation>, ApiError> {
     let (head, body) = request.into_parts();
     let body = api.bodies.read_json(&head.headers, body).await?;

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use serde::Serialize;
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use crate::{
     error::ApiError,
@@ -19,11 +20,12 @@ use crate::{
 
 use super::{
     Api,
-    answer::{Answered, deliverable},
-    ask::Ask,
+    answer::{AnswerForm, Answered, deliverable},
+    ask::{Ask, Fields},
     cache_status::{cache_status, stored_answer},
     exchange::{Exchange, KEEP_ALIVE, lookup_time, with_body},
-    narrate::{Narrator, event},
+    narrate::{Narrator, Thinking, event},
+    openapi::GenerateStream,
     resolve::{Asked, resolve},
 };
 
@@ -32,10 +34,59 @@ const ROUTING_DECISION: HeaderName = HeaderName::from_static("x-routing-decision
 /// How many headers an answer gets on its way out: room for them is made once.
 const HEADERS: usize = 12;
 
-/// Answers one question.
+/// Answers one question, as JSON or as a stream of events.
+///
+/// `"streaming": true` asks for a stream, and so does `Accept: text/event-stream` where `streaming` is absent. Each event is one
+/// line `data: <GenerateEvent>`; comment lines are sent while there is nothing else. The last event is `COMPLETE`, with the whole
+/// answer, or `ERROR`. An answer that is stored is given without asking a model; `Cache-Status` says so.
 ///
 /// # Errors
 /// What is known before an answer has begun: a status and JSON, whether a stream was asked for or not.
+#[utoipa::path(
+    post,
+    path = "/llm/generate",
+    tag = "generation",
+    params(
+        ("Accept" = Option<String>, Header, description = "`text/event-stream` asks for a stream where `streaming` is absent."),
+    ),
+    request_body(content = Fields, examples(
+        ("A question" = (value = json!({"prompt": "Create a login form"}))),
+        ("A model, and how it answers" = (value = json!({
+            "prompt": "Create a login form", "model": "gpt-4o", "temperature": 0.2, "maxTokens": 2000, "allowFailover": false
+        }))),
+        ("A stream" = (value = json!({"prompt": "Create a login form", "streaming": true}))),
+        ("The cheapest model that will do" = (value = json!({
+            "prompt": "Create a login form", "routingMode": "cost-aware", "capabilities": ["tools"], "priority": "low", "maxCost": 1.5
+        }))),
+    )),
+    responses(
+        (status = 200, description = "The answer, or the beginning of a stream.", content(
+            (AnswerForm = "application/json", example = json!({
+                "code": "```tsx src/Login.tsx\nexport function Login() {}\n```",
+                "cached": false,
+                "metadata": {
+                    "model": "gpt-4o", "provider": "openai", "estimatedTokens": 260, "estimatedCost": 0.00195,
+                    "routingMode": "manual", "mock": false, "cached": false, "cache": "llm-gateway; fwd=miss; stored",
+                    "usage": {"inputTokens": 130, "outputTokens": 130, "cachedInputTokens": 0, "reasoningTokens": 0},
+                    "finishReason": "stop", "attempts": 1, "requestId": "01a20c1c-a562-73ab-9ff5-fa689395712a"
+                },
+                "budget": {"alerts": [], "status": {
+                    "daily": {"period": "daily", "used": 0.00195, "limit": 50.0, "remaining": 49.99805, "percentage": 0.0039,
+                        "isOverLimit": false, "isNearLimit": false, "resetDate": "2026-11-25T00:00:00.000Z"},
+                    "weekly": {"period": "weekly", "used": 0.00195, "limit": 300.0, "remaining": 299.99805, "percentage": 0.00065,
+                        "isOverLimit": false, "isNearLimit": false, "resetDate": "2026-11-30T00:00:00.000Z"},
+                    "monthly": {"period": "monthly", "used": 0.00195, "limit": 1000.0, "remaining": 999.99805,
+                        "percentage": 0.000_195, "isOverLimit": false, "isNearLimit": false,
+                        "resetDate": "2026-12-01T00:00:00.000Z"}
+                }}
+            })),
+            (GenerateStream = "text/event-stream", example = json!(
+                "data: {\"type\":\"THINKING\",\"kind\":\"user\",\"ts\":\"05:52 AM\",\"text\":\"Prompt: Create a login form\"}\n\n\
+                 data: {\"type\":\"DELTA\",\"text\":\"```tsx src/L\"}\n\n"
+            )),
+        )),
+    ),
+)]
 pub async fn generate(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {
     with_body(api, request, answer).await
 }
@@ -172,19 +223,49 @@ impl Telling {
     }
 }
 
-#[derive(Serialize)]
-struct Delta<'a> {
+/// One event of a stream, by its `type`.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, clippy::large_enum_variant, reason = "it describes what is written one by one")]
+pub(super) enum GenerateEvent {
+    Thinking(Thinking<'static>),
+    Delta(Delta<'static>),
+    Complete(Complete),
+    Failed(Failed<'static>),
+}
+
+/// The whole answer, at the end of a stream.
+#[derive(ToSchema)]
+#[schema(as = CompleteEvent)]
+#[expect(dead_code, reason = "it describes what is written by hand")]
+pub(super) struct Complete {
+    #[schema(pattern = "^COMPLETE$")]
+    r#type: String,
+    #[serde(flatten)]
+    #[schema(inline)]
+    answer: AnswerForm,
+}
+
+/// A piece of the answer.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeltaEvent)]
+pub(super) struct Delta<'a> {
     #[serde(rename = "type")]
+    #[schema(pattern = "^DELTA$")]
     event: &'static str,
     text: &'a str,
 }
 
-#[derive(Serialize)]
+/// Why there is no whole answer, at the end of a stream.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Failed<'a> {
+#[schema(as = ErrorEvent)]
+pub(super) struct Failed<'a> {
     #[serde(rename = "type")]
+    #[schema(pattern = "^ERROR$")]
     event: &'static str,
     #[serde(flatten)]
+    #[schema(inline)]
     error: &'a ApiError,
     request_id: &'a str,
 }

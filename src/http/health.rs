@@ -11,6 +11,7 @@ use axum::{
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tokio::{sync::Mutex, time::Instant};
+use utoipa::ToSchema;
 
 use crate::{
     generate::ProviderId,
@@ -22,7 +23,21 @@ use super::Api;
 /// How long what was found out about the store is taken for true: to ask costs a command.
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// 200 and `{"status":"ok"}`, exactly. It waits on nothing.
+/// The form of what [`health`] writes.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes what is written by hand")]
+struct Health {
+    #[schema(pattern = "^ok$")]
+    status: String,
+}
+
+/// Says that the process serves. It waits on nothing.
+#[utoipa::path(
+    get,
+    path = "/health",
+    tag = "service",
+    responses((status = 200, description = "It does.", body = Health, example = json!({"status": "ok"}))),
+)]
 pub async fn health() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], r#"{"status":"ok"}"#)
 }
@@ -57,7 +72,7 @@ impl StoreHealth {
 }
 
 /// What a monitor wants to know. The second to the fifth are the original's.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Ready {
     status: &'static str,
     /// Whether everything is there.
@@ -68,13 +83,28 @@ struct Ready {
     memory: bool,
     /// Seconds.
     uptime: f64,
+    #[schema(value_type = StoreForm)]
     store: Value,
+    #[schema(value_type = HashMap<String, ProviderForm>)]
     providers: Map<String, Value>,
     version: &'static str,
 }
 
-/// How the store and each provider are. 503 when the store does not answer, memory runs out or every provider is skipped:
-/// generations go on without a store, but a monitor should say so.
+/// Says how the store and each provider are.
+///
+/// Generations go on without a store, but a monitor should say so.
+#[utoipa::path(
+    get,
+    path = "/health/ready",
+    tag = "service",
+    responses(
+        (status = 200, description = "Everything is there.", body = Ready, example = json!({
+            "status": "ok", "healthy": true, "redis": true, "memory": true, "uptime": 61.25,
+            "store": {"kind": "redis", "ok": true, "latencyMs": 1}, "providers": {"openai": {"ok": true}}, "version": "0.1.0"
+        })),
+        (status = 503, description = "The store does not answer, memory runs out, or every provider is skipped.", body = Ready),
+    ),
+)]
 pub async fn ready(State(api): State<Arc<Api>>) -> impl IntoResponse {
     let checked = api.store_health.check(api.store_timeout).await;
     let redis = checked.as_ref().is_none_or(|(_, outcome)| outcome.is_ok());
@@ -101,6 +131,26 @@ pub async fn ready(State(api): State<Arc<Api>>) -> impl IntoResponse {
     };
     let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, [(header::CACHE_CONTROL, "no-store")], Json(ready))
+}
+
+#[derive(ToSchema)]
+#[schema(as = StoreHealth, rename_all = "camelCase")]
+#[expect(dead_code, reason = "it describes what is written as a tree")]
+struct StoreForm {
+    kind: String,
+    ok: bool,
+    #[schema(required = false)]
+    latency_ms: u64,
+    #[schema(required = false)]
+    error: String,
+}
+
+#[derive(ToSchema)]
+#[schema(as = ProviderHealth)]
+#[expect(dead_code, reason = "it describes what is written as a tree")]
+struct ProviderForm {
+    /// Whether it is asked: one that fails again and again is skipped for a while.
+    ok: bool,
 }
 
 /// Whether the container has a tenth of its memory left. Where there is no bound, there is enough.

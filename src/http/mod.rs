@@ -6,6 +6,7 @@ pub mod openai;
 
 pub mod cors;
 pub mod edge;
+pub mod openapi;
 pub mod sessions;
 pub mod unread;
 

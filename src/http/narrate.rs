@@ -2,6 +2,7 @@
 
 use axum::response::sse;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     catalogue::{Model, Routed},
@@ -17,11 +18,17 @@ pub(super) struct Narrator {
     pub(super) clock: Clock,
 }
 
-#[derive(Serialize)]
-struct Thinking<'a> {
+/// What is happening.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ThinkingEvent)]
+pub(super) struct Thinking<'a> {
     #[serde(rename = "type")]
+    #[schema(pattern = "^THINKING$")]
     event: &'static str,
+    /// `user`, `planning`, `researching`, `executing`, `drafting` or `summary`.
     kind: &'static str,
+    /// The time of day in UTC.
+    #[schema(example = "05:52 AM")]
     ts: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,

@@ -13,6 +13,7 @@ use cookie::{Cookie, time::Duration as CookieAge};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use crate::{
     caller::{Caller, UserId},
@@ -28,17 +29,50 @@ use super::{Api, rfc3339};
 const MANY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A session that was just made.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = SessionMade)]
 struct Made {
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     session_id: String,
     expires_at: String,
 }
 
-/// `POST /sessions`: makes a session that holds the body, an object.
+/// What a session holds: any JSON object of up to 16 KB.
+#[derive(ToSchema)]
+#[schema(as = Session, rename_all = "camelCase")]
+#[expect(dead_code, reason = "it describes what is kept as it was written")]
+struct Kept {
+    /// Whose it is. `None`: nobody's in particular.
+    user_id: Option<KeptUser>,
+}
+
+#[derive(ToSchema)]
+#[schema(as = SessionUser)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it describes what is kept as it was written")]
+enum KeptUser {
+    /// 1 to 256 bytes without control characters.
+    Text(String),
+    Number(i64),
+}
+
+/// Makes a session that holds the body.
 ///
 /// # Errors
 /// 400 and 413 for the body, 503 when the store does not answer.
+#[utoipa::path(
+    post,
+    path = "/sessions",
+    operation_id = "create_session",
+    tag = "sessions",
+    request_body(content = Kept, example = json!({"userId": "ann", "theme": "dark"})),
+    responses((
+        status = 201, description = "It is made.", body = Made,
+        headers(("Set-Cookie" = String, description = "`sessionId`, for a browser.")),
+        example = json!({"sessionId": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "expiresAt": "2026-11-25T00:00:00Z"}),
+    )),
+)]
 pub async fn create(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {
     let (head, body) = request.into_parts();
     let data = read_data(&api, &head, body).await?;
@@ -49,20 +83,52 @@ pub async fn create(State(api): State<Arc<Api>>, request: Request) -> Result<Res
     Ok(private(response))
 }
 
-/// `GET /sessions/current`: what the session holds. It is used by that, and the cookie lives on with it.
+/// Says what the session holds.
+///
+/// It is used by that, and the cookie lives on with it.
 ///
 /// # Errors
 /// 404 when there is none, 503 when the store does not answer.
+#[utoipa::path(
+    get,
+    path = "/sessions/current",
+    operation_id = "current_session",
+    tag = "sessions",
+    responses(
+        (
+            status = 200, description = "What it holds.", body = Kept,
+            headers(("Set-Cookie" = String, description = "The cookie again, where a cookie named the session.")),
+            example = json!({"theme": "dark", "userId": "ann"}),
+        ),
+        (status = 404, description = "No session that is live is named."),
+    ),
+)]
 pub async fn current(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {
     let (named, caller) = (named(&request)?, caller(&request)?);
     let json = api.sessions.get(named.id, &caller, by(&api)).await?.ok_or_else(no_session)?;
     Ok(holding(&api, named, json))
 }
 
-/// `PATCH /sessions/current`: puts the fields of the body into the session, one level deep, and answers with all of it.
+/// Puts the fields of the body into the session, one level deep, and answers with all of it.
 ///
 /// # Errors
 /// 400 and 413 for the body, 404 when there is no session, 503 when the store does not answer: it may be done.
+#[utoipa::path(
+    patch,
+    path = "/sessions/current",
+    operation_id = "update_session",
+    tag = "sessions",
+    security(("apiKey" = [], "sessionHeader" = []), ("apiKey" = [], "sessionCookie" = [])),
+    request_body(content = Kept, example = json!({"theme": "light"})),
+    responses(
+        (
+            status = 200, description = "All that it holds now.", body = Kept,
+            headers(("Set-Cookie" = String, description = "The cookie again, where a cookie named the session.")),
+            example = json!({"theme": "light", "userId": "ann"}),
+        ),
+        (status = 404, description = "No session that is live is named."),
+    ),
+)]
 pub async fn update(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {
     let named = named(&request)?;
     let (head, body) = request.into_parts();
@@ -72,15 +138,30 @@ pub async fn update(State(api): State<Arc<Api>>, request: Request) -> Result<Res
 }
 
 /// How many sessions there were.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SessionsEnded)]
 struct Deleted {
     deleted: u64,
 }
 
-/// `DELETE /sessions/current`: ends the session.
+/// Ends the session.
 ///
 /// # Errors
 /// 404 when there is none, 503 when the store does not answer.
+#[utoipa::path(
+    delete,
+    path = "/sessions/current",
+    operation_id = "end_session",
+    tag = "sessions",
+    responses(
+        (
+            status = 200, description = "It is ended.", body = Deleted,
+            headers(("Set-Cookie" = String, description = "An empty one that ends at once.")),
+            example = json!({"deleted": 1}),
+        ),
+        (status = 404, description = "No session that is live is named."),
+    ),
+)]
 pub async fn end(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {
     let (named, caller) = (named(&request)?, caller(&request)?);
     let was_there = api.sessions.end(named.id, &caller, by(&api)).await?;
@@ -91,23 +172,39 @@ pub async fn end(State(api): State<Arc<Api>>, request: Request) -> Result<Respon
 }
 
 /// The sessions of a user.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SessionList)]
 struct OfUser {
     sessions: Vec<Listed>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = SessionListed)]
 struct Listed {
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     session_id: String,
     expires_at: String,
+    /// What it holds.
+    #[schema(value_type = Kept)]
     data: Box<RawValue>,
 }
 
-/// `GET /users/{id}/sessions`: the sessions of a user.
+/// Lists the sessions of a user.
 ///
 /// # Errors
 /// 400 when it is no id, 503 when the store does not answer.
+#[utoipa::path(
+    get,
+    path = "/users/{id}/sessions",
+    operation_id = "list_sessions",
+    tag = "sessions",
+    params(("id" = String, Path, description = "Its `userId`.", example = "ann", min_length = 1, max_length = 256)),
+    responses((status = 200, description = "All of them.", body = OfUser, example = json!({"sessions": [{
+        "sessionId": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "expiresAt": "2026-11-25T00:00:00Z", "data": {"userId": "ann"}
+    }]}))),
+)]
 pub async fn of_user(State(api): State<Arc<Api>>, Path(user): Path<String>) -> Result<Response, ApiError> {
     let sessions = api.sessions.of_user(&user_id(&user)?, by_and_by(&api)).await?;
     let listed = |SessionOfUser { id, json, expires_in }: SessionOfUser| {
@@ -120,10 +217,18 @@ pub async fn of_user(State(api): State<Arc<Api>>, Path(user): Path<String>) -> R
     Ok(private(Json(OfUser { sessions }).into_response()))
 }
 
-/// `DELETE /users/{id}/sessions`: ends the sessions of a user.
+/// Ends the sessions of a user.
 ///
 /// # Errors
 /// 400 when it is no id, 503 when the store does not answer: some may be ended.
+#[utoipa::path(
+    delete,
+    path = "/users/{id}/sessions",
+    operation_id = "end_sessions",
+    tag = "sessions",
+    params(("id" = String, Path, description = "Its `userId`.", example = "ann", min_length = 1, max_length = 256)),
+    responses((status = 200, description = "How many there were.", body = Deleted, example = json!({"deleted": 2}))),
+)]
 pub async fn end_all(State(api): State<Arc<Api>>, Path(user): Path<String>) -> Result<Response, ApiError> {
     let deleted = api.sessions.end_all(&user_id(&user)?, by_and_by(&api)).await?;
     Ok(private(Json(Deleted { deleted }).into_response()))

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout};
 use tower::ServiceExt as _;
+use utoipa::ToSchema;
 
 use crate::{
     catalogue::{Route, RoutingMode, Wanted},
@@ -30,16 +31,20 @@ use super::{
 /// The longest answer that is paid for, in tokens: the least that every vendor takes.
 const MAX_TOKENS: u32 = 16;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = TestProviderRequest)]
 struct Fields<'a> {
+    /// One of `GET /llm/providers`.
     #[serde(borrow)]
+    #[schema(value_type = String, pattern = r"\S", max_length = 256)]
     provider_name: Option<&'a RawValue>,
 }
 
 /// How it went.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ProviderTested)]
 pub struct Tested {
     /// As sent.
     provider: String,
@@ -51,10 +56,18 @@ pub struct Tested {
     response_time: Option<u64>,
 }
 
-/// Says «Hello» to a provider's first model, past the cache. Whatever comes back is success.
+/// Tests a provider: says «Hello» to its first model, past the cache. Whatever comes back is success.
 ///
 /// # Errors
 /// 400 for the body.
+#[utoipa::path(
+    post,
+    path = "/llm/test-provider",
+    tag = "models",
+    request_body(content = Fields, example = json!({"providerName": "demo"})),
+    responses((status = 200, description = "How it went.", body = Tested,
+        example = json!({"provider": "openai", "success": true, "responseTime": 412}))),
+)]
 pub async fn test_provider(State(api): State<Arc<Api>>, request: Request) -> Result<Json<Tested>, ApiError> {
     let (head, body) = request.into_parts();
     let body = api.bodies.read_json(&head.headers, body).await?;

@@ -41,6 +41,7 @@ pub use period::Period;
 pub use report::{Analytics, UsageStats};
 pub use reserve::Reserved;
 pub use settings::{Changes, Settings, Thresholds};
+pub use status::{BudgetStatus, PeriodStatus};
 pub use webhook::Webhook;
 
 use batch::BUDGET;

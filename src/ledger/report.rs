@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use crate::{
     generate::{MicroDollars, ModelId, ProviderId, Target},
@@ -20,7 +21,7 @@ use super::{
 const TOP_MODELS: usize = 10;
 
 /// What was paid for, in dollars and tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UsageStats {
     /// Calls that were paid for, those that brought no answer aside.
@@ -36,7 +37,7 @@ pub struct UsageStats {
 }
 
 /// What was paid for, where it went, and what it is compared with before.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Analytics {
     total_requests: u64,
@@ -52,15 +53,17 @@ pub struct Analytics {
     estimated_cost: f64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct TopModel {
+    #[schema(value_type = String)]
     model: ModelId,
+    #[schema(value_type = String)]
     provider: ProviderId,
     requests: u64,
     cost: f64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct CostByPeriod {
     today: f64,
@@ -69,14 +72,14 @@ struct CostByPeriod {
 }
 
 /// In per cent of the day, and of the week, before. 0 where there is nothing to compare with.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Trends {
     daily_change: f64,
     weekly_change: f64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Spent {
     clients: Share,
     refreshes: Share,
@@ -84,14 +87,14 @@ struct Spent {
     failed: Share,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Avoided {
     hits: Share,
     joined: Share,
     stale: Share,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Share {
     requests: u64,
     cost: f64,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     config::{BudgetConfig, MOST_DOLLARS},
@@ -13,8 +14,9 @@ use crate::{
 use super::Period;
 
 /// The budget's settings, in the original's form.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = BudgetSettings)]
 pub struct Settings {
     /// In dollars, 0 or more, as the next two.
     pub daily_limit: f64,
@@ -31,7 +33,7 @@ pub struct Settings {
 }
 
 /// Shares of the limits, 0 to 100.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Thresholds {
     /// Of the day's.
     pub daily: f64,

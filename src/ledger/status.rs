@@ -2,15 +2,16 @@
 
 use bytes::Bytes;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::generate::MicroDollars;
 
 use super::{Period, Settings};
 
 /// One budget, in dollars and per cent.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct PeriodStatus {
+pub struct PeriodStatus {
     period: &'static str,
     used: f64,
     limit: f64,
@@ -19,6 +20,14 @@ pub(super) struct PeriodStatus {
     is_over_limit: bool,
     is_near_limit: bool,
     reset_date: String,
+}
+
+/// How the three budgets stand.
+#[derive(Serialize, ToSchema)]
+pub struct BudgetStatus {
+    daily: PeriodStatus,
+    weekly: PeriodStatus,
+    monthly: PeriodStatus,
 }
 
 impl PeriodStatus {
@@ -44,12 +53,6 @@ impl PeriodStatus {
 
 /// `{"daily":{…},"weekly":{…},"monthly":{…}}` as JSON.
 pub(super) fn status([daily, weekly, monthly]: [PeriodStatus; 3]) -> Bytes {
-    #[derive(Serialize)]
-    struct Status {
-        daily: PeriodStatus,
-        weekly: PeriodStatus,
-        monthly: PeriodStatus,
-    }
-    let status = serde_json::to_vec(&Status { daily, weekly, monthly });
+    let status = serde_json::to_vec(&BudgetStatus { daily, weekly, monthly });
     status.unwrap_or_else(|_| unreachable!("numbers, booleans and texts are JSON")).into()
 }

@@ -29,6 +29,7 @@ mod limiter;
 mod money;
 mod native;
 mod openai;
+mod openapi;
 mod outage;
 mod rate_limit;
 mod requests;

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Deserializer;
 use serde_path_to_error::Track;
+use utoipa::ToSchema;
 
 use crate::error::ApiError;
 
@@ -42,7 +43,7 @@ impl<T: DeserializeOwned> Body<T> {
 }
 
 /// A value alone, or several.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub(super) enum OneOrMany<T> {
     One(T),

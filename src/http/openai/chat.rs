@@ -21,13 +21,14 @@ use crate::{
     http::{
         Api,
         exchange::{Exchange, KEEP_ALIVE, Reading, lookup_time, with_body},
+        openapi::ChatStream,
     },
 };
 
 use super::{
-    chat_request::ChatAsk,
+    chat_request::{ChatAsk, ChatRequest},
     error::Said,
-    reply::{Chunks, Identity, event},
+    reply::{ChatCompletion, Chunks, Identity, event},
     resolve::{Asked, resolve},
 };
 
@@ -35,10 +36,85 @@ use super::{
 /// a reply that has not begun after 30 seconds and more.
 const HEAD_WAITS: Duration = Duration::from_secs(25);
 
-/// Answers one conversation.
+/// Answers one conversation, as one object or as a stream of chunks: `OpenAI`'s chat completions.
+///
+/// With `"stream": true` each event is one line `data: <ChatCompletionChunk>`, and the last one `data: [DONE]`. A stream that
+/// breaks ends with `data: <OpenAiError>` instead. What the model does not take and need not, or nobody here knows, is left out
+/// and named in `X-Gateway-Dropped`. With `tools` an answer is cached only where `temperature` is 0 or `Cache-Control: max-age`
+/// asks for it.
 ///
 /// # Errors
 /// What is known before an answer has begun: a status and JSON, whether a stream was asked for or not.
+#[utoipa::path(
+    post,
+    path = "/v1/chat/completions",
+    tag = "generation",
+    request_body(content = ChatRequest, examples(
+        ("A question" = (value = json!({
+            "model": "gpt-4o",
+            "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What is a monad?"}]
+        }))),
+        ("A picture" = (value = json!({
+            "model": "gpt-4o",
+            "messages": [{"role": "user", "content": [
+                {"type": "text", "text": "What is this?"},
+                {"type": "image_url", "image_url": {"url": "https://example.com/a.png", "detail": "low"}}
+            ]}]
+        }))),
+        ("Tools, and the answer of one" = (value = json!({
+            "model": "gpt-4o",
+            "messages": [
+                {"role": "user", "content": "How warm is it in Paris?"},
+                {"role": "assistant", "content": null, "tool_calls": [
+                    {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": "{\"city\":\"Paris\"}"}}
+                ]},
+                {"role": "tool", "tool_call_id": "call_1", "content": "21 °C"}
+            ],
+            "tools": [{"type": "function", "function": {
+                "name": "weather",
+                "description": "The weather of a city.",
+                "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+            }}],
+            "tool_choice": "auto"
+        }))),
+        ("JSON of a form" = (value = json!({
+            "model": "gpt-4o",
+            "messages": [{"role": "user", "content": "Name a colour."}],
+            "response_format": {"type": "json_schema", "json_schema": {
+                "name": "colour", "strict": true,
+                "schema": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"],
+                    "additionalProperties": false}
+            }}
+        }))),
+        ("A stream" = (value = json!({
+            "model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}],
+            "stream": true, "stream_options": {"include_usage": true}
+        }))),
+    )),
+    responses(
+        (status = 200, description = "The answer, or the beginning of a stream.", content(
+            (ChatCompletion = "application/json", example = json!({
+                "id": "chatcmpl-01a20c1ca56273ab9ff5fa689395712a", "object": "chat.completion", "created": 1_795_478_400,
+                "model": "gpt-4o",
+                "choices": [{
+                    "index": 0,
+                    "message": {"role": "assistant", "content": "A monoid in the category of endofunctors.", "refusal": null},
+                    "logprobs": null, "finish_reason": "stop"
+                }],
+                "usage": {
+                    "prompt_tokens": 17, "completion_tokens": 9, "total_tokens": 26,
+                    "prompt_tokens_details": {"cached_tokens": 0}, "completion_tokens_details": {"reasoning_tokens": 0}
+                },
+                "system_fingerprint": null
+            })),
+            (ChatStream = "text/event-stream", example = json!(
+                "data: {\"id\":\"chatcmpl-01a2\",\"object\":\"chat.completion.chunk\",\"created\":1795478400,\"model\":\"gpt-4o\",\
+                 \"choices\":[{\"index\":0,\"delta\":{\"content\":\"A mon\"},\"logprobs\":null,\"finish_reason\":null}],\
+                 \"system_fingerprint\":null}\n\n"
+            )),
+        )),
+    ),
+)]
 pub async fn chat_completions(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {
     with_body(api, request, answer).await
 }

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::{
     error::ApiError,
@@ -16,24 +17,36 @@ use super::{
 };
 
 /// What a client may send. `null` counts as absent.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ChatCompletionRequest)]
 pub(super) struct ChatRequest {
+    /// One of `GET /v1/models`.
+    #[schema(value_type = String, pattern = r"\S")]
     pub(super) model: Option<String>,
+    #[schema(value_type = Vec<WireMessage>, min_items = 1)]
     pub(super) messages: Option<Vec<WireMessage>>,
     #[serde(default)]
     pub(super) stream: Option<bool>,
     stream_options: Option<StreamOptions>,
 
+    #[schema(minimum = 0, maximum = 2)]
     temperature: Option<f64>,
+    #[schema(minimum = 0, maximum = 1)]
     top_p: Option<f64>,
+    #[schema(minimum = 1)]
     max_completion_tokens: Option<u32>,
-    /// The older name.
+    /// The older name of `max_completion_tokens`.
+    #[schema(minimum = 1)]
     max_tokens: Option<u32>,
+    #[schema(minimum = -2, maximum = 2)]
     presence_penalty: Option<f64>,
+    #[schema(minimum = -2, maximum = 2)]
     frequency_penalty: Option<f64>,
     seed: Option<i64>,
     stop: Option<OneOrMany<String>>,
     reasoning_effort: Option<Effort>,
+    /// Nothing but 1.
+    #[schema(minimum = 1, maximum = 1)]
     n: Option<u32>,
 
     tools: Option<Vec<WireTool>>,
@@ -42,38 +55,55 @@ pub(super) struct ChatRequest {
     response_format: Option<ResponseFormat>,
 
     safety_identifier: Option<String>,
-    /// The older name.
+    /// The older name of `safety_identifier`.
     user: Option<String>,
 
     // An answer without what these ask for would not be the one that was asked for.
+    /// Refused.
     audio: Option<Value>,
+    /// Refused.
     function_call: Option<Value>,
+    /// Refused.
     functions: Option<Value>,
+    /// Nothing but `["text"]`.
     modalities: Option<Vec<String>>,
+    /// Refused.
     web_search_options: Option<Value>,
 
     // Without these the answer is as good.
+    /// Left out, and named in `X-Gateway-Dropped`.
     logit_bias: Option<Value>,
+    /// Left out, and named in `X-Gateway-Dropped`.
     logprobs: Option<Value>,
+    /// Left out, and named in `X-Gateway-Dropped`.
     metadata: Option<Value>,
+    /// Left out, and named in `X-Gateway-Dropped`.
     moderation: Option<Value>,
+    /// Left out, and named in `X-Gateway-Dropped`.
     prediction: Option<Value>,
+    /// Left out, and named in `X-Gateway-Dropped`.
     prompt_cache_key: Option<Value>,
+    /// Left out, and named in `X-Gateway-Dropped`.
     prompt_cache_options: Option<Value>,
+    /// Left out, and named in `X-Gateway-Dropped`.
     prompt_cache_retention: Option<Value>,
+    /// Left out, and named in `X-Gateway-Dropped`.
     service_tier: Option<Value>,
+    /// Left out, and named in `X-Gateway-Dropped`.
     store: Option<Value>,
+    /// Left out, and named in `X-Gateway-Dropped`.
     top_logprobs: Option<Value>,
+    /// Left out, and named in `X-Gateway-Dropped`.
     verbosity: Option<Value>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct StreamOptions {
     include_usage: Option<bool>,
     include_obfuscation: Option<bool>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum ResponseFormat {
     Text,
@@ -81,7 +111,7 @@ enum ResponseFormat {
     JsonSchema { json_schema: JsonSchema },
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct JsonSchema {
     name: String,
     description: Option<String>,

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use crate::{
     embed::Input,
@@ -23,6 +24,40 @@ pub(super) enum Encoding {
     /// As JSON numbers.
     Float,
     /// Four bytes each, the least significant first, in base64.
+    Base64,
+}
+
+/// What [`EmbedAsk::read`] reads.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what is read by hand")]
+pub(super) struct EmbeddingsRequest {
+    /// Such as `text-embedding-3-small`, alone or behind its provider.
+    model: String,
+    input: WireInput,
+    encoding_format: Option<WireEncoding>,
+    /// The length of the vectors. Absent: the model's own.
+    #[schema(minimum = 1, maximum = 65536)]
+    dimensions: Option<u32>,
+    /// Taken, and of no effect.
+    user: Option<String>,
+}
+
+/// One text, several, the tokens of one, or those of several: 1 to 2,048, none of them empty.
+#[derive(serde::Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes what is read by hand")]
+enum WireInput {
+    Text(String),
+    Texts(Vec<String>),
+    Tokens(Vec<u32>),
+    TokenLists(Vec<Vec<u32>>),
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "describes what is read by hand")]
+enum WireEncoding {
+    Float,
     Base64,
 }
 

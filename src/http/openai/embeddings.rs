@@ -11,6 +11,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use tokio::{task::spawn_blocking, time::Instant};
 use tower::ServiceExt as _;
+use utoipa::ToSchema;
 
 use crate::{
     catalogue::NoEmbedding,
@@ -29,15 +30,34 @@ use crate::{
 
 use super::{
     body::refuse,
-    embed_request::{EmbedAsk, Encoding},
+    embed_request::{EmbedAsk, EmbeddingsRequest, Encoding},
     resolve::not_found,
 };
 
-/// Turns texts into vectors.
+/// Turns texts into vectors: `OpenAI`'s embeddings.
+///
+/// Each input is cached for itself: of a batch, only those that were never seen are asked for.
 ///
 /// # Errors
 /// A status and JSON: 400 for what is wrong with the request, 404 for a model that nobody has, and whatever a provider's failure
 /// means.
+#[utoipa::path(
+    post,
+    path = "/v1/embeddings",
+    tag = "generation",
+    request_body(content = EmbeddingsRequest, examples(
+        ("One text" = (value = json!({"model": "text-embedding-3-small", "input": "What is a monad?"}))),
+        ("Several" = (value = json!({
+            "model": "openai/text-embedding-3-large", "input": ["one text", "another"], "dimensions": 256, "encoding_format": "base64"
+        }))),
+    )),
+    responses((status = 200, description = "One vector for each input, in their order.", body = EmbeddingList, example = json!({
+        "object": "list",
+        "data": [{"object": "embedding", "index": 0, "embedding": [0.013, -0.27, 0.0021]}],
+        "model": "text-embedding-3-small",
+        "usage": {"prompt_tokens": 5, "total_tokens": 5}
+    }))),
+)]
 pub async fn embeddings(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {
     with_body(api, request, answer).await
 }
@@ -99,6 +119,48 @@ fn check(api: &Api, target: &Target, inputs: &[Input], dimensions: Option<u32>) 
         return Err(refuse("input", format!("An `input` of {id} must hold at most {most} tokens.")));
     }
     Ok(())
+}
+
+/// What [`json`] writes.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what is written by hand")]
+struct EmbeddingList {
+    /// `list`.
+    object: String,
+    data: Vec<Embedding>,
+    /// The model that made them, by its vendor's name.
+    model: String,
+    usage: EmbeddingUsage,
+}
+
+/// One vector.
+#[derive(ToSchema)]
+#[expect(dead_code, clippy::struct_field_names, reason = "describes what is written by hand, by the vendor's names")]
+struct Embedding {
+    /// `embedding`.
+    object: String,
+    /// The place of its input.
+    index: u32,
+    embedding: Numbers,
+}
+
+/// As `encoding_format` wants them.
+#[derive(serde::Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes what is written by hand")]
+enum Numbers {
+    /// JSON numbers.
+    Float(Vec<f32>),
+    /// Base64, four bytes a number, the least significant first.
+    Base64(String),
+}
+
+/// What was counted for all inputs, each once, whenever that was.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what is written by hand")]
+struct EmbeddingUsage {
+    prompt_tokens: u64,
+    total_tokens: u64,
 }
 
 /// From here on it takes more than a millisecond to write so many numbers, and others want the thread.

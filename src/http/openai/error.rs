@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use axum::http::StatusCode;
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use crate::error::ApiError;
 
@@ -11,18 +12,25 @@ use crate::error::ApiError;
 const LONGEST_WAIT_SECONDS: u64 = 60;
 
 /// An error in `OpenAI`'s form, its four members always there.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = OpenAiError)]
 pub(in crate::http) struct Said<'a> {
+    #[schema(inline)]
     error: Members<'a>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Members<'a> {
+    #[schema(value_type = String)]
     message: Cow<'a, str>,
     #[serde(rename = "type")]
+    #[schema(example = "invalid_request_error")]
     kind: &'static str,
+    /// The field of the request that is at fault.
+    #[schema(required)]
     param: Option<&'a str>,
     #[serde(serialize_with = "code_or_null")]
+    #[schema(value_type = Option<String>, required, example = "model_not_found")]
     code: &'static str,
 }
 

@@ -7,6 +7,8 @@ use serde::{
     de::{IgnoredAny, SeqAccess, Visitor, value::SeqAccessDeserializer},
 };
 
+use utoipa::ToSchema;
+
 use crate::{
     error::ApiError,
     generate::{Detail, Message, Part, ToolCall},
@@ -15,7 +17,8 @@ use crate::{
 use super::body::{refuse, unsupported};
 
 /// One message: which of these it may have depends on its role.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ChatMessage)]
 pub(super) struct WireMessage {
     role: Role,
     content: Option<Content>,
@@ -23,11 +26,15 @@ pub(super) struct WireMessage {
     refusal: Option<String>,
     tool_calls: Option<Vec<WireCall>>,
     tool_call_id: Option<String>,
+    /// Refused.
+    #[schema(value_type = Option<serde_json::Value>)]
     function_call: Option<IgnoredAny>,
+    /// Refused.
+    #[schema(value_type = Option<serde_json::Value>)]
     audio: Option<IgnoredAny>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Role {
     System,
@@ -41,13 +48,17 @@ enum Role {
 }
 
 /// A text, or a list of parts.
+#[derive(ToSchema)]
+#[serde(untagged)]
 enum Content {
     Text(String),
     Parts(Vec<WirePart>),
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ContentPart)]
 struct WirePart {
+    /// `text` or `image_url`; `refusal` in an assistant's message.
     #[serde(rename = "type")]
     kind: String,
     text: Option<String>,
@@ -55,36 +66,39 @@ struct WirePart {
     image_url: Option<ImageUrl>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct ImageUrl {
+    /// An `https:` or a base64 `data:` URL.
     url: String,
     detail: Option<Detail>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ChatToolCall)]
 struct WireCall {
     id: Option<String>,
     #[serde(rename = "type")]
     kind: Option<String>,
     function: Option<Called>,
     #[expect(dead_code, reason = "known, because clients send back what they put together from a stream")]
+    #[schema(value_type = Option<u64>)]
     index: Option<IgnoredAny>,
     extra_content: Option<ExtraContent>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct Called {
     name: String,
     arguments: Option<String>,
 }
 
 /// Where clients keep what a vendor wants back with a call (`providers.md` 6.5).
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct ExtraContent {
     google: Option<Google>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct Google {
     thought_signature: Option<String>,
 }

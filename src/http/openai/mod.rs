@@ -1,8 +1,8 @@
 //! The API that every client already speaks: `OpenAI`'s, with all providers behind it.
 
-mod chat;
-mod embeddings;
-mod models;
+pub(super) mod chat;
+pub(super) mod embeddings;
+pub(super) mod models;
 
 mod body;
 mod chat_request;
@@ -19,3 +19,4 @@ pub use embeddings::embeddings;
 pub use models::{model, models};
 
 pub(super) use error::{Said, should_retry};
+pub(super) use reply::ChatCompletionChunk;

@@ -3,8 +3,15 @@
 use axum::response::sse;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::{
+    ToSchema,
+    openapi::{RefOr, Schema},
+};
 
-use crate::generate::{Completion, FinishReason, ToolCall, ToolPiece, Usage};
+use crate::{
+    generate::{Completion, FinishReason, ToolCall, ToolPiece, Usage},
+    http::answer::AnswerEnd,
+};
 
 /// What one answer's object, or all of its chunks, have in common.
 pub(super) struct Identity {
@@ -16,7 +23,7 @@ pub(super) struct Identity {
     pub(super) model: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the vendor's names")]
 struct Object<'a, C> {
     id: &'a str,
@@ -25,37 +32,87 @@ struct Object<'a, C> {
     model: &'a str,
     choices: &'a [C],
     #[serde(skip_serializing_if = "WireUsage::is_unsaid")]
+    #[schema(value_type = Option<Counted>)]
     usage: WireUsage,
+    /// Always `null`.
+    #[schema(value_type = Option<String>)]
     system_fingerprint: Option<()>,
 }
 
-#[derive(Serialize)]
+/// A whole answer: an [`Object`] of choices, by a name of its own.
+pub(super) struct ChatCompletion;
+
+impl utoipa::PartialSchema for ChatCompletion {
+    fn schema() -> RefOr<Schema> {
+        <Object<'_, Choice<'_>> as utoipa::PartialSchema>::schema()
+    }
+}
+
+impl ToSchema for ChatCompletion {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((Choice::name().into_owned(), <Choice<'_> as utoipa::PartialSchema>::schema()));
+        <Choice<'_> as ToSchema>::schemas(schemas);
+        schemas.push((Counted::name().into_owned(), <Counted as utoipa::PartialSchema>::schema()));
+        <Counted as ToSchema>::schemas(schemas);
+    }
+}
+
+/// A piece of an answer, likewise.
+pub(in crate::http) struct ChatCompletionChunk;
+
+impl utoipa::PartialSchema for ChatCompletionChunk {
+    fn schema() -> RefOr<Schema> {
+        <Object<'_, ChunkChoice<'_>> as utoipa::PartialSchema>::schema()
+    }
+}
+
+impl ToSchema for ChatCompletionChunk {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((ChunkChoice::name().into_owned(), <ChunkChoice<'_> as utoipa::PartialSchema>::schema()));
+        <ChunkChoice<'_> as ToSchema>::schemas(schemas);
+        schemas.push((Counted::name().into_owned(), <Counted as utoipa::PartialSchema>::schema()));
+        <Counted as ToSchema>::schemas(schemas);
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = ChatChoice)]
 struct Choice<'a> {
     index: u32,
+    #[schema(inline)]
     message: Said<'a>,
+    /// Always `null`.
+    #[schema(value_type = Option<Object>)]
     logprobs: Option<()>,
+    #[schema(value_type = AnswerEnd)]
     finish_reason: &'static str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Said<'a> {
     role: &'static str,
+    #[schema(value_type = Option<String>)]
     content: Option<&'a RawValue>,
     refusal: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<Call<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ChatChunkChoice)]
 struct ChunkChoice<'a> {
     index: u32,
     delta: Delta<'a>,
+    /// Always `null`.
+    #[schema(value_type = Option<Object>)]
     logprobs: Option<()>,
+    #[schema(value_type = Option<AnswerEnd>)]
     finish_reason: Option<&'static str>,
 }
 
 /// What is new.
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, ToSchema)]
+#[schema(as = ChatDelta)]
 pub(super) struct Delta<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<&'static str>,
@@ -64,11 +121,13 @@ pub(super) struct Delta<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     refusal: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Call<'a>>>)]
     tool_calls: Option<[Call<'a>; 1]>,
 }
 
 /// A call, or a piece of one, which has its number.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ChatCall)]
 struct Call<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     index: Option<usize>,
@@ -81,7 +140,8 @@ struct Call<'a> {
     extra_content: Option<ExtraContent<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ChatCalled)]
 struct Called<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
@@ -89,12 +149,12 @@ struct Called<'a> {
 }
 
 /// Where clients keep what a vendor wants back with a call (`providers.md` 6.5).
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct ExtraContent<'a> {
     google: Google<'a>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Google<'a> {
     thought_signature: &'a str,
 }
@@ -122,7 +182,8 @@ impl WireUsage {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ChatUsage)]
 struct Counted {
     prompt_tokens: u64,
     completion_tokens: u64,
@@ -131,12 +192,12 @@ struct Counted {
     completion_tokens_details: CompletionDetails,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct PromptDetails {
     cached_tokens: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct CompletionDetails {
     reasoning_tokens: u64,
 }

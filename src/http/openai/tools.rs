@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use crate::{
     error::ApiError,
@@ -17,29 +18,36 @@ const MAX_TOOLS: usize = 128;
 /// The longest name of one.
 const MAX_NAME_BYTES: usize = 64;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ChatTool)]
 pub(super) struct WireTool {
+    /// Nothing but `function`.
     #[serde(rename = "type")]
+    #[schema(example = "function")]
     kind: String,
     function: Option<Function>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct Function {
+    #[schema(pattern = "^[A-Za-z0-9_-]{1,64}$")]
     name: String,
     description: Option<String>,
+    /// A JSON schema.
+    #[schema(value_type = Option<Object>)]
     parameters: Option<Value>,
     strict: Option<bool>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ChatToolChoice)]
 #[serde(untagged, expecting = "must be `none`, `auto`, `required`, or an object that names a function")]
 pub(super) enum WireToolChoice {
     Word(ChoiceWord),
     Object(ChoiceObject),
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum ChoiceWord {
     None,
@@ -47,25 +55,25 @@ pub(super) enum ChoiceWord {
     Required,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum ChoiceObject {
     Function { function: Named },
     AllowedTools { allowed_tools: Allowed },
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub(super) struct Named {
     name: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub(super) struct Allowed {
     mode: ChoiceWord,
     tools: Vec<AllowedTool>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct AllowedTool {
     function: Named,
 }
