@@ -169,12 +169,12 @@ impl IntoResponse for ApiError {
 
 impl From<GenerateError> for ApiError {
     fn from(error: GenerateError) -> Self {
-        let GenerateError { kind, target, retry_after, param, attempts: _ } = error;
+        let GenerateError { kind, target, retry_after, param, attempts } = error;
         let (status, text, message) = words(kind);
         let mut api = Self::new(status, text).message(message);
         api.details = param.as_ref().map(|param| format!("The provider names the field `{param}`.").into());
         api.param = param.map(|param| param.to_string().into());
-        (api.code, api.should_retry) = (Some(code(kind)), should_retry(kind));
+        (api.code, api.should_retry) = (Some(code(kind)), should_retry(kind, attempts));
         if let ErrorKind::OverBudget(periods) = kind {
             let would_exceed = periods.words();
             let reason = format!("Would exceed budget limits: {}", would_exceed.join(", "));
@@ -218,10 +218,11 @@ fn code(kind: ErrorKind) -> &'static str {
     }
 }
 
-/// Whether another attempt of the client's may be worth it, where its status says something else: this service has made as many as
-/// it is allowed to, and nothing has changed since. Who is asked to come back later may do so.
-fn should_retry(kind: ErrorKind) -> Option<bool> {
+/// Whether another attempt of the client's may be worth it, where its status says something else: not, when this service has made
+/// `attempts` in vain (`providers.md` 9.2). Who is asked to come back before there was another one may do so.
+fn should_retry(kind: ErrorKind, attempts: u32) -> Option<bool> {
     match kind {
+        ErrorKind::RateLimited | ErrorKind::Overloaded if attempts > 1 => Some(false),
         ErrorKind::Authentication
         | ErrorKind::Permission
         | ErrorKind::QuotaExhausted
@@ -330,7 +331,7 @@ fn words(kind: ErrorKind) -> (StatusCode, &'static str, &'static str) {
         ErrorKind::EmptyAnswer => (
             StatusCode::BAD_GATEWAY,
             "The provider's answer is empty",
-            "Try again with another prompt, a larger `maxTokens`, or another model.",
+            "Try again with another prompt, a larger limit of tokens, or another model.",
         ),
         ErrorKind::AnswerTooLong => (
             StatusCode::BAD_GATEWAY,
@@ -345,8 +346,8 @@ fn words(kind: ErrorKind) -> (StatusCode, &'static str, &'static str) {
         ErrorKind::OverBudget(_) => (
             StatusCode::TOO_MANY_REQUESTS,
             "Budget limit exceeded",
-            "The answer might cost more than what is left. Try again after `Retry-After`, ask for less with `maxTokens`, or \
-             choose a cheaper model.",
+            "The answer might cost more than what is left. Allow fewer tokens, choose a cheaper model, or try again after \
+             `Retry-After`, where that is said.",
         ),
         ErrorKind::Stopping => (
             StatusCode::SERVICE_UNAVAILABLE,

@@ -148,11 +148,9 @@ impl Hash {
         }
     }
 
-    /// Free-form JSON, without regard to the order of its keys or the way its numbers are written (RFC 8785).
+    /// Free-form JSON. The order of its keys counts: models write in the order of a schema.
     fn json(&mut self, value: &Value) {
-        let canonical = serde_json_canonicalizer::to_vec(value).unwrap_or_else(|_| value.to_string().into_bytes());
-        self.length(canonical.len());
-        self.0.update(canonical);
+        self.text(&value.to_string());
     }
 
     fn message(&mut self, message: &Message) {

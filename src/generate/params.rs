@@ -22,12 +22,19 @@ pub struct Params {
     pub tools_on_default_api: TakesTools,
     /// Whether it can be made to call a tool.
     pub forced_tool_choice: bool,
+    /// Whether it goes on with an answer that the client has begun. Absent: it does. [`Params::refuses_prefill`] says of whom it counts.
+    #[serde(default = "yes")]
+    pub assistant_prefill: bool,
     /// Whether it reasons before it answers.
     #[serde(skip)]
     pub reasoning: bool,
     /// The longest answer in tokens. `None`: unknown.
     #[serde(skip)]
     pub max_output_tokens: Option<u32>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A vendor's default wire format.
@@ -116,6 +123,9 @@ impl Effort {
     }
 }
 
+/// The fewest tokens that Anthropic lets a model think (`providers.md` 5).
+const LEAST_THINKING_BUDGET: u32 = 1_024;
+
 /// What a request wants besides its sampling that only some formats can say.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is there or not")]
@@ -128,13 +138,15 @@ pub struct Wishes {
     pub strict_tools: bool,
     /// A picture is to be looked at in another way than usual.
     pub image_detail: bool,
-    /// The vendor may tell end users apart.
-    pub end_user: bool,
+    /// The model is to go on after its calls.
+    pub amid_tools: bool,
+    /// The vendor may tell end users apart: the name of the field that says so. `None`: none does.
+    pub end_user: Option<&'static str>,
 }
 
 impl Wishes {
-    /// Those of a request with `tools` and `messages`, made for an end user or not.
-    pub fn of(tools: &Tools, messages: &[Message], end_user: bool) -> Self {
+    /// Those of a request with `tools` and `messages`, made for the end user that the field `end_user` names.
+    pub fn of(tools: &Tools, messages: &[Message], end_user: Option<&'static str>) -> Self {
         let Tools { definitions, choice, parallel } = tools;
         let has_tools = !definitions.is_empty();
         let is_forced = match choice {
@@ -154,6 +166,11 @@ impl Wishes {
             one_call: has_tools && *parallel == Some(false),
             strict_tools: definitions.iter().any(|tool| tool.strict == Some(true)),
             image_detail: parts.flatten().any(has_detail),
+            amid_tools: {
+                let is_assistant = |message: &&Message| matches!(message, Message::Assistant { .. });
+                let mut since = messages.iter().rev().take_while(|message| !is_assistant(message));
+                since.any(|message| matches!(message, Message::Tool { .. }))
+            },
             end_user,
         }
     }
@@ -185,6 +202,7 @@ impl Params {
             reasoning_off: None,
             tools_on_default_api: TakesTools::Yes,
             forced_tool_choice: true,
+            assistant_prefill: true,
             reasoning: false,
             max_output_tokens: None,
         }
@@ -244,16 +262,34 @@ impl Params {
         (fitted, ignored)
     }
 
-    /// The names of those `wishes` that the model's format cannot say: they are left out.
-    pub fn unsaid(&self, wishes: Wishes) -> Vec<&'static str> {
-        let Wishes { forced_call, one_call, strict_tools, image_detail, end_user } = wishes;
+    /// Whether a conversation that ends with the model's own words is an error (`providers.md` 1.4 and 5). Elsewhere it is history.
+    pub fn refuses_prefill(&self) -> bool {
+        matches!(self.api, Api::Messages | Api::GenerateContent) && !self.assistant_prefill
+    }
+
+    /// Whether a number of tokens can be set for thinking in a request of Anthropic's format, with this `sampling` and these `wishes`:
+    /// it does not go together with sampling, a forced tool, calls whose thoughts nobody kept, or an answer that is shorter.
+    pub fn takes_thinking_budget(&self, sampling: &Sampling, wishes: Wishes) -> bool {
+        let is_sampled = sampling.temperature.is_some() || sampling.top_p.is_some();
+        let is_forced = wishes.forced_call && self.forced_tool_choice;
+        let longest = self.longest_answer(sampling.max_tokens).unwrap_or(MESSAGES_MAX_TOKENS);
+        !is_sampled && !is_forced && !wishes.amid_tools && longest > LEAST_THINKING_BUDGET
+    }
+
+    /// The names of those `wishes`, and of what is left of the `sampling`, that the model's format cannot say: they are left out.
+    pub fn unsaid(&self, sampling: &Sampling, wishes: Wishes) -> Vec<&'static str> {
+        let Wishes { forced_call, one_call, strict_tools, image_detail, amid_tools: _, end_user } = wishes;
+        let wants_thinking = sampling.effort.is_some_and(|effort| effort != Effort::None);
+        let has_budget = self.api == Api::Messages && self.reasoning_control == Some(ReasoningControl::ThinkingBudget);
         let (is_chat, is_messages) = (self.api == Api::ChatCompletions, self.api == Api::Messages);
+        let is_thoughtless = wants_thinking && has_budget && !self.takes_thinking_budget(sampling, wishes);
         let all = [
+            ("reasoning_effort", is_thoughtless),
             ("tool_choice", forced_call && self.api == Api::Ollama),
             ("parallel_tool_calls", one_call && !is_chat && !is_messages),
             ("tools.function.strict", strict_tools && !is_chat),
             ("image_url.detail", image_detail && !is_chat),
-            ("user", end_user && !is_chat && !is_messages),
+            (end_user.unwrap_or_default(), end_user.is_some() && !is_chat && !is_messages),
         ];
         all.into_iter().filter_map(|(name, is_unsaid)| is_unsaid.then_some(name)).collect()
     }
@@ -322,14 +358,37 @@ mod tests {
 
     #[test]
     fn what_a_format_cannot_say_is_named() {
-        let wishes =
-            Wishes { forced_call: true, one_call: true, strict_tools: true, image_detail: true, end_user: true };
-        let unsaid = |api| Params { api, ..Params::unknown() }.unsaid(wishes).join(" ");
+        let wishes = Wishes {
+            forced_call: true,
+            one_call: true,
+            strict_tools: true,
+            image_detail: true,
+            amid_tools: true,
+            end_user: Some("user"),
+        };
+        let plain = Sampling::default();
+        let unsaid = |api| Params { api, ..Params::unknown() }.unsaid(&plain, wishes).join(" ");
         assert_eq!(unsaid(Api::ChatCompletions), "");
         assert_eq!(unsaid(Api::Messages), "tools.function.strict image_url.detail");
         let gemini = "parallel_tool_calls tools.function.strict image_url.detail user";
         assert_eq!(unsaid(Api::GenerateContent), gemini);
         assert_eq!(unsaid(Api::Ollama), format!("tool_choice {gemini}"));
-        assert_eq!(Params::unknown().unsaid(Wishes::default()), Vec::<&str>::new());
+        let none = Vec::<&str>::new();
+        assert_eq!(Params::unknown().unsaid(&plain, Wishes::default()), none);
+
+        let api = Api::Messages;
+        let budget = Params { api, reasoning_control: Some(ReasoningControl::ThinkingBudget), ..Params::unknown() };
+        let thinking = Sampling { effort: Some(Effort::High), ..Sampling::default() };
+        let amid_tools = Wishes { amid_tools: true, ..Wishes::default() };
+        let forced = Wishes { forced_call: true, ..Wishes::default() };
+        assert_eq!(budget.unsaid(&thinking, Wishes::default()), none);
+        for (sampling, wishes) in [
+            (Sampling { temperature: Some(0.2), ..thinking.clone() }, Wishes::default()),
+            (Sampling { max_tokens: Some(1_024), ..thinking.clone() }, Wishes::default()),
+            (thinking.clone(), amid_tools),
+            (thinking.clone(), forced),
+        ] {
+            assert_eq!(budget.unsaid(&sampling, wishes), ["reasoning_effort"]);
+        }
     }
 }

@@ -11,6 +11,11 @@ use super::Delta;
 
 /// More calls at once than any vendor makes: what is beyond is nonsense, not a reason to fill memory.
 const MAX_CALLS: usize = 128;
+/// More than any arguments take that come before it is said what is called.
+const MAX_EARLY_BYTES: usize = 64 << 10;
+
+/// More than any vendor says when it refuses.
+pub(super) const MAX_REFUSAL_BYTES: usize = 64 << 10;
 
 /// The calls of one answer, by the places that the vendor gives them; those need not follow on one another.
 #[derive(Default)]
@@ -40,12 +45,23 @@ pub(super) struct CallPart<'a> {
 }
 
 impl Calls {
-    /// Takes what is said of the call at this place and adds what it means to `out`. Of id and name, the first counts; arguments
-    /// follow on.
-    pub(super) fn add(&mut self, at: usize, part: CallPart<'_>, out: &mut Vec<Delta>) {
+    /// Takes what is said of the call at this place and adds what it means to `out`. Of id and name, the first counts, unless both
+    /// are new: then another call has taken the place. Arguments follow on.
+    ///
+    /// # Errors
+    /// When it is more than any vendor says.
+    pub(super) fn add(&mut self, at: usize, part: CallPart<'_>, out: &mut Vec<Delta>) -> Result<(), ErrorKind> {
         let CallPart { id, name, signature, arguments } = part;
-        if self.by_place.len() >= MAX_CALLS && !self.by_place.contains_key(&at) {
-            return;
+        let is_named = name.as_ref().is_some_and(|name| !name.is_empty());
+        let is_other = |call: &Call| {
+            let is_new = |id: &String| !id.is_empty() && *id != call.id;
+            call.number.is_some() && is_named && id.as_ref().is_some_and(is_new)
+        };
+        if let Some(mut before) = self.by_place.get_mut(&at).filter(|call| is_other(call)).map(std::mem::take) {
+            before.end(out)?;
+        }
+        if self.begun >= MAX_CALLS || (self.by_place.len() >= MAX_CALLS && !self.by_place.contains_key(&at)) {
+            return Err(ErrorKind::BadResponse);
         }
         let call = self.by_place.entry(at).or_default();
         if call.id.is_empty() {
@@ -53,27 +69,31 @@ impl Calls {
         }
         let Some(of) = call.number else {
             call.early.push_str(arguments);
-            let Some(name) = name.filter(|name| !name.is_empty()) else { return };
+            if call.early.len() > MAX_EARLY_BYTES {
+                return Err(ErrorKind::BadResponse);
+            }
+            let Some(name) = name.filter(|_| is_named) else { return Ok(()) };
             let of = self.begun;
             self.begun += 1;
             call.number = Some(of);
             out.push(Delta::Tool(ToolPiece::Begin { id: given_or_new(&call.id), name, signature }));
             let early = std::mem::take(&mut call.early);
             call.pass_on(of, early, out);
-            return;
+            return Ok(());
         };
         call.pass_on(of, arguments.to_owned(), out);
+        Ok(())
     }
 
     /// The same of the call that follows on the last.
-    pub(super) fn add_next(&mut self, part: CallPart<'_>, out: &mut Vec<Delta>) {
-        self.add(self.last().map_or(0, |last| last + 1), part, out);
+    pub(super) fn add_next(&mut self, part: CallPart<'_>, out: &mut Vec<Delta>) -> Result<(), ErrorKind> {
+        self.add(self.last().map_or(0, |last| last + 1), part, out)
     }
 
     /// Takes a whole call, unless something of it has come in pieces.
-    pub(super) fn add_whole(&mut self, at: usize, part: CallPart<'_>, out: &mut Vec<Delta>) {
+    pub(super) fn add_whole(&mut self, at: usize, part: CallPart<'_>, out: &mut Vec<Delta>) -> Result<(), ErrorKind> {
         match self.by_place.get(&at) {
-            Some(call) if call.has_arguments => {}
+            Some(call) if call.has_arguments => Ok(()),
             _ => self.add(at, part, out),
         }
     }
@@ -92,17 +112,19 @@ impl Calls {
     /// # Errors
     /// When nobody has said which function is called.
     pub(super) fn end(&mut self, out: &mut Vec<Delta>) -> Result<(), ErrorKind> {
-        for call in self.by_place.values_mut() {
-            let of = call.number.ok_or(ErrorKind::BadResponse)?;
-            if !call.has_arguments {
-                call.pass_on(of, "{}".to_owned(), out);
-            }
-        }
-        Ok(())
+        self.by_place.values_mut().try_for_each(|call| call.end(out))
     }
 }
 
 impl Call {
+    fn end(&mut self, out: &mut Vec<Delta>) -> Result<(), ErrorKind> {
+        let of = self.number.ok_or(ErrorKind::BadResponse)?;
+        if !self.has_arguments {
+            self.pass_on(of, "{}".to_owned(), out);
+        }
+        Ok(())
+    }
+
     fn pass_on(&mut self, of: usize, arguments: String, out: &mut Vec<Delta>) {
         if !arguments.is_empty() {
             self.has_arguments = true;
@@ -139,12 +161,12 @@ mod tests {
         for (at, part) in [
             (7, part("a", "f", "")),
             (2, part("b", "", "{")),
-            (7, part("x", "x", "{\"x\"")),
+            (7, part("a", "f", "{\"x\"")),
             (2, part("", "g", "}")),
             (7, part("", "", ":1}")),
             (9, part("c", "h", "")),
         ] {
-            calls.add(at, part, &mut out);
+            calls.add(at, part, &mut out).unwrap();
         }
         calls.end(&mut out).unwrap();
         let expected = [
@@ -162,15 +184,15 @@ mod tests {
     #[test]
     fn a_call_of_nothing_is_an_error() {
         let (mut calls, mut out) = (Calls::default(), Vec::new());
-        calls.add(0, part("a", "", "{}"), &mut out);
+        calls.add(0, part("a", "", "{}"), &mut out).unwrap();
         assert_eq!((calls.end(&mut out), out), (Err(ErrorKind::BadResponse), Vec::new()));
     }
 
     #[test]
     fn calls_without_an_id_get_one_of_their_own() {
         let (mut calls, mut out) = (Calls::default(), Vec::new());
-        calls.add(0, part("", "f", "{}"), &mut out);
-        calls.add(1, part("", "f", "{}"), &mut out);
+        calls.add(0, part("", "f", "{}"), &mut out).unwrap();
+        calls.add(1, part("", "f", "{}"), &mut out).unwrap();
         let mut ids: Vec<_> = out
             .iter()
             .filter_map(|delta| match delta {
@@ -183,11 +205,32 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_row_of_calls_is_not_kept() {
+    fn another_call_in_the_same_place_is_another_call() {
         let (mut calls, mut out) = (Calls::default(), Vec::new());
-        for at in 0..1_000 {
-            calls.add(at * 1_000, part("a", "f", ""), &mut out);
+        for part in [part("a", "f", "{}"), part("b", "g", ""), part("c", "h", "{\"y\":2}")] {
+            calls.add(0, part, &mut out).unwrap();
         }
-        assert_eq!(out.len(), MAX_CALLS);
+        calls.end(&mut out).unwrap();
+        let expected = [
+            begin("a", "f"),
+            arguments(0, "{}"),
+            begin("b", "g"),
+            arguments(1, "{}"),
+            begin("c", "h"),
+            arguments(2, "{\"y\":2}"),
+        ];
+        assert_eq!(out, expected);
+    }
+
+    #[test]
+    fn an_endless_row_of_calls_is_not_kept() {
+        for place in [0, 1_000] {
+            let (mut calls, mut out) = (Calls::default(), Vec::new());
+            let mut all = (0..1_000).map(|at| calls.add(at * place, part(&at.to_string(), "f", "{}"), &mut out));
+            assert_eq!(all.position(|added| added == Err(ErrorKind::BadResponse)), Some(MAX_CALLS));
+        }
+        let (mut calls, mut out) = (Calls::default(), Vec::new());
+        let mut all = (0..100).map(|_| calls.add(0, part("a", "", &"x".repeat(1_000)), &mut out));
+        assert!(all.any(|added| added == Err(ErrorKind::BadResponse)), "nobody says what is called");
     }
 }

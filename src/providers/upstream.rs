@@ -187,7 +187,7 @@ impl<D: Dialect> Provider for Upstream<D> {
         let response = self.send(form.request(request, inputs)?).await?;
         let body = read_body(response, MAX_BODY_BYTES).await;
         let body = body.map_err(|error| ProviderError { answered: true, ..error })?;
-        form.reply(&body, inputs.len())?.sound(inputs)
+        form.reply(&body, inputs.len())?.sound(inputs, request.dimensions)
     }
 
     fn is_mock(&self) -> bool {

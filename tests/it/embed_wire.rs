@@ -165,7 +165,7 @@ async fn gemini_is_asked_a_hundred_at_a_time() {
     .await;
     let gateway = Gateway::configured([("GOOGLE_API_KEY", "g-secret"), ("GOOGLE_BASE_URL", vendor.url.as_str())]);
     let texts: Vec<String> = (0..150).map(|at| at.to_string()).collect();
-    let body = json!({"model": "google/gemini-embedding-001", "input": texts, "dimensions": 768});
+    let body = json!({"model": "google/gemini-embedding-001", "input": texts, "dimensions": 2});
     let reply = ask(&gateway, body).await;
     assert_eq!(vectors(&reply)[149], json!([149.0, 1.0]));
     // A token each, by a guess: nobody counts.
@@ -173,7 +173,7 @@ async fn gemini_is_asked_a_hundred_at_a_time() {
     let asked = vendor.calls();
     assert_eq!((asked.len(), asked[1].1["requests"].as_array().unwrap().len()), (2, 50));
     assert_eq!(asked[0].0, "/v1/models/gemini-embedding-001:batchEmbedContents");
-    let first = json!({"model": "models/gemini-embedding-001", "content": {"parts": [{"text": "0"}]}, "outputDimensionality": 768});
+    let first = json!({"model": "models/gemini-embedding-001", "content": {"parts": [{"text": "0"}]}, "outputDimensionality": 2});
     assert_eq!(asked[0].1["requests"][0], first);
     assert_eq!(vendor.header("x-goog-api-key"), "g-secret");
     // It knows no tokens but its own.
@@ -242,4 +242,27 @@ async fn a_vendors_refusal_keeps_its_meaning() {
         assert!(reply.expect(expected).body.contains(says), "{}", reply.body);
         assert_eq!(vendor.calls().len(), 1);
     }
+}
+
+#[tokio::test]
+async fn vectors_that_cannot_be_compared_are_no_answer_and_are_forgotten() {
+    // The first text has another length than all that come later: another model has taken its name.
+    let vendor = Vendor::start(200, |body| {
+        let texts = body["input"].as_array().unwrap();
+        let length = if texts[0] == "old" && texts.len() == 1 { 3 } else { 2 };
+        let data = (0..texts.len()).map(|at| json!({"index": at, "embedding": vec![0.5; length]}));
+        json!({"data": data.collect::<Vec<_>>(), "usage": {"prompt_tokens": 2}})
+    })
+    .await;
+    let address = ("COMPATIBLE_LOCAL_BASE_URL", vendor.url.as_str());
+    let gateway = Gateway::configured([address, ("PROVIDER_RETRIES", "0")]);
+    let input = |texts: Value| json!({"model": "local/any", "input": texts});
+    assert_eq!(vectors(&ask(&gateway, input(json!(["old"]))).await)[0].as_array().unwrap().len(), 3);
+    let mixed = ask(&gateway, input(json!(["old", "new"]))).await;
+    assert_eq!(mixed.expect(502).json()["error"]["code"], "bad_upstream_response");
+    tokio::task::yield_now().await;
+    let anew = vectors(&ask(&gateway, input(json!(["old", "new"]))).await);
+    assert!(anew.as_array().unwrap().iter().all(|vector| vector.as_array().unwrap().len() == 2), "{anew}");
+    let other = json!({"model": "local/any", "input": "x", "dimensions": 5});
+    ask(&gateway, other).await.expect(502);
 }

@@ -87,11 +87,8 @@ impl Meaning {
             Turn::Tool(call_id, content) => Message::Tool { call_id, content },
         });
         let definitions = self.tools.iter().map(|(name, description, schema)| {
-            let mut fields: Vec<_> = schema.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
-            if other {
-                fields.reverse();
-            }
-            let parameters = Value::Object(fields.into_iter().collect::<Map<_, _>>());
+            let fields = schema.iter().map(|(key, value)| (key.clone(), json!(value)));
+            let parameters = Value::Object(fields.collect::<Map<_, _>>());
             Tool { name: name.clone(), description: description.clone(), parameters, strict: None }
         });
         GenerateRequest {

@@ -253,10 +253,10 @@ async fn what_cannot_be_asked_is_refused_by_its_field() {
 #[tokio::test(start_paused = true)]
 async fn a_failure_before_the_first_piece_has_its_status_streamed_or_not() {
     for (kind, status, code, should_retry) in [
-        (ErrorKind::RateLimited, 429, "rate_limit_exceeded", ""),
+        (ErrorKind::RateLimited, 429, "rate_limit_exceeded", "false"),
         (ErrorKind::Authentication, 502, "upstream_authentication", "false"),
         (ErrorKind::QuotaExhausted, 502, "upstream_quota_exhausted", "false"),
-        (ErrorKind::Overloaded, 503, "upstream_overloaded", ""),
+        (ErrorKind::Overloaded, 503, "upstream_overloaded", "false"),
         (ErrorKind::ServerError, 502, "upstream_error", "false"),
         (ErrorKind::Timeout, 504, "upstream_timeout", "false"),
         (ErrorKind::ContextLengthExceeded, 400, "context_length_exceeded", ""),
@@ -346,4 +346,40 @@ async fn a_stale_answer_stands_in_whole_or_streamed() {
     let streamed = ask(&gateway, json!({"stream": true})).await;
     assert_eq!(streamed.expect(200).header("cache-status"), "llm-gateway; fwd=stale; detail=stale-if-error");
     assert_eq!(chunks(&streamed)[1]["choices"][0]["delta"]["content"], "Hello, world!");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_whose_head_went_out_early_names_who_answers_and_what_any_of_them_refuses() {
+    let aliases = ("MODEL_ALIASES", "slow=openai:gpt-6.2-sol|xai:grok-4.7");
+    let late = Scripted::new([Step::Pause(Duration::from_secs(26)), Step::Fail(ErrorKind::ModelNotFound)]);
+    let (gateway, _) = Gateway::with_two([aliases], late, Scripted::hello());
+    let more = json!({"model": "slow", "stream": true, "temperature": 0.5, "presence_penalty": 1});
+    let reply = ask(&gateway, more).await;
+    let chunks = chunks(reply.expect(200));
+    assert!(chunks.iter().all(|chunk| chunk["model"] == "grok-4.7"), "{chunks:?}");
+    assert_eq!(reply.header("x-gateway-dropped"), "temperature,presence_penalty");
+}
+
+#[tokio::test]
+async fn a_model_writes_in_the_order_of_its_schema() {
+    let gateway = Gateway::start();
+    let asking = |first: &str, second: &str| {
+        let schema = format!(r#"{{"type":"object","properties":{{"{first}":{{}},"{second}":{{}}}}}}"#);
+        let schema: Value = serde_json::from_str(&schema).unwrap();
+        json!({"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}})
+    };
+    for (first, second) in [("reasoning", "answer"), ("answer", "reasoning")] {
+        let reply = ask(&gateway, asking(first, second)).await;
+        assert!(reply.expect(200).header("cache-status").contains("fwd=miss"), "another order is another question");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_the_client_has_begun_goes_only_to_who_goes_on_with_it() {
+    let gateway = Gateway::start();
+    let messages = json!([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "{"}]);
+    ask(&gateway, json!({"messages": messages, "model": "gpt-4o"})).await.expect(200);
+    let anthropic = Gateway::configured([("ANTHROPIC_API_KEY", "sk-x"), ("ANTHROPIC_BASE_URL", "http://127.0.0.1:1")]);
+    let reply = ask(&anthropic, json!({"messages": messages, "model": "claude-sonnet-5-5"})).await;
+    assert_eq!(reply.expect(400).json()["error"]["param"], "messages[1]");
 }

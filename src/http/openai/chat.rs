@@ -1,6 +1,6 @@
 //! `POST /v1/chat/completions`: a conversation, answered as one object or as a stream of chunks.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, slice::from_ref, sync::Arc, time::Duration};
 
 use axum::{
     extract::{Request, State},
@@ -154,7 +154,7 @@ impl Telling {
                 let mut response = Response::new(self.identity(&target).object(&completion).into());
                 let headers = response.headers_mut();
                 headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                self.name_left_out(headers, &target);
+                self.name_left_out(headers, &[target]);
                 (response, outcome)
             }
             Err(error) => (self.exchange.told(error).into_response(), Outcome::NotStored),
@@ -180,7 +180,11 @@ impl Telling {
         };
         let mut headers = HeaderMap::new();
         self.exchange.set_headers(&mut headers, &receipt, outcome, None);
-        self.name_left_out(&mut headers, &target);
+        match first {
+            Some(_) => self.name_left_out(&mut headers, from_ref(&target)),
+            // Nobody knows yet who of all will answer.
+            None => self.name_left_out(&mut headers, &[from_ref(&target), self.asked.others.as_slice()].concat()),
+        }
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
         headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
         let chunks = Chunks { identity: self.identity(&target), wants_usage: self.asked.wants_usage };
@@ -192,15 +196,29 @@ impl Telling {
     /// The chunks, each as soon as its piece is there. The reason of the end is held back until it is one.
     fn events(
         self,
-        chunks: Chunks,
+        mut chunks: Chunks,
         first: Option<Event>,
         mut reading: Reading,
     ) -> impl Stream<Item = sse::Event> + Send {
         // A body is read outside of the request's span.
         let span = tracing::Span::current();
         async_stream::stream! {
+            // No chunk before the first piece: until then it may be another model that answers.
+            let first = match first {
+                Some(first) => Ok(first),
+                None => loop {
+                    match reading.next().await {
+                        Ok(Event::Calling(calling)) => chunks.identity.model = calling.model.to_string(),
+                        Ok(Event::Failed(_)) => {}
+                        piece => break piece,
+                    }
+                },
+            };
+            if let Ok(Event::Finish { completion, .. }) = &first {
+                chunks.identity.model = completion.served.model.to_string();
+            }
             yield chunks.begin();
-            let (mut next, mut calls, mut is_silent) = (first.map(Ok), 0, true);
+            let (mut next, mut calls, mut is_silent) = (Some(first), 0, true);
             let finished = loop {
                 let piece = match next.take() {
                     Some(piece) => piece,
@@ -257,8 +275,10 @@ impl Telling {
         }
     }
 
-    fn name_left_out(&self, headers: &mut HeaderMap, target: &Target) {
-        self.asked.left_out.set_header(headers, &self.exchange.api.catalogue.params(target));
+    /// Names what was left out, for whoever of `targets` answers.
+    fn name_left_out(&self, headers: &mut HeaderMap, targets: &[Target]) {
+        let params: Vec<_> = targets.iter().map(|target| self.exchange.api.catalogue.params(target)).collect();
+        self.asked.left_out.set_header(headers, params.iter().map(AsRef::as_ref));
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
 };
 
 use super::{
-    body::{Body, OneOrMany, refuse, unsupported},
+    body::{Body, OneOrMany, objects, refuse, unsupported},
     dropped::Dropped,
     messages::WireMessage,
     tools::{WireTool, WireToolChoice, tools},
@@ -23,6 +23,7 @@ pub(super) struct ChatRequest {
     /// One of `GET /v1/models`.
     #[schema(value_type = String, pattern = r"\S")]
     pub(super) model: Option<String>,
+    #[serde(default, deserialize_with = "objects")]
     #[schema(value_type = Vec<WireMessage>, min_items = 1)]
     pub(super) messages: Option<Vec<WireMessage>>,
     #[serde(default)]
@@ -49,6 +50,7 @@ pub(super) struct ChatRequest {
     #[schema(minimum = 1, maximum = 1)]
     n: Option<u32>,
 
+    #[serde(default, deserialize_with = "objects")]
     tools: Option<Vec<WireTool>>,
     tool_choice: Option<WireToolChoice>,
     parallel_tool_calls: Option<bool>,
@@ -131,8 +133,8 @@ pub(super) struct ChatAsk {
     pub(super) wanted: Sampling,
     pub(super) format: Format,
     pub(super) tools: Tools,
-    /// The person behind the client.
-    pub(super) user: Option<String>,
+    /// The person behind the client, and the field that says so.
+    pub(super) user: Option<(&'static str, String)>,
     /// What nobody here understands, or need understand.
     pub(super) dropped: Dropped,
 }
@@ -152,9 +154,7 @@ impl ChatAsk {
         let model = model.ok_or_else(|| refuse("model", "`model` is missing: name one of `GET /v1/models`"))?;
         let messages = messages.filter(|messages| !messages.is_empty());
         let messages = messages.ok_or_else(|| refuse("messages", "`messages` is missing or empty"))?;
-        if messages.iter().any(WireMessage::has_name) {
-            dropped.add("messages.name");
-        }
+        messages.iter().flat_map(WireMessage::out_of_place).for_each(|name| dropped.add(name));
         Ok(Self {
             model,
             messages,
@@ -163,7 +163,9 @@ impl ChatAsk {
             wanted,
             format: response_format.map_or(Format::Text, ResponseFormat::format),
             tools: tools(fields.tools, fields.tool_choice, fields.parallel_tool_calls)?,
-            user: fields.safety_identifier.or(fields.user).filter(|user| !user.is_empty()),
+            user: [("safety_identifier", fields.safety_identifier), ("user", fields.user)]
+                .into_iter()
+                .find_map(|(name, user)| user.filter(|user| !user.is_empty()).map(|user| (name, user))),
             dropped,
         })
     }
@@ -295,6 +297,7 @@ mod tests {
             (json!({"model": null}), "model"),
             (json!({"messages": []}), "messages"),
             (json!({"messages": [{"content": "Hi"}]}), "messages[0]"),
+            (json!({"messages": [["user", "Hi"]]}), "messages[0]"),
             (json!({"messages": [{"role": "robot", "content": "Hi"}]}), "messages[0].role"),
             (json!({"messages": [{"role": "user", "content": 5}]}), "messages[0].content"),
             (
@@ -338,10 +341,11 @@ mod tests {
         let something = json!({
             "logit_bias": {"5": 1}, "logprobs": true, "metadata": {"a": "b"}, "store": true, "service_tier": "flex",
             "top_logprobs": 3, "verbosity": "low", "prediction": {"type": "content", "content": "x"}, "top_k": 7,
-            "messages": [{"role": "user", "content": [{"type": "text", "text": "Hi", "cache_control": {}}], "name": "Ann"}],
+            "messages": [{"role": "user", "content": [{"type": "text", "text": "Hi", "cache_control": {}}], "name": "Ann",
+                "refusal": "No.", "tool_calls": [], "tool_call_id": "a"}],
         });
         let expected = "messages.content.cache_control,top_k,logit_bias,logprobs,metadata,prediction,service_tier,store,\
-                        top_logprobs,verbosity,messages.name";
+                        top_logprobs,verbosity,messages.name,messages.refusal,messages.tool_calls,messages.tool_call_id";
         assert_eq!(dropped(something), expected);
     }
 
@@ -350,6 +354,8 @@ mod tests {
         let ask =
             read(&json!({"max_tokens": 5, "max_completion_tokens": 7, "user": "old", "safety_identifier": "new"}));
         let Ok(ask) = ask else { panic!("it is good") };
-        assert_eq!((ask.wanted.max_tokens, ask.user.as_deref()), (Some(7), Some("new")));
+        assert_eq!((ask.wanted.max_tokens, ask.user), (Some(7), Some(("safety_identifier", "new".to_owned()))));
+        let Ok(ask) = read(&json!({"user": "old", "safety_identifier": ""})) else { panic!("it is good") };
+        assert_eq!(ask.user, Some(("user", "old".to_owned())));
     }
 }

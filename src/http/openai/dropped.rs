@@ -15,6 +15,8 @@ const MAX_NAME_BYTES: usize = 64;
 #[derive(Default)]
 pub(super) struct Dropped {
     unknown: Vec<String>,
+    /// Whether there are others, whose names are not fit to be said, or too many.
+    has_others: bool,
     known: Vec<&'static str>,
 }
 
@@ -33,14 +35,15 @@ impl Dropped {
         let is_plain =
             !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
         let fits = is_plain && name.len() <= MAX_NAME_BYTES && self.unknown.len() < MAX_UNKNOWN;
-        if fits && !self.unknown.contains(&name) {
-            self.unknown.push(name);
+        if !self.unknown.contains(&name) {
+            self.has_others |= !fits;
+            self.unknown.extend(fits.then_some(name));
         }
     }
 
     /// Says so in `headers`, if there is something to say; `besides` are what the model that answers refuses.
     pub(super) fn set_header(&self, headers: &mut HeaderMap, besides: &[&'static str]) {
-        let mut all = Self { unknown: self.unknown.clone(), known: self.known.clone() };
+        let mut all = Self { unknown: self.unknown.clone(), known: self.known.clone(), ..*self };
         for name in besides {
             all.add(name);
         }
@@ -54,7 +57,8 @@ impl Dropped {
 impl fmt::Display for Dropped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unknown = self.unknown.iter().map(String::as_str);
-        let names: Vec<&str> = unknown.chain(self.known.iter().copied()).collect();
+        let others = self.has_others.then_some("...");
+        let names: Vec<&str> = unknown.chain(self.known.iter().copied()).chain(others).collect();
         f.write_str(&names.join(","))
     }
 }
@@ -74,8 +78,8 @@ mod tests {
         dropped.add("seed");
         let mut headers = HeaderMap::new();
         dropped.set_header(&mut headers, &["seed", "stop"]);
-        assert_eq!(headers[DROPPED], "a,tools.function.x,seed,stop");
+        assert_eq!(headers[DROPPED], "a,tools.function.x,seed,stop,...");
         (0..100).for_each(|at| dropped.add_unknown(&format!("f{at}")));
-        assert_eq!(dropped.to_string().split(',').count(), MAX_UNKNOWN + 1);
+        assert_eq!(dropped.to_string().split(',').count(), MAX_UNKNOWN + 2);
     }
 }

@@ -200,7 +200,7 @@ mod tests {
                 "extra_body":{"a":1},"na\u006de":2,"bad\r\nname":3,"": 4,"truncate":null}"#,
         );
         assert_eq!((ask.encoding, ask.dimensions), (Encoding::Base64, Some(256)));
-        assert_eq!(ask.dropped.to_string(), "extra_body,input_type,name");
+        assert_eq!(ask.dropped.to_string(), "extra_body,input_type,name,...");
         let plain = read(r#"{"model":"m","input":"x","dimensions":null}"#);
         assert_eq!(
             (plain.encoding, plain.dimensions, plain.dropped.to_string()),

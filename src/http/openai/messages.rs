@@ -14,7 +14,7 @@ use crate::{
     generate::{Detail, Message, Part, ToolCall},
 };
 
-use super::body::{refuse, unsupported};
+use super::body::{Object, objects, refuse, unsupported};
 
 /// One message: which of these it may have depends on its role.
 #[derive(Deserialize, ToSchema)]
@@ -24,6 +24,7 @@ pub(super) struct WireMessage {
     content: Option<Content>,
     name: Option<String>,
     refusal: Option<String>,
+    #[serde(default, deserialize_with = "objects")]
     tool_calls: Option<Vec<WireCall>>,
     tool_call_id: Option<String>,
     /// Refused.
@@ -123,7 +124,8 @@ impl<'de> Deserialize<'de> for Content {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, parts: A) -> Result<Content, A::Error> {
-                Deserialize::deserialize(SeqAccessDeserializer::new(parts)).map(Content::Parts)
+                let parts: Vec<Object<_>> = Deserialize::deserialize(SeqAccessDeserializer::new(parts))?;
+                Ok(Content::Parts(parts.into_iter().map(|Object(part)| part).collect()))
             }
         }
         deserializer.deserialize_any(Either)
@@ -131,9 +133,17 @@ impl<'de> Deserialize<'de> for Content {
 }
 
 impl WireMessage {
-    /// Whether it says who of several speaks, which no format but one can say.
-    pub(super) fn has_name(&self) -> bool {
-        self.name.is_some()
+    /// What it has that nobody gets: who of several speaks, which no format but one can say, and what has no meaning in its role.
+    pub(super) fn out_of_place(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let Self { role, content, name, refusal, tool_calls, tool_call_id, function_call: _, audio: _ } = self;
+        let is_assistant = *role == Role::Assistant;
+        let all = [
+            ("messages.name", name.is_some()),
+            ("messages.refusal", refusal.is_some() && (!is_assistant || content.is_some())),
+            ("messages.tool_calls", tool_calls.is_some() && !is_assistant),
+            ("messages.tool_call_id", tool_call_id.is_some() && *role != Role::Tool),
+        ];
+        all.into_iter().filter_map(|(name, is_there)| is_there.then_some(name))
     }
 }
 
@@ -274,10 +284,11 @@ impl At {
     }
 }
 
-/// Whether a picture may be there. Who fetches it is the provider; some fetch nothing, and then say so.
+/// Whether a picture may be there. Who fetches it is the provider, which may stand where other addresses lead to what is the
+/// operator's own.
 fn is_address(url: &str) -> bool {
     let starts_with = |scheme: &str| url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
-    starts_with("https://") || starts_with("http://") || (starts_with("data:") && url.contains(";base64,"))
+    starts_with("https://") || (starts_with("data:") && url.contains(";base64,"))
 }
 
 #[cfg(test)]
@@ -340,7 +351,7 @@ mod tests {
             (user(json!([{"type": "text"}])), "messages[0].content[0]"),
             (user(json!([{"type": "input_audio", "input_audio": {}}])), "messages[0].content[0].type"),
             (
-                user(json!([{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}])),
+                user(json!([{"type": "image_url", "image_url": {"url": "http://169.254.169.254/"}}])),
                 "messages[0].content[0].image_url.url",
             ),
             (

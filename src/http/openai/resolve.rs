@@ -21,6 +21,8 @@ use super::{body::unsupported, chat_request::ChatAsk, dropped::Dropped, messages
 pub(super) struct Asked {
     /// Who is asked first.
     pub(super) target: Target,
+    /// Who is asked where the first fails, in order.
+    pub(super) others: Vec<Target>,
     /// Whether a stream ends with what was counted.
     pub(super) wants_usage: bool,
     pub(super) left_out: LeftOut,
@@ -35,11 +37,13 @@ pub(super) struct LeftOut {
 }
 
 impl LeftOut {
-    /// Says so in `headers`, of an answer by a model that takes `params`.
-    pub(super) fn set_header(&self, headers: &mut HeaderMap, params: &Params) {
-        let (_, mut refused) = params.fit(self.wanted.clone(), self.has_tools);
-        refused.extend(params.unsaid(self.wishes));
-        self.dropped.set_header(headers, &refused);
+    /// Says so in `headers`, of an answer by a model that takes `params`, or by one of several, of which it is not known yet which.
+    pub(super) fn set_header<'a>(&self, headers: &mut HeaderMap, params: impl Iterator<Item = &'a Params>) {
+        let refused = params.flat_map(|params| {
+            let (sampling, refused) = params.fit(self.wanted.clone(), self.has_tools);
+            refused.into_iter().chain(params.unsaid(&sampling, self.wishes))
+        });
+        self.dropped.set_header(headers, &refused.collect::<Vec<_>>());
     }
 }
 
@@ -64,7 +68,7 @@ pub(super) fn resolve(
     let params = api.catalogue.params(&target);
     let has_tools = !tools.definitions.is_empty();
     let (sampling, _) = params.fit(wanted.clone(), has_tools);
-    let wishes = Wishes::of(&tools, &messages, user.is_some());
+    let wishes = Wishes::of(&tools, &messages, user.as_ref().map(|(field, _)| *field));
     let left_out = LeftOut { dropped, wanted: wanted.clone(), has_tools, wishes };
     let request = GenerateRequest {
         target: target.clone(),
@@ -76,14 +80,14 @@ pub(super) fn resolve(
         tools,
         delivery: if is_stream { Delivery::Stream } else { Delivery::Whole },
         // Who names a model means it, unless the operator has named others in its place.
-        failover: if fallbacks.is_empty() { Failover::Nobody } else { Failover::Among(fallbacks.into()) },
+        failover: if fallbacks.is_empty() { Failover::Nobody } else { Failover::Among(fallbacks.as_slice().into()) },
         conditions: Conditions::default(),
         private_to: private_to(api.cache.scope, head),
         lookup_time,
         purpose: Purpose::default(),
-        end_user: user.map(|user| hashed(&user)),
+        end_user: user.map(|(_, user)| hashed(&user)),
     };
-    Ok((Asked { target, wants_usage, left_out }, request))
+    Ok((Asked { target, others: fallbacks, wants_usage, left_out }, request))
 }
 
 /// What calls tools acts on the world of this moment: it is answered from the cache only for who asks for that, or for the same
@@ -106,6 +110,13 @@ fn check_abilities(model: &Model, messages: &[Message], tools: &Tools, format: &
     }
     if !can.json && *format != Format::Text {
         return Err(unsupported("response_format", format!("The model `{}` cannot be held to JSON", model.id)));
+    }
+    if let Some(Message::Assistant { .. }) = messages.last().filter(|_| model.params.refuses_prefill()) {
+        let rule = format!(
+            "The model `{}` does not go on with an answer: the last message must not be the assistant's",
+            model.id
+        );
+        return Err(unsupported(format!("messages[{}]", messages.len() - 1), rule));
     }
     if can.vision {
         return Ok(());

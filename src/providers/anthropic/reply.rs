@@ -33,7 +33,7 @@ pub(super) fn whole(body: &[u8]) -> Result<Vec<Delta>, ProviderError> {
             Block::Text { text: more } => text.push_str(&more),
             Block::ToolUse { id, name, input } => {
                 let arguments = input.map(|input| input.to_string()).unwrap_or_default();
-                calls.add(at, CallPart { id, name, signature: None, arguments: &arguments }, &mut tools);
+                calls.add(at, CallPart { id, name, signature: None, arguments: &arguments }, &mut tools)?;
             }
             Block::Unknown => {}
         }
@@ -210,10 +210,10 @@ impl Decoder for MessagesDecoder {
             }
             // Its input follows in pieces.
             Event::ContentBlockStart { index, content_block: Block::ToolUse { id, name, input: _ } } => {
-                self.calls.add(index, CallPart { id, name, ..CallPart::default() }, out);
+                self.calls.add(index, CallPart { id, name, ..CallPart::default() }, out)?;
             }
             Event::ContentBlockDelta { index, delta: Piece::InputJsonDelta { partial_json } } => {
-                self.calls.add(index, CallPart { arguments: &partial_json, ..CallPart::default() }, out);
+                self.calls.add(index, CallPart { arguments: &partial_json, ..CallPart::default() }, out)?;
             }
             Event::MessageDelta { delta, usage } => {
                 if delta.stop_reason.is_some() {

@@ -7,7 +7,7 @@ use crate::providers::ProviderError;
 
 use crate::generate::{
     Delivery, Effort, Format, GenerateRequest, MESSAGES_MAX_TOKENS, Message, ModelId, Params, ReasoningControl,
-    Sampling, Target, Tool, ToolChoice, Tools,
+    Sampling, Target, Tool, ToolChoice, Tools, Wishes,
 };
 
 use super::{
@@ -41,10 +41,7 @@ pub(super) fn body(request: &GenerateRequest, params: &Params) -> Result<Vec<u8>
     } = sampling;
     let max_tokens = params.longest_answer(*max_tokens).unwrap_or(MESSAGES_MAX_TOKENS);
     let tool_choice = tool_choice(tools, params);
-    let takes_thinking = temperature.is_none()
-        && top_p.is_none()
-        && !tool_choice.as_ref().is_some_and(WireChoice::is_forced)
-        && !is_amid_tools(messages);
+    let takes_thinking = params.takes_thinking_budget(sampling, Wishes::of(tools, messages, None));
     let output_config = OutputConfig {
         effort: effort
             .filter(|effort| *effort != Effort::None && params.reasoning_control == Some(ReasoningControl::Effort)),
@@ -184,12 +181,6 @@ struct WireChoice<'a> {
     disable_parallel_tool_use: Option<bool>,
 }
 
-impl WireChoice<'_> {
-    fn is_forced(&self) -> bool {
-        self.kind == "any" || self.kind == "tool"
-    }
-}
-
 #[derive(Serialize)]
 struct Thinking<'a> {
     #[serde(rename = "type")]
@@ -231,15 +222,9 @@ fn tool_choice<'a>(tools: &'a Tools, params: &Params) -> Option<WireChoice<'a>> 
     (!definitions.is_empty()).then_some(WireChoice { kind, name, disable_parallel_tool_use })
 }
 
-/// Whether the model is to go on after its calls: with a budget it would want its thoughts back, which nobody kept.
-fn is_amid_tools(messages: &[Message]) -> bool {
-    let since = messages.iter().rev().take_while(|message| !matches!(message, Message::Assistant { .. }));
-    since.into_iter().any(|message| matches!(message, Message::Tool { .. }))
-}
-
 /// How the model is told to think, where that is not an effort. `None`: not at all, or as it likes.
 ///
-/// A budget does not go together with sampling, a forced tool, or calls whose thoughts are lost (`takes_budget`).
+/// `takes_budget`: as [`Params::takes_thinking_budget`] says.
 fn thinking(effort: Effort, params: &Params, max_tokens: u32, takes_budget: bool) -> Option<Thinking<'_>> {
     const BUDGETS: [u32; 4] = [32_768, 16_384, 4_096, 1_024];
     if effort == Effort::None {

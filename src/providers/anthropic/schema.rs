@@ -71,7 +71,7 @@ mod tests {
         let expected = json!({
             "type": "object",
             "properties": {
-                "minimum": {"type": "integer", "description": "The least. (maximum: 9, minimum: 0)"},
+                "minimum": {"type": "integer", "description": "The least. (minimum: 0, maximum: 9)"},
                 "names": {
                     "type": "array",
                     "items": {"type": "string", "description": "(maxLength: 5)"},

@@ -56,15 +56,17 @@ pub struct EmbedReply {
 }
 
 impl EmbedReply {
-    /// What was brought for `inputs`, if it can be that: one for each of them, all of one length, and finite.
+    /// What was brought for `inputs`, if it can be that: one for each of them, all of one length, the one that was asked for if one was,
+    /// and finite.
     ///
     /// # Errors
     /// [`ErrorKind::BadResponse`] when it cannot.
-    pub fn sound(self, inputs: &[Input]) -> Result<Embedded, ProviderError> {
+    pub fn sound(self, inputs: &[Input], dimensions: Option<u32>) -> Result<Embedded, ProviderError> {
         let Self { vectors, input_tokens } = self;
         let length = vectors.first().map_or(0, Vec::len);
         let is_sound = |vector: &Vec<f32>| vector.len() == length && vector.iter().all(|number| number.is_finite());
-        if vectors.len() != inputs.len() || length == 0 || !vectors.iter().all(is_sound) {
+        let is_as_asked = dimensions.is_none_or(|dimensions| length == dimensions as usize);
+        if !is_as_asked || vectors.len() != inputs.len() || length == 0 || !vectors.iter().all(is_sound) {
             return Err(ErrorKind::BadResponse.into());
         }
         let counted = input_tokens.and_then(|input_tokens| plausible(Usage { input_tokens, ..Usage::default() }));
@@ -108,7 +110,7 @@ mod tests {
     fn what_is_not_one_vector_for_each_input_is_no_answer() {
         let inputs = ["a", "b"].map(|text| Input::Text(text.into()));
         let good = |vectors| EmbedReply { vectors, input_tokens: Some(7) };
-        let embedded = good(vec![vec![1.0, 0.0], vec![0.5, -0.5]]).sound(&inputs).unwrap();
+        let embedded = good(vec![vec![1.0, 0.0], vec![0.5, -0.5]]).sound(&inputs, None).unwrap();
         assert_eq!((embedded.vectors[1].as_ref(), embedded.usage.input_tokens), ([0.5, -0.5].as_slice(), 7));
         assert!(!embedded.usage.estimated);
         for bad in [
@@ -119,7 +121,7 @@ mod tests {
             vec![vec![1.0], vec![f32::NAN]],
             vec![vec![f32::INFINITY], vec![1.0]],
         ] {
-            assert_eq!(good(bad).sound(&inputs).unwrap_err().kind, ErrorKind::BadResponse);
+            assert_eq!(good(bad).sound(&inputs, None).unwrap_err().kind, ErrorKind::BadResponse);
         }
     }
 
@@ -127,7 +129,7 @@ mod tests {
     fn what_is_not_counted_is_guessed() {
         let inputs = [Input::Text("x".repeat(10))];
         for input_tokens in [None, Some(u64::MAX)] {
-            let usage = EmbedReply { vectors: vec![vec![1.0]], input_tokens }.sound(&inputs).unwrap().usage;
+            let usage = EmbedReply { vectors: vec![vec![1.0]], input_tokens }.sound(&inputs, None).unwrap().usage;
             assert_eq!((usage.input_tokens, usage.estimated), (3, true));
         }
     }

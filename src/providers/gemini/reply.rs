@@ -136,7 +136,7 @@ impl ContentDecoder {
         }
         let Some(candidate) = reply.candidates.unwrap_or_default().into_iter().next() else { return Ok(()) };
         for part in candidate.content.and_then(|content| content.parts).unwrap_or_default() {
-            self.part(part, out);
+            self.part(part, out)?;
         }
         if let Some(reason) = candidate.finish_reason {
             self.finish_reason = Some(reason.into_owned());
@@ -144,14 +144,15 @@ impl ContentDecoder {
         Ok(())
     }
 
-    fn part(&mut self, part: Part<'_>, out: &mut Vec<Delta>) {
+    fn part(&mut self, part: Part<'_>, out: &mut Vec<Delta>) -> Result<(), ErrorKind> {
         let Part { text, thought, function_call, thought_signature } = part;
         let text = text.filter(|text| !text.is_empty() && thought != Some(true));
         out.extend(text.map(|text| Delta::Text(Bytes::copy_from_slice(text.as_bytes()))));
         if let Some(Call { id, name, args }) = function_call {
             let arguments = args.map_or("{}", RawValue::get);
-            self.calls.add_next(CallPart { id, name, signature: thought_signature, arguments }, out);
+            self.calls.add_next(CallPart { id, name, signature: thought_signature, arguments }, out)?;
         }
+        Ok(())
     }
 
     /// How it ended. `None`: the vendor did not say that it has.

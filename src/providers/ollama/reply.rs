@@ -95,7 +95,7 @@ impl Decoder for ChatLines {
             out.extend(text.map(|text| Delta::Text(Bytes::copy_from_slice(text.as_bytes()))));
             for Call { id, function } in tool_calls.unwrap_or_default() {
                 let arguments = function.arguments.map_or("{}", RawValue::get);
-                self.calls.add_next(CallPart { id, name: Some(function.name), signature: None, arguments }, out);
+                self.calls.add_next(CallPart { id, name: Some(function.name), signature: None, arguments }, out)?;
             }
         }
         if !done {

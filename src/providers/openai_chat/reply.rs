@@ -5,14 +5,14 @@ use std::{borrow::Cow, ops::ControlFlow};
 use bytes::Bytes;
 use hyper::StatusCode;
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 use crate::{
     generate::{ErrorKind, Finish, FinishReason, Usage},
     providers::{
         Decoder, Delta, ProviderError,
         openai_usage::usage,
-        tool_calls::{CallPart, Calls},
+        tool_calls::{CallPart, Calls, MAX_REFUSAL_BYTES},
     },
 };
 
@@ -37,12 +37,12 @@ pub(super) fn whole(body: &[u8]) -> Result<Vec<Delta>, ProviderError> {
     let mut calls = Calls::default();
     for (at, call) in message.tool_calls.into_iter().flatten().enumerate() {
         // Where all are there, their order is their place.
-        add(&mut calls, WireCall { index: Some(at), ..call }, &mut deltas);
+        add(&mut calls, WireCall { index: Some(at), ..call }, &mut deltas)?;
     }
     calls.end(&mut deltas)?;
     let refusal = message.refusal.map(Cow::into_owned);
     // A body that is valid JSON has come whole, whatever its server leaves out.
-    let reason = finish_reason(finish.as_deref().unwrap_or("stop"), refusal.is_some());
+    let reason = with_calls(finish_reason(finish.as_deref().unwrap_or("stop"), refusal.is_some()), &calls);
     deltas.push(Delta::Finish(Finish { reason, refusal, usage: reply.usage.and_then(usage) }));
     Ok(deltas)
 }
@@ -86,16 +86,22 @@ struct WireCall {
 #[derive(Deserialize)]
 struct WireFunction {
     name: Option<String>,
-    arguments: Option<String>,
+    /// A text, but for servers that send the object itself.
+    arguments: Option<Value>,
 }
 
-/// Calls come in pieces, told apart by their index; one without an index follows on, or begins with an id.
-fn add(calls: &mut Calls, call: WireCall, out: &mut Vec<Delta>) {
+/// Calls come in pieces, told apart by their index; one without an index follows on, or begins with an id or a name.
+fn add(calls: &mut Calls, call: WireCall, out: &mut Vec<Delta>) -> Result<(), ErrorKind> {
     let WireCall { index, id, function } = call;
-    let at = index.unwrap_or_else(|| calls.last().map_or(0, |last| last + usize::from(id.is_some())));
     let (name, arguments) = function.map_or((None, None), |function| (function.name, function.arguments));
-    let arguments = arguments.unwrap_or_default();
-    calls.add(at, CallPart { id, name, signature: None, arguments: &arguments }, out);
+    let begins = id.is_some() || name.is_some();
+    let at = index.unwrap_or_else(|| calls.last().map_or(0, |last| last + usize::from(begins)));
+    let arguments = match arguments {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text,
+        Some(object) => object.to_string(),
+    };
+    calls.add(at, CallPart { id, name, signature: None, arguments: &arguments }, out)
 }
 
 fn finish_reason(word: &str, is_refusal: bool) -> FinishReason {
@@ -108,6 +114,11 @@ fn finish_reason(word: &str, is_refusal: bool) -> FinishReason {
         "content_filter" => FinishReason::ContentFilter,
         _ => FinishReason::Other,
     }
+}
+
+/// Some servers say that they are done where they want tools to be called.
+fn with_calls(reason: FinishReason, calls: &Calls) -> FinishReason {
+    if reason == FinishReason::Stop && !calls.is_empty() { FinishReason::ToolCalls } else { reason }
 }
 
 /// Reads a stream of chat completion chunks.
@@ -148,9 +159,13 @@ impl Decoder for ChatDecoder {
                 out.push(Delta::Text(Bytes::copy_from_slice(text.as_bytes())));
             }
             if let Some(refusal) = said.refusal.filter(|refusal| !refusal.is_empty()) {
-                self.refusal.get_or_insert_default().push_str(&refusal);
+                let so_far = self.refusal.get_or_insert_default();
+                so_far.push_str(&refusal);
+                if so_far.len() > MAX_REFUSAL_BYTES {
+                    return Err(ErrorKind::AnswerTooLong.into());
+                }
             }
-            said.tool_calls.into_iter().flatten().for_each(|call| add(&mut self.calls, call, out));
+            said.tool_calls.into_iter().flatten().try_for_each(|call| add(&mut self.calls, call, out))?;
         }
         if let Some(word) = choice.finish_reason {
             self.finish_reason = Some(word.into_owned());
@@ -166,7 +181,7 @@ impl Decoder for ChatDecoder {
         }
         self.calls.end(out)?;
         let refusal = self.refusal.take();
-        let reason = finish_reason(&word, refusal.is_some());
+        let reason = with_calls(finish_reason(&word, refusal.is_some()), &self.calls);
         out.push(Delta::Finish(Finish { reason, refusal, usage: self.usage }));
         Ok(())
     }

@@ -13,7 +13,7 @@ use crate::{
         Decoder, Delta, ProviderError,
         openai_chat::Fault,
         openai_usage::usage,
-        tool_calls::{CallPart, Calls},
+        tool_calls::{CallPart, Calls, MAX_REFUSAL_BYTES},
     },
 };
 
@@ -81,15 +81,15 @@ struct Said {
 }
 
 impl Said {
-    fn call(&mut self, at: usize, item: &Item, out: &mut Vec<Delta>) {
+    fn call(&mut self, at: usize, item: &Item, out: &mut Vec<Delta>) -> Result<(), ErrorKind> {
         match item {
             // The limit came in the middle of it: what came in pieces has been passed on.
-            Item::FunctionCall { status: Some(status), .. } if status == "incomplete" => {}
+            Item::FunctionCall { status: Some(status), .. } if status == "incomplete" => Ok(()),
             Item::FunctionCall { call_id, name, arguments, status: _ } => {
                 let (id, name, arguments) = (call_id.clone(), name.clone(), arguments.as_deref().unwrap_or_default());
-                self.calls.add_whole(at, CallPart { id, name, signature: None, arguments }, out);
+                self.calls.add_whole(at, CallPart { id, name, signature: None, arguments }, out)
             }
-            Item::Message { .. } | Item::Unknown => {}
+            Item::Message { .. } | Item::Unknown => Ok(()),
         }
     }
 
@@ -114,7 +114,7 @@ impl Said {
         if !text.is_empty() && !self.had_text {
             out.push(Delta::Text(Bytes::from(text)));
         }
-        reply.output.iter().flatten().enumerate().for_each(|(at, item)| self.call(at, item, out));
+        reply.output.iter().flatten().enumerate().try_for_each(|(at, item)| self.call(at, item, out))?;
         self.calls.end(out)?;
         let reason = match reply.status.as_deref().unwrap_or("completed") {
             "queued" | "in_progress" => return Err(ErrorKind::BadResponse.into()),
@@ -174,15 +174,20 @@ impl Decoder for ResponsesDecoder {
                 self.said.had_text = true;
                 out.push(Delta::Text(Bytes::from(delta)));
             }
-            Event::Refusal { delta } => self.said.refusal.push_str(&delta),
+            Event::Refusal { delta } => {
+                self.said.refusal.push_str(&delta);
+                if self.said.refusal.len() > MAX_REFUSAL_BYTES {
+                    return Err(ErrorKind::AnswerTooLong.into());
+                }
+            }
             Event::ItemBegins { output_index, item: Item::FunctionCall { call_id: id, name, .. } } => {
-                self.said.calls.add(output_index, CallPart { id, name, ..CallPart::default() }, out);
+                self.said.calls.add(output_index, CallPart { id, name, ..CallPart::default() }, out)?;
             }
             Event::Arguments { output_index, delta } => {
-                self.said.calls.add(output_index, CallPart { arguments: &delta, ..CallPart::default() }, out);
+                self.said.calls.add(output_index, CallPart { arguments: &delta, ..CallPart::default() }, out)?;
             }
             // What a message says has come before it was done.
-            Event::Item { output_index, item } => self.said.call(output_index, &item, out),
+            Event::Item { output_index, item } => self.said.call(output_index, &item, out)?,
             Event::ItemBegins { .. } | Event::Unknown => {}
             Event::End { response } => {
                 self.last = Some(response);

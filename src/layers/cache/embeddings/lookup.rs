@@ -5,6 +5,7 @@
 use std::{
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures_util::{FutureExt as _, future::BoxFuture};
@@ -13,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use tower::{Layer, Service};
 
 use crate::{
-    embed::{EmbedRequest, EmbedStream, Embeddings},
+    embed::{EmbedRequest, EmbedStream, Embeddings, Vector},
     generate::{CacheResult, ErrorKind, Freshness, GenerateError, Outcome, Policy, Receipt, Target, Usage},
     ledger::Kind,
 };
@@ -29,6 +30,9 @@ use super::{
     entry,
     fetch::{Fetch, Sought},
 };
+
+/// How long a vector may take to be forgotten, with nobody waiting for it.
+const FORGET_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Puts an [`EmbedLookup`] around a service.
 #[derive(Clone)]
@@ -109,7 +113,7 @@ impl Desk {
             self.counts.count(&target, Verdict::of_stored(freshness));
             let usage = usage(known.iter().flatten());
             self.save(&target, &usage, freshness);
-            let vectors = batch.vectors(&known).ok_or(ErrorKind::Internal)?;
+            let vectors = self.whole(&batch, &known).ok_or(ErrorKind::BadResponse)?;
             let receipt = receipt(CacheResult::Hit(freshness));
             return Ok(Embeddings { vectors, usage, receipt, outcome: Outcome::Stored, is_partial_hit: false });
         };
@@ -131,7 +135,7 @@ impl Desk {
                 Outcome::StandIn { freshness, called: error.attempts > 0 }
             }
         };
-        let vectors = batch.vectors(&known).ok_or(ErrorKind::StreamInterrupted)?;
+        let vectors = self.whole(&batch, &known).ok_or(ErrorKind::BadResponse)?;
         if let Some(freshness) = stored {
             self.save(&target, &stored_usage, freshness);
         }
@@ -172,6 +176,24 @@ impl Desk {
             sorted.known.push(answer);
         }
         sorted
+    }
+
+    /// One vector for each input of the request. `None`: not all are there, or they cannot be compared, because another model has
+    /// taken the name meanwhile: then all are forgotten, and whoever asks again gets them anew.
+    fn whole(&self, batch: &Batch, known: &[Option<Known>]) -> Option<Vec<Vector>> {
+        let vectors = batch.vectors(known)?;
+        let length = vectors.first().map(|vector| vector.len());
+        if vectors.iter().all(|vector| Some(vector.len()) == length) {
+            return Some(vectors);
+        }
+        let (kept_on, keys) = (Arc::clone(&self.shelf), batch.keys.clone());
+        self.tasks.spawn(async move {
+            for key in keys {
+                // What is not forgotten now is found again, and then is.
+                drop(kept_on.delete(&key, Instant::now() + FORGET_TIMEOUT).await);
+            }
+        });
+        None
     }
 
     /// Books what need not be paid for because it was stored.
