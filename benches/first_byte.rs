@@ -1,5 +1,6 @@
-//! How much later the first text of a stream comes through the gateway than from the provider itself: both are asked in turns, in
-//! one run, over sockets of this machine. `cargo bench --bench first_byte`
+//! How much later the first text of a stream comes through the gateway than from the provider itself, and how much of that another
+//! hop takes that does nothing but pass bytes on: all three are asked in turns, in one run, over sockets of this machine.
+//! `cargo bench --bench first_byte`
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -14,7 +15,9 @@ use axum::{
     http::header::CONTENT_TYPE,
     response::{IntoResponse as _, Response},
     routing::post,
+    serve::ListenerExt as _,
 };
+use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use llm_gateway::{
     app::App,
@@ -25,7 +28,7 @@ use serde_json::json;
 use tokio::{net::TcpListener, runtime, time::Instant};
 
 const WARM_UP: usize = 200;
-const PAIRS: usize = 3_000;
+const ROUNDS: usize = 3_000;
 
 const FIRST: &str = r#"data: {"id":"x","object":"chat.completion.chunk","created":1,"model":"gpt-4o","choices":[{"index":0,"delta":{"role":"assistant","content":"Hello"},"finish_reason":null}]}"#;
 const REST: &str = r#"data: {"id":"x","object":"chat.completion.chunk","created":1,"model":"gpt-4o","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}
@@ -45,6 +48,13 @@ async fn vendor() -> Response {
         Ok::<_, Infallible>(piece)
     });
     ([(CONTENT_TYPE, "text/event-stream")], Body::from_stream(pieces)).into_response()
+}
+
+/// Passes a request on to `provider`, and what comes back as it comes.
+async fn pass_on(client: reqwest::Client, provider: SocketAddr, body: Bytes) -> Response {
+    let request = client.post(format!("http://{provider}/v1/chat/completions"));
+    let response = request.header(CONTENT_TYPE, "application/json").body(body).send().await.unwrap();
+    ([(CONTENT_TYPE, "text/event-stream")], Body::from_stream(response.bytes_stream())).into_response()
 }
 
 /// Runs a server on a thread of its own, and says where.
@@ -79,6 +89,15 @@ async fn first_text(client: &reqwest::Client, address: SocketAddr, question: usi
 fn main() {
     let provider = on_a_thread(async |listener| {
         let routes = Router::new().route("/v1/chat/completions", post(vendor));
+        // As every server does that streams: else each piece would wait for the client to acknowledge the one before.
+        let listener = listener.tap_io(|stream| stream.set_nodelay(true).unwrap());
+        axum::serve(listener, routes).await.unwrap();
+    });
+    let relay = on_a_thread(async move |listener| {
+        let client = reqwest::Client::builder().build().unwrap();
+        let routes =
+            Router::new().route("/v1/chat/completions", post(move |body| pass_on(client.clone(), provider, body)));
+        let listener = listener.tap_io(|stream| stream.set_nodelay(true).unwrap());
         axum::serve(listener, routes).await.unwrap();
     });
     let gateway = on_a_thread(async move |listener| {
@@ -91,16 +110,20 @@ fn main() {
     let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let client = reqwest::Client::builder().build().unwrap();
-        let (mut direct, mut through) = (Vec::new(), Vec::new());
-        for question in 0..WARM_UP + PAIRS {
-            direct.push(first_text(&client, provider, question).await);
-            through.push(first_text(&client, gateway, question).await);
+        let ways =
+            [("the provider itself", provider), ("through a bare relay", relay), ("through the gateway", gateway)];
+        let mut took = [const { Vec::new() }; 3];
+        for question in 0..WARM_UP + ROUNDS {
+            for ((_, address), took) in ways.iter().zip(&mut took) {
+                took.push(first_text(&client, *address, question).await);
+            }
         }
-        let [(direct, direct_late), (through, through_late)] = [direct, through].map(|took| middle(took, WARM_UP));
-        println!("{PAIRS} pairs, first text of a stream, in microseconds:");
-        println!("  the provider itself  median {direct:>5}   99 % {direct_late:>5}");
-        println!("  through the gateway  median {through:>5}   99 % {through_late:>5}");
-        println!("  added at the median  {:>5}", through - direct);
+        println!("{ROUNDS} rounds, first text of a stream, in microseconds:");
+        let middles = took.map(|took| middle(took, WARM_UP));
+        let [(direct, _), ..] = middles;
+        for ((way, _), (median, late)) in ways.iter().zip(middles) {
+            println!("  {way:<20}  median {median:>5}   added {:>5}   99 % {late:>5}", median - direct);
+        }
     });
 }
 
