@@ -16,7 +16,7 @@
 //!    ▼
 //!  rate limit    admit, or 429 with the body still unread                       layers/rate_limit.rs
 //!    ▼
-//!  handler       body, JSON ▸ GenerateRequest                                   http/generate.rs
+//!  handler       body, JSON ▸ GenerateRequest: the original's API, or OpenAI's  http/generate.rs, http/openai/
 //!    ▼ ── typed from here: GenerateRequest ▸ Generation ──
 //!  lookup        stored, and fresh enough for who asks? that is the answer;
 //!                stale? it stands in when the call fails                        layers/cache/lookup.rs
