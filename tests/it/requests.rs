@@ -475,3 +475,22 @@ fn what_a_model_refuses_is_not_sent() {
         }
     }
 }
+
+#[test]
+fn a_schema_is_sent_with_its_keys_in_their_order() {
+    fn assert_in_order(dialect: &impl Dialect) {
+        let schema: Value = serde_json::from_str(r#"{"type":"object","properties":{"zeta":{},"alpha":{}}}"#).unwrap();
+        let mut request = plain(vec![user("x")]);
+        let (name, parameters) = ("f".to_owned(), schema.clone());
+        request.tools.definitions = vec![Tool { name, description: None, parameters, strict: None }];
+        request.format = Format::JsonSchema { name: "x".into(), description: None, schema, strict: None };
+        let body = String::from_utf8(dialect.request(&request, &Params::unknown()).unwrap().body).unwrap();
+        let order: Vec<&str> = body.split('"').filter(|word| ["zeta", "alpha"].contains(word)).collect();
+        assert_eq!(order, ["zeta", "alpha", "zeta", "alpha"], "{body}");
+    }
+    assert_in_order(&OpenAiChat::new(ChatVendor::OpenAi));
+    assert_in_order(&OpenAiResponses);
+    assert_in_order(&Anthropic);
+    assert_in_order(&Gemini);
+    assert_in_order(&Ollama);
+}
