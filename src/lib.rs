@@ -55,18 +55,20 @@
 //! | 0 | `embed` | `generate` |
 //! | 1 | `log` | `config` |
 //! | 1 | `breaker` | nothing |
+//! | 1 | `metrics` | `generate` |
 //! | 1 | `client` | nothing |
 //! | 1 | `catalogue` | `clock`, `generate` |
 //! | 1 | `error` | `generate` |
 //! | 1 | `caller` | `config` |
 //! | 2 | `providers` | `client`, `config`, `embed`, `generate` |
-//! | 2 | `stores` | `breaker`, `client`, `clock`, `config` |
+//! | 2 | `stores` | `breaker`, `client`, `clock`, `config`, `metrics` |
+//! | 2 | `telemetry` | `caller`, `clock`, `generate`, `metrics` |
 //! | 3 | `sessions` | `caller`, `clock`, `stores` |
 //! | 3 | `ledger` | `client`, `clock`, `config`, `generate`, `stores` |
-//! | 3 | `dispatch` | `breaker`, `catalogue`, `config`, `embed`, `generate`, `providers` |
-//! | 3 | `layers` | `caller`, `catalogue`, `clock`, `config`, `embed`, `error`, `generate`, `ledger`, `sessions`, `stores` |
-//! | 4 | `http` | `breaker`, `caller`, `catalogue`, `clock`, `config`, `embed`, `error`, `generate`, `layers`, `ledger`, `sessions`, `stores` |
-//! | 5 | `app` | `breaker`, `caller`, `catalogue`, `client`, `clock`, `config`, `dispatch`, `error`, `generate`, `http`, `layers`, `ledger`, `providers`, `sessions`, `stores` |
+//! | 3 | `dispatch` | `breaker`, `catalogue`, `config`, `embed`, `generate`, `metrics`, `providers` |
+//! | 3 | `layers` | `caller`, `catalogue`, `clock`, `config`, `embed`, `error`, `generate`, `ledger`, `metrics`, `sessions`, `stores`, `telemetry` |
+//! | 4 | `http` | `breaker`, `caller`, `catalogue`, `clock`, `config`, `embed`, `error`, `generate`, `layers`, `ledger`, `metrics`, `sessions`, `stores`, `telemetry` |
+//! | 5 | `app` | `breaker`, `caller`, `catalogue`, `client`, `clock`, `config`, `dispatch`, `error`, `generate`, `http`, `layers`, `ledger`, `metrics`, `providers`, `sessions`, `stores`, `telemetry` |
 //! | 6 | `serve` | `app`, `http` |
 //!
 //! Layers never know one another, nor dispatch, nor providers.
@@ -110,9 +112,11 @@ pub mod client;
 pub mod error;
 pub mod ledger;
 pub mod stores;
+pub mod telemetry;
 
 pub mod clock;
 pub mod config;
 pub mod embed;
 pub mod generate;
 pub mod log;
+pub mod metrics;

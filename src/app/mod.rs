@@ -23,9 +23,11 @@ use crate::{
         load_shed::Places,
     },
     ledger::{Ledger, Webhook},
+    metrics::Metrics,
     providers::Providers,
     sessions::Sessions,
     stores::{Room, Shared, Stores, redis::BadAddress},
+    telemetry::Telemetry,
 };
 
 use stacks::{embedding_stack, generation_stack, http_stack, routes};
@@ -95,6 +97,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Reaches whoever is told of budgets.
     pub client: HttpClient,
+    /// Counts what happens, in the stores too.
+    pub metrics: Metrics,
 }
 
 /// What the layers and handlers share.
@@ -108,6 +112,7 @@ struct Backends {
     ledger: Arc<Ledger>,
     counts: Arc<CacheCounts>,
     sessions: Arc<Sessions>,
+    telemetry: Arc<Telemetry>,
     clock: Clock,
 }
 
@@ -121,8 +126,9 @@ impl App {
         let providers = std::mem::replace(&mut config.providers, crate::config::ProvidersConfig::none());
         let (clock, pem) = (Clock::system(), config.extra_ca_pem.as_deref());
         let client = client(pem)?;
-        let stores = Stores::new(&config.store, room(&config), clock, &client, pem)?;
-        let parts = Parts { configured, providers: Providers::new(providers, &client), stores, clock, client };
+        let metrics = Metrics::default();
+        let stores = Stores::new(&config.store, room(&config), clock, &client, pem, metrics.store.clone())?;
+        let parts = Parts { configured, providers: Providers::new(providers, &client), stores, clock, client, metrics };
         Self::from_parts(&config, parts)
     }
 
@@ -131,7 +137,7 @@ impl App {
     /// # Errors
     /// [`BadApp`], when a part of it cannot be made.
     pub fn from_parts(config: &Config, parts: Parts) -> Result<Self, BadApp> {
-        let Parts { configured, providers, stores, clock, client } = parts;
+        let Parts { configured, providers, stores, clock, client, metrics } = parts;
         let (draining, stopping) = (CancellationToken::new(), CancellationToken::new());
         // As many calls may go on unattended as are ever attended to.
         let flights = Flights::new(config.server.max_in_flight, stopping.clone());
@@ -157,7 +163,7 @@ impl App {
         let catalogue = catalogue.with_aliases(config.models.aliases.clone())?;
         let backends = Backends {
             shelf: Arc::new(Shelf::new(Arc::clone(&stores.cache), config.cache, store_timeout, clock)),
-            counts: Arc::new(CacheCounts::new(Arc::clone(&stores.totals))),
+            counts: Arc::new(CacheCounts::new(Arc::clone(&stores.totals), metrics.cache.clone())),
             stores,
             catalogue: Arc::new(catalogue),
             breakers: Arc::new(breakers(&providers, config.attempts.breaker_failures)),
@@ -165,6 +171,7 @@ impl App {
             flights: Arc::new(flights),
             ledger,
             sessions,
+            telemetry: Arc::new(Telemetry::new(metrics, clock)),
             clock,
         };
         let chores = Chores {
@@ -196,8 +203,11 @@ impl App {
             prompt_style: config.prompt_style,
             rate_limit: config.rate_limit,
             stopping: stopping.clone(),
+            telemetry: Arc::clone(&backends.telemetry),
+            flights: Arc::clone(&backends.flights),
         });
-        let service = http_stack(config, routes(config, &backends, places, api));
+        let telemetry = Arc::clone(&backends.telemetry);
+        let service = http_stack(config, telemetry, routes(config, &backends, places, api));
         let tasks = backends.flights.tasks().clone();
         Ok(Self {
             service,

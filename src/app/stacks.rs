@@ -10,9 +10,10 @@ use std::{
 use axum::{
     Router,
     body::Body,
-    extract::{ConnectInfo, Request},
+    extract::{ConnectInfo, MatchedPath, Request},
     handler::Handler as _,
     http::{Method, Uri},
+    middleware::map_request,
     response::{IntoResponse as _, Response},
     routing::{delete, get, patch, post, post_service, put},
 };
@@ -33,6 +34,7 @@ use crate::{
         meter::MeterLayer,
         rate_limit::RateLimitLayer,
     },
+    telemetry::{Record, Telemetry},
 };
 
 use super::{Backends, HttpService};
@@ -46,10 +48,11 @@ const RESERVED_LONGER: Duration = Duration::from_mins(1);
 
 /// What a generation passes through. The outermost layer comes first.
 pub(super) fn generation_stack(config: &Config, backends: &Backends) -> GenerateService {
-    let Backends { shelf, catalogue, providers, breakers, flights, ledger, counts, stores, .. } = backends;
-    let savings = Savings::new(Arc::clone(catalogue), Arc::clone(ledger));
+    let Backends { shelf, catalogue, providers, breakers, flights, ledger, counts, stores, telemetry, .. } = backends;
+    let savings = Savings::new(Arc::clone(catalogue), Arc::clone(ledger), Arc::clone(telemetry));
     let longest_call = config.bounds.answer.max(config.bounds.stream) + RESERVED_LONGER;
     let (retries, breakers) = (config.attempts.retries, Arc::clone(breakers));
+    let calls = telemetry.metrics.calls.clone();
     let refreshes = Refreshes::new(flights.tasks().clone());
     let leases = stores.leases.as_ref().filter(|_| config.cache.enabled && config.flight.coalesce == Coalesce::Shared);
     // Half of the time that an answer may take is left for who has waited in vain.
@@ -67,22 +70,28 @@ pub(super) fn generation_stack(config: &Config, backends: &Backends) -> Generate
         // Per question: misses and refreshes meet here, so that one call serves all of them.
         .layer(FlightLayer::new(Arc::clone(flights), Arc::clone(shelf), leases, config.flight))
         // Per call: inside the flight, so that a call nobody waits for any more is paid for all the same.
-        .layer(MeterLayer::new(Arc::clone(catalogue), Arc::clone(ledger), longest_call))
-        .service(Dispatch::new(providers.clone(), Arc::clone(catalogue), config.bounds, retries, breakers));
+        .layer(MeterLayer::new(Arc::clone(catalogue), Arc::clone(ledger), Arc::clone(telemetry), longest_call))
+        .service(Dispatch::new(providers.clone(), Arc::clone(catalogue), config.bounds, retries, breakers, calls));
     BoxCloneSyncService::new(stack)
 }
 
 /// What a request for vectors passes through. The outermost layer comes first.
 pub(super) fn embedding_stack(config: &Config, backends: &Backends) -> EmbedService {
-    let Backends { shelf, catalogue, providers, breakers, flights, ledger, counts, .. } = backends;
-    let savings = Savings::new(Arc::clone(catalogue), Arc::clone(ledger));
+    let Backends { shelf, catalogue, providers, breakers, flights, ledger, counts, telemetry, .. } = backends;
+    let savings = Savings::new(Arc::clone(catalogue), Arc::clone(ledger), Arc::clone(telemetry));
     let (retries, breakers, tasks) = (config.attempts.retries, Arc::clone(breakers), flights.tasks().clone());
+    let calls = telemetry.metrics.calls.clone();
     let stack = ServiceBuilder::new()
         // Per caller, and input by input: what is stored must touch nothing below.
         .layer(EmbedLookupLayer::new(Arc::clone(shelf), Arc::clone(counts), savings, tasks))
         // Around all calls of a request: what it may cost is reserved once, and what it did cost is booked call by call.
-        .layer(MeterLayer::new(Arc::clone(catalogue), Arc::clone(ledger), config.bounds.answer + RESERVED_LONGER))
-        .service(Dispatch::new(providers.clone(), Arc::clone(catalogue), config.bounds, retries, breakers));
+        .layer(MeterLayer::new(
+            Arc::clone(catalogue),
+            Arc::clone(ledger),
+            Arc::clone(telemetry),
+            config.bounds.answer + RESERVED_LONGER,
+        ))
+        .service(Dispatch::new(providers.clone(), Arc::clone(catalogue), config.bounds, retries, breakers, calls));
     BoxCloneSyncService::new(stack)
 }
 
@@ -104,6 +113,7 @@ pub(super) fn routes(config: &Config, backends: &Backends, places: Places, api: 
             // Refuses while the body is still unread.
             .layer(RateLimitLayer::new(
                 Arc::clone(&backends.stores.counters),
+                backends.telemetry.metrics.limiter.clone(),
                 config.rate_limit,
                 backends.clock,
                 config.store.timeout,
@@ -151,6 +161,13 @@ pub(super) fn routes(config: &Config, backends: &Backends, places: Places, api: 
                 .route_layer(AdminLayer::new(token))
         },
     );
+    // For anyone, and where there is an administrator, for nobody else: they tell who asks what of whom, and what that costs.
+    let (metrics, status) =
+        (Router::new().route("/metrics", get(http::metrics)), Router::new().route("/llm/status", get(http::status)));
+    let watched = match config.admin_token.clone() {
+        Some(token) => metrics.merge(status).route_layer(AdminLayer::new(token)),
+        None => metrics.merge(status.route_layer(wanted(Wanted::Client))),
+    };
     let optional = [trusted, Some(administration)].into_iter().flatten().fold(Router::new(), Router::merge);
     optional
         .merge(lists)
@@ -164,13 +181,16 @@ pub(super) fn routes(config: &Config, backends: &Backends, places: Places, api: 
         .route("/openapi.json", get(http::openapi::openapi))
         .route("/health", get(http::health))
         .route("/health/ready", get(http::ready))
+        .merge(watched)
+        // Everything that follows knows for which route it is, for the log and the metrics.
+        .route_layer(map_request(take_down_route))
         .fallback(http::not_found)
         .method_not_allowed_fallback(http::method_not_allowed)
         .with_state(api)
 }
 
 /// What every request passes through before its route is known. The outermost layer comes first.
-pub(super) fn http_stack(config: &Config, routes: Router) -> HttpService {
+pub(super) fn http_stack(config: &Config, telemetry: Arc<Telemetry>, routes: Router) -> HttpService {
     let addresses = Arc::new(Addresses::new(config.client_ip.clone()));
     let identify = move |mut request: Request| {
         let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
@@ -180,7 +200,7 @@ pub(super) fn http_stack(config: &Config, routes: Router) -> HttpService {
     };
     let stack = ServiceBuilder::new()
         // Outside everything: whatever happens below has an id, is logged, and is JSON when it is an error.
-        .layer(EdgeLayer)
+        .layer(EdgeLayer::new(telemetry))
         // Outside everything that refuses, panics included, so that browsers can read the refusal.
         .layer(CorsLayer::new(config.frontend_origins.clone().into()))
         .map_response(|response: Response<_>| response.map(Body::new))
@@ -190,6 +210,13 @@ pub(super) fn http_stack(config: &Config, routes: Router) -> HttpService {
         .map_request(identify)
         .service(routes);
     BoxCloneSyncService::new(stack)
+}
+
+async fn take_down_route(route: MatchedPath, request: Request) -> Request {
+    if let Some(record) = request.extensions().get::<Arc<Record>>() {
+        record.set_route(route.as_str());
+    }
+    request
 }
 
 fn panicked(_: Box<dyn Any + Send>) -> Response {

@@ -121,6 +121,9 @@ pub enum Status {
     Retired,
 }
 
+/// What stands in metrics for every model that nobody lists (OpenTelemetry's word for such).
+pub const OTHER_MODEL: &str = "_OTHER";
+
 /// All models, and which of them can be asked for.
 pub struct Catalogue {
     models: Vec<Model>,
@@ -254,6 +257,21 @@ impl Catalogue {
     /// The model `id` of `provider`. `None` when the catalogue does not have it.
     pub fn model(&self, provider: &ProviderId, id: &ModelId) -> Option<&Model> {
         self.models.iter().find(|model| model.id == *id && model.provider == *provider)
+    }
+
+    /// The target by names of which there is a bounded number, for metrics: a model that nobody lists is [`OTHER_MODEL`].
+    pub fn bounded(&self, target: &Target) -> Target {
+        let Target { provider, model } = target;
+        let is_demo = provider.as_str() == DEMO;
+        // The demo provider stands in for any model.
+        let is_listed = self
+            .models
+            .iter()
+            .any(|listed| listed.id == *model && (is_demo || listed.provider == *provider))
+            || self.embeddings.iter().any(|listed| listed.id == *model && (is_demo || listed.provider == *provider))
+            || self.installed(provider.as_str()).is_some_and(|installed| installed.contains(model));
+        let model = if is_listed { model.clone() } else { OTHER_MODEL.into() };
+        Target { provider: provider.clone(), model }
     }
 
     /// What the model costs today; nothing when the catalogue does not have it.

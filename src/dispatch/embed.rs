@@ -15,6 +15,7 @@ use tower::Service;
 use crate::{
     embed::{EmbedRequest, EmbedStep, EmbedStream, Input, tokens_of},
     generate::{Calling, Delivery, ErrorKind, Failed, GenerateError, Target, Usage},
+    metrics::Operation,
     providers::{Batch, ProviderError},
 };
 
@@ -60,10 +61,17 @@ impl Desk {
                         let Target { provider: id, model } = target.clone();
                         let calling = Calling { provider: id, model, attempt: attempts };
                         yield EmbedStep::Calling { calling, question_tokens };
-                        match timeout_at(deadline, provider.embed(&request, inputs)).await {
-                            Ok(Ok(embedded)) => break Ok(embedded),
-                            Ok(Err(error)) => error,
-                            Err(_) => ErrorKind::Timeout.into(),
+                        let call = self.call_of(Operation::Embeddings, &target);
+                        let embedded = timeout_at(deadline, provider.embed(&request, inputs)).await;
+                        match embedded.unwrap_or_else(|_| Err(ErrorKind::Timeout.into())) {
+                            Ok(embedded) => {
+                                call.succeeded();
+                                break Ok(embedded);
+                            }
+                            Err(error) => {
+                                call.failed(error.kind);
+                                error
+                            }
                         }
                     };
                     verdict.failed(error.kind);
@@ -80,7 +88,7 @@ impl Desk {
                 match embedded {
                     Ok(embedded) => {
                         verdict.has_begun();
-                        yield EmbedStep::Embedded(embedded);
+                        yield EmbedStep::Embedded { embedded, cost: None };
                     }
                     Err(error) => {
                         verdict.close();

@@ -29,6 +29,7 @@ use crate::{
         Answer, Calling, Draft, ErrorKind, Event, EventStream, Failed, GenerateError, GenerateRequest, Generation,
         Outcome, ProviderId, Receipt, Served, Target, Usage,
     },
+    metrics::{Call, CallMetrics, Operation},
     providers::{Delta, DeltaStream, Provider, ProviderError, Providers},
 };
 
@@ -49,6 +50,7 @@ struct Desk {
     bounds: BoundsConfig,
     retries: u32,
     breakers: Arc<Breakers>,
+    metrics: CallMetrics,
 }
 
 /// Who is skipped for a while.
@@ -61,15 +63,16 @@ pub fn breakers(providers: &Providers, failures: u32) -> Breakers {
 
 impl Dispatch {
     /// Asks `providers`, each answer within `bounds`, `retries` times more where that may help. Who fails too often by
-    /// `breakers` is skipped.
+    /// `breakers` is skipped. Every attempt is counted by `metrics`.
     pub fn new(
         providers: Providers,
         catalogue: Arc<Catalogue>,
         bounds: BoundsConfig,
         retries: u32,
         breakers: Arc<Breakers>,
+        metrics: CallMetrics,
     ) -> Self {
-        Self(Arc::new(Desk { providers, catalogue, bounds, retries, breakers }))
+        Self(Arc::new(Desk { providers, catalogue, bounds, retries, breakers, metrics }))
     }
 }
 
@@ -98,16 +101,20 @@ impl Desk {
             let mut attempts = 0;
             let mut ignored = None;
             let mut verdict = self.verdict(&request.target, patience.deadline());
-            let (first, mut deltas) = loop {
+            let (call, first, mut deltas) = loop {
                 let error = if let Some(wait) = verdict.skipped() {
                     ProviderError { retry_after: Some(wait), ..ErrorKind::Skipped.into() }
                 } else {
                     attempts += 1;
                     let Target { provider, model } = request.target.clone();
                     yield Event::Calling(Calling { provider, model, attempt: attempts });
+                    let call = self.call_of(Operation::Chat, &request.target);
                     match self.begin(&request, &patience, &mut course).await {
-                        Ok(begun) => break begun,
-                        Err(error) => error,
+                        Ok((first, deltas)) => break (call, first, deltas),
+                        Err(error) => {
+                            call.failed(error.kind);
+                            error
+                        }
                     }
                 };
                 verdict.failed(error.kind);
@@ -133,6 +140,7 @@ impl Desk {
                 }
             };
             verdict.has_begun();
+            call.has_begun();
 
             let mut draft = Draft::new(self.bounds.answer_bytes, request.estimated_tokens());
             let GenerateRequest { target, tools, .. } = request;
@@ -165,6 +173,7 @@ impl Desk {
             let finish = match finish {
                 Ok(finish) => finish,
                 Err(error) => {
+                    call.failed(error.kind);
                     verdict.failed(error.kind);
                     note(&target, &error);
                     verdict.close();
@@ -173,12 +182,18 @@ impl Desk {
                     return;
                 }
             };
+            call.succeeded();
             verdict.close();
             let mock = self.providers.get(&target.provider).is_some_and(|provider| provider.is_mock());
             let served = Served { provider: target.provider, model: target.model, attempts, mock, ignored };
             yield Event::Finish { completion: Arc::new(draft.finish(finish, served)), outcome: Outcome::NotStored, cost: None };
         };
         events.boxed()
+    }
+
+    /// An attempt at `target` that begins now, for the metrics.
+    fn call_of(&self, operation: Operation, target: &Target) -> Call {
+        self.metrics.begin(operation, self.catalogue.bounded(target))
     }
 
     /// Where the generation stands with the provider of `target`, which must have said something by `overdue`.

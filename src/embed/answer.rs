@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::stream::BoxStream;
 
-use crate::generate::{Calling, Failed, GenerateError, Outcome, Receipt, Usage};
+use crate::generate::{Calling, Failed, GenerateError, MicroDollars, Outcome, Receipt, Usage};
 
 /// What one input is turned into: finite numbers, at least one.
 pub type Vector = Arc<[f32]>;
@@ -33,7 +33,12 @@ pub enum EmbedStep {
     /// The call brought nothing. Only the meter hears of it.
     Failed(Failed),
     /// The vectors of the next inputs.
-    Embedded(Embedded),
+    Embedded {
+        /// What the call brought.
+        embedded: Embedded,
+        /// What it costs. `None`: the meter has not said so.
+        cost: Option<MicroDollars>,
+    },
 }
 
 /// Vectors under way. Nothing is sent before it is polled; dropped, what was sent is cancelled.
@@ -51,6 +56,10 @@ pub struct Embeddings {
     pub outcome: Outcome,
     /// Whether some, but not all, were stored.
     pub is_partial_hit: bool,
+    /// Calls that were made for them. 0: all were stored.
+    pub attempts: u32,
+    /// What those cost that brought something.
+    pub cost: MicroDollars,
 }
 
 /// How `tokens`, counted for several inputs together, fall to each: by their `sizes`, and none is lost.

@@ -90,6 +90,34 @@ impl Periods {
 }
 
 impl ErrorKind {
+    /// Its word in the log and in metrics (`error.type`).
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ErrorKind::InvalidRequest => "invalid_request",
+            ErrorKind::ContextLengthExceeded => "context_length_exceeded",
+            ErrorKind::ContentFilter => "content_filter",
+            ErrorKind::PayloadTooLarge => "payload_too_large",
+            ErrorKind::ModelNotFound => "model_not_found",
+            ErrorKind::Authentication => "authentication",
+            ErrorKind::Permission => "permission",
+            ErrorKind::QuotaExhausted => "quota_exhausted",
+            ErrorKind::RateLimited => "rate_limited",
+            ErrorKind::Overloaded => "overloaded",
+            ErrorKind::Skipped => "skipped",
+            ErrorKind::ServerError => "server_error",
+            ErrorKind::Timeout => "timeout",
+            ErrorKind::Connection => "connection",
+            ErrorKind::BadResponse => "bad_response",
+            ErrorKind::StreamInterrupted => "stream_interrupted",
+            ErrorKind::EmptyAnswer => "empty_answer",
+            ErrorKind::AnswerTooLong => "answer_too_long",
+            ErrorKind::NotCached => "not_cached",
+            ErrorKind::OverBudget(_) => "over_budget",
+            ErrorKind::Stopping => "stopping",
+            ErrorKind::Internal => "internal",
+        }
+    }
+
     /// What can be done about it, and what it says of the provider (`providers.md` 9.2).
     pub fn outlook(self) -> Outlook {
         let (retry, elsewhere, is_outage) = match self {

@@ -51,6 +51,17 @@ id! {
     ModelId
 }
 
+impl ProviderId {
+    /// The name as OpenTelemetry has it (`gen_ai.provider.name`), for who is well known there; its own for everyone else.
+    pub fn well_known_name(&self) -> &str {
+        match self.as_str() {
+            "google" => "gcp.gemini",
+            "xai" => "x_ai",
+            name => name,
+        }
+    }
+}
+
 /// The demo provider's name.
 pub const DEMO: &str = "demo";
 

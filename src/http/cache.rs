@@ -112,7 +112,11 @@ pub struct Deleted {
 )]
 pub async fn cache_stats(State(api): State<Arc<Api>>, took: Took, RawQuery(query): RawQuery) -> Json<CacheStats> {
     let wants_detail = parameter(query.as_deref(), "detail").is_some_and(|value| value == "true");
-    let by = by(&api, took);
+    Json(stats(&api, wants_detail, by(&api, took)).await)
+}
+
+/// What the cache was good for, as far as the store can say `by` then.
+pub(super) async fn stats(api: &Api, wants_detail: bool, by: Instant) -> CacheStats {
     let (tally, refreshed) = tokio::join!(api.counts.read(wants_detail, by), api.ledger.refresh(by));
     let Tally { hits, misses, joined, stale, bypassed } = tally;
     if let Err(error) = refreshed {
@@ -121,8 +125,8 @@ pub async fn cache_stats(State(api): State<Arc<Api>>, took: Took, RawQuery(query
     let cents = (api.ledger.avoided().0 + 5_000) / 10_000;
     let estimated_savings = format!("${}.{:02}", cents / 100, cents % 100);
     let requests = hits + misses + joined + stale + bypassed;
-    let detail = wants_detail.then(|| Detail { joined, stale, bypassed, requests, instance: instance(&api) });
-    Json(CacheStats { hits, misses, hit_rate: per_cent(hits, hits + misses), estimated_savings, detail })
+    let detail = wants_detail.then(|| Detail { joined, stale, bypassed, requests, instance: instance(api) });
+    CacheStats { hits, misses, hit_rate: per_cent(hits, hits + misses), estimated_savings, detail }
 }
 
 fn instance(api: &Api) -> Instance {

@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     future::Future,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -14,13 +14,16 @@ use axum::{
 };
 use futures_util::{FutureExt as _, future::BoxFuture};
 use serde::Serialize;
-use tokio::time::Instant;
 use tower::{Layer, Service};
 use tracing::{Instrument as _, Span};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{error::ApiError, layers::Held};
+use crate::{
+    error::ApiError,
+    layers::Held,
+    telemetry::{CallerKind, Generating, Record, Telemetry, milliseconds},
+};
 
 use super::openai;
 
@@ -37,26 +40,24 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
      form-action 'none'; frame-ancestors 'none'",
 );
 
-/// What handlers may know of the request they belong to.
-#[derive(Clone)]
-pub struct RequestContext {
-    /// Its id.
-    pub id: Arc<str>,
-    /// When its head had come.
-    pub arrived: Instant,
-    /// What the cache said, for the request's line in the log, as soon as it is known.
-    pub(super) looked_up: Arc<OnceLock<LookedUp>>,
-}
-
 /// Puts an [`Edge`] around a service: outside everything else.
 #[derive(Clone)]
-pub struct EdgeLayer;
+pub struct EdgeLayer {
+    telemetry: Arc<Telemetry>,
+}
+
+impl EdgeLayer {
+    /// Tells `telemetry` of every request.
+    pub fn new(telemetry: Arc<Telemetry>) -> Self {
+        Self { telemetry }
+    }
+}
 
 impl<S> Layer<S> for EdgeLayer {
     type Service = Edge<S>;
 
     fn layer(&self, inner: S) -> Edge<S> {
-        Edge { inner }
+        Edge { inner, telemetry: Arc::clone(&self.telemetry) }
     }
 }
 
@@ -64,6 +65,7 @@ impl<S> Layer<S> for EdgeLayer {
 #[derive(Clone)]
 pub struct Edge<S> {
     inner: S,
+    telemetry: Arc<Telemetry>,
 }
 
 impl<S> Service<Request> for Edge<S>
@@ -79,19 +81,19 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        let arrived = Instant::now();
         let id = request_id(request.headers());
         let span = tracing::info_span!("request", request_id = &*id);
-        let looked_up = Arc::default();
+        let record = Arc::new(Record::new(Arc::clone(&id)));
+        self.telemetry.metrics.http.begun();
         let ended = Ended {
             span: span.clone(),
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
             status: None,
-            looked_up: Arc::clone(&looked_up),
-            arrived,
+            record: Arc::clone(&record),
+            telemetry: Arc::clone(&self.telemetry),
         };
-        request.extensions_mut().insert(RequestContext { id: Arc::clone(&id), arrived, looked_up });
+        request.extensions_mut().insert(record);
         let answering = span.in_scope(|| self.inner.call(request)).instrument(span);
         answer(answering, id, ended).boxed()
     }
@@ -194,12 +196,6 @@ pub(super) struct Said<'a> {
     request_id: &'a str,
 }
 
-/// What the cache said.
-pub(super) struct LookedUp {
-    pub(super) is_hit: bool,
-    pub(super) key: Arc<str>,
-}
-
 /// Lives in the reply's body, and says so when that has ended: one line for a request, with all that is known.
 struct Ended {
     span: Span,
@@ -207,28 +203,57 @@ struct Ended {
     path: String,
     /// `None`: the client left before there was one.
     status: Option<StatusCode>,
-    looked_up: Arc<OnceLock<LookedUp>>,
-    arrived: Instant,
+    record: Arc<Record>,
+    telemetry: Arc<Telemetry>,
 }
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        let Self { span, method, path, status, looked_up, arrived } = self;
-        let method = method.as_str();
+        let Self { span, method, path, status, record, telemetry } = self;
         // 499 is nginx's word for it, and most log tools know it.
         let status = status.map_or(499, |status| status.as_u16());
-        let ms = (arrived.elapsed().as_secs_f64() * 1e6).round() / 1e3;
-        match looked_up.get() {
-            Some(LookedUp { is_hit: true, key }) => {
-                tracing::info!(parent: &*span, method, path, status, ms, "LLM Cache HIT: {key}");
+        let took = record.arrived.elapsed();
+        let (verb, ms) = (method.as_str(), milliseconds(took));
+        match record.generation() {
+            Some(generating) => tell(span, verb, path, status, ms, record, generating),
+            // Platforms and monitors ask every few seconds.
+            None if path == "/health" || path == "/metrics" => {
+                tracing::debug!(parent: &*span, method = verb, path, status, ms, "answered");
             }
-            Some(LookedUp { is_hit: false, key }) => {
-                tracing::info!(parent: &*span, method, path, status, ms, "LLM Cache MISS: {key}");
+            None => {
+                let caller = record.caller().map(CallerKind::as_str);
+                tracing::info!(parent: &*span, method = verb, path, status, ms, caller, "answered");
             }
-            // Platforms ask every few seconds.
-            None if path == "/health" => tracing::debug!(parent: &*span, method, path, status, ms, "answered"),
-            None => tracing::info!(parent: &*span, method, path, status, ms, "answered"),
         }
+        telemetry.ended(record, method, status, took);
+    }
+}
+
+/// Tells of a generation. Its path is its route: there is none with a name in it.
+fn tell(span: &Span, method: &str, path: &str, status: u16, ms: f64, record: &Record, generating: &Generating) {
+    let (answer, failure) = (generating.answer(), generating.failure());
+    let caller = record.caller().map(CallerKind::as_str);
+    let target = answer.map_or(&generating.asked, |answer| &answer.served);
+    let (provider, model) = (target.provider.as_str(), target.model.as_str());
+    let attempts = generating.attempts();
+    let cache = generating.ending().as_str();
+    let input_tokens = answer.map(|answer| answer.usage.input_tokens);
+    let output_tokens = answer.map(|answer| answer.usage.output_tokens);
+    let cost = answer.map(|answer| answer.cost.unwrap_or_default().dollars());
+    let first_text_ms = generating.first_text().map(milliseconds);
+    let error = failure.map(|failure| failure.kind.as_str());
+    macro_rules! told {
+        ($($message:tt)+) => {
+            tracing::info!(
+                parent: span, method, path, status, ms, caller, provider, model, cache, attempts, input_tokens,
+                output_tokens, cost, first_text_ms, error, $($message)+
+            )
+        };
+    }
+    match generating.looked_up() {
+        Some((key, true)) => told!("LLM Cache HIT: {key}"),
+        Some((key, false)) => told!("LLM Cache MISS: {key}"),
+        None => told!("answered"),
     }
 }
 

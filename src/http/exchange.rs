@@ -17,17 +17,18 @@ use tower::ServiceExt as _;
 use crate::{
     error::ApiError,
     generate::{
-        Answer, CacheResult, Collected, ErrorKind, Event, EventStream, GenerateError, GenerateRequest, Generation,
-        Outcome, Receipt, Target,
+        Answer, Collected, ErrorKind, Event, EventStream, GenerateError, GenerateRequest, Generation, Outcome, Receipt,
+        Target,
     },
     layers::{Held, StoreTook},
+    metrics::Operation,
+    telemetry::Record,
 };
 
 use super::{
     Api,
     answer::ServerTiming,
     cache_status::{NOT_CACHED, cache_status, stored_answer},
-    edge::{LookedUp, RequestContext},
 };
 
 pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -62,7 +63,7 @@ fn took(head: &Parts) -> StoreTook {
 /// One generation and what its reply needs, whatever its form.
 pub(super) struct Exchange {
     pub(super) api: Arc<Api>,
-    pub(super) context: RequestContext,
+    pub(super) record: Arc<Record>,
     limiter_took: Option<Duration>,
     /// Who is asked first.
     target: Target,
@@ -70,9 +71,16 @@ pub(super) struct Exchange {
 
 impl Exchange {
     /// The exchange for the request with this `head`, which asks `target`.
-    pub(super) fn new(api: Arc<Api>, head: &Parts, target: Target) -> Result<Self, ApiError> {
-        let context = head.extensions.get::<RequestContext>().cloned().ok_or_else(ApiError::internal)?;
-        Ok(Self { api, context, limiter_took: took(head).limiter, target })
+    pub(super) fn new(
+        api: Arc<Api>,
+        head: &Parts,
+        operation: Operation,
+        target: Target,
+        is_stream: bool,
+    ) -> Result<Self, ApiError> {
+        let record = Arc::clone(head.extensions.get::<Arc<Record>>().ok_or_else(ApiError::internal)?);
+        record.generating(operation, &target, is_stream);
+        Ok(Self { api, record, limiter_took: took(head).limiter, target })
     }
 
     /// Decides where the answer comes from.
@@ -82,7 +90,7 @@ impl Exchange {
     pub(super) async fn open(&self, request: GenerateRequest) -> Result<Generation, Box<Response>> {
         let generation = self.api.generate.clone().oneshot(request).await;
         let generation = generation.map_err(|error| Box::new(self.refused(error)))?;
-        self.note(&generation.receipt);
+        self.record.take_down(|generating| generating.decided(&generation.receipt));
         Ok(generation)
     }
 
@@ -96,16 +104,12 @@ impl Exchange {
         response
     }
 
-    /// Tells the log what the cache said.
-    pub(super) fn note(&self, receipt: &Receipt) {
-        if let Some(looked_up) = looked_up(receipt) {
-            self.context.looked_up.get_or_init(|| looked_up);
-        }
-    }
-
     /// Waits for the whole answer, as long as one may take.
     pub(super) async fn collect(&self, answer: Answer) -> Result<Collected, GenerateError> {
-        self.in_time(answer.collect()).await
+        let collected = self.in_time(answer.collect()).await?;
+        let Collected { completion, outcome, cost } = &collected;
+        self.record.take_down(|generating| generating.finished(completion, *outcome, *cost));
+        Ok(collected)
     }
 
     /// Waits for `answer` as long as one may take, and no longer than the service runs.
@@ -128,12 +132,14 @@ impl Exchange {
             has_begun: false,
             target: self.target.clone(),
             stopping: self.api.stopping.clone(),
+            record: Arc::clone(&self.record),
         }
     }
 
     /// What a client is told, and why it must not spend, operators too.
     pub(super) fn told(&self, error: GenerateError) -> ApiError {
         let kind = error.kind;
+        self.record.take_down(|generating| generating.failed(&error));
         let mut error = ApiError::from(error);
         if let (ErrorKind::OverBudget(periods), Some(over_budget)) = (kind, &mut error.over_budget) {
             over_budget.alerts = to_raw_value(&self.api.ledger.alerts_of(periods)).ok();
@@ -160,23 +166,13 @@ impl Exchange {
             limiter: self.limiter_took,
             cache: receipt.lookup,
             provider,
-            total: self.context.arrived.elapsed(),
+            total: self.record.arrived.elapsed(),
         };
         headers.insert(SERVER_TIMING, timing.to_header());
         if let Some(freshness) = stored_answer(receipt, outcome) {
             headers.insert(header::AGE, HeaderValue::from(freshness.age.as_secs()));
         }
     }
-}
-
-/// What the log says of the cache. `None`: nobody looked.
-fn looked_up(receipt: &Receipt) -> Option<LookedUp> {
-    let is_hit = match receipt.cache {
-        CacheResult::Hit(_) => true,
-        CacheResult::Miss | CacheResult::Stale | CacheResult::Request => false,
-        CacheResult::Bypass => return None,
-    };
-    Some(LookedUp { is_hit, key: receipt.key.clone()? })
 }
 
 /// An answer that is read as it comes.
@@ -186,6 +182,7 @@ pub(super) struct Reading {
     has_begun: bool,
     target: Target,
     stopping: CancellationToken,
+    record: Arc<Record>,
 }
 
 impl Reading {
@@ -202,7 +199,16 @@ impl Reading {
             // Once there is text, the call itself watches over its silence and length.
             () = sleep_until(self.first_by), if !self.has_begun => Err(self.error(ErrorKind::Timeout)),
         };
-        self.has_begun |= matches!(next, Ok(Event::Text(_) | Event::Tool(_)));
+        match &next {
+            Ok(Event::Text(_) | Event::Tool(_)) if !self.has_begun => {
+                self.has_begun = true;
+                self.record.take_down(|generating| generating.has_begun(self.record.arrived.elapsed()));
+            }
+            Ok(Event::Finish { completion, outcome, cost }) => {
+                self.record.take_down(|generating| generating.finished(completion, *outcome, *cost));
+            }
+            Ok(Event::Text(_) | Event::Tool(_) | Event::Calling(_) | Event::Failed(_)) | Err(_) => {}
+        }
         next
     }
 

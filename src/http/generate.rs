@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 use crate::{
     error::ApiError,
     generate::{Answer, Collected, Completion, Delivery, Event, Generation, MicroDollars, Outcome, Receipt},
+    metrics::Operation,
 };
 
 use super::{
@@ -97,7 +98,8 @@ async fn answer(api: Arc<Api>, head: &Parts, body: Bytes) -> Result<Response, Ap
     drop(body);
     let (asked, request) = resolve(&api, ask, head, lookup_time(&api, head))?;
     let delivery = request.delivery;
-    let exchange = Exchange::new(api, head, asked.target.clone())?;
+    let is_stream = delivery == Delivery::Stream;
+    let exchange = Exchange::new(api, head, Operation::Chat, asked.target.clone(), is_stream)?;
     let generation = match exchange.open(request).await {
         Ok(generation) => generation,
         Err(refusal) => return Ok(*refusal),
@@ -183,7 +185,7 @@ impl Telling {
                 Err(error) => {
                     let error = self.exchange.told(error);
                     tracing::info!(parent: &span, error = %error.error, "stream ended with an error");
-                    yield event(&Failed { event: "ERROR", error: &error, request_id: &self.exchange.context.id });
+                    yield event(&Failed { event: "ERROR", error: &error, request_id: &self.exchange.record.id });
                 }
             }
         }
@@ -208,7 +210,7 @@ impl Telling {
             cost: cost.unwrap_or_default(),
             routing_mode: self.asked.routing_mode.as_str(),
             ignored: &self.asked.ignored,
-            request_id: &self.exchange.context.id,
+            request_id: &self.exchange.record.id,
             alerts: &alerts,
             budget: &ledger.status(),
         };

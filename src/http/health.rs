@@ -55,6 +55,20 @@ impl StoreHealth {
         Self { store, last: Mutex::default() }
     }
 
+    /// Whether nobody asks it for a while because it has failed too often.
+    pub(super) fn is_left_alone(&self) -> bool {
+        self.store.as_ref().is_some_and(Shared::is_left_alone)
+    }
+
+    /// How the store is, in the form of [`StoreForm`].
+    pub(super) async fn describe(&self, patience: Duration) -> Value {
+        match self.check(patience).await {
+            None => json!({"kind": "memory", "ok": true}),
+            Some((name, Ok(took))) => json!({"kind": name, "ok": true, "latencyMs": took.as_millis()}),
+            Some((name, Err(error))) => json!({"kind": name, "ok": false, "error": error.to_string()}),
+        }
+    }
+
     /// How long the store took to keep something, or why it did not, within `patience`. `None`: there is none to ask.
     async fn check(&self, patience: Duration) -> Option<(&'static str, Result<Duration, StoreError>)> {
         let store = self.store.as_ref()?;
@@ -106,16 +120,9 @@ struct Ready {
     ),
 )]
 pub async fn ready(State(api): State<Arc<Api>>) -> impl IntoResponse {
-    let checked = api.store_health.check(api.store_timeout).await;
-    let redis = checked.as_ref().is_none_or(|(_, outcome)| outcome.is_ok());
-    let store = match checked {
-        None => json!({"kind": "memory", "ok": true}),
-        Some((name, Ok(took))) => json!({"kind": name, "ok": true, "latencyMs": took.as_millis()}),
-        Some((name, Err(error))) => json!({"kind": name, "ok": false, "error": error.to_string()}),
-    };
-    let skipped = |id: &ProviderId| api.breakers.get(id).is_some_and(|breaker| breaker.is_open(Instant::now()));
-    let configured = api.catalogue.configured().iter().map(|configured| &configured.id);
-    let providers: Map<_, _> = configured.map(|id| (id.to_string(), json!({"ok": !skipped(id)}))).collect();
+    let store = api.store_health.describe(api.store_timeout).await;
+    let redis = store.get("ok") == Some(&Value::Bool(true));
+    let providers = providers(&api);
     let can_ask = providers.values().any(|provider| provider["ok"] == true);
     let memory = has_memory();
     let healthy = redis && memory && can_ask;
@@ -133,10 +140,18 @@ pub async fn ready(State(api): State<Arc<Api>>) -> impl IntoResponse {
     (status, [(header::CACHE_CONTROL, "no-store")], Json(ready))
 }
 
+/// Each provider, and whether it is asked, in the form of [`ProviderForm`].
+pub(super) fn providers(api: &Api) -> Map<String, Value> {
+    let now = Instant::now();
+    let is_skipped = |id: &ProviderId| api.breakers.get(id).is_some_and(|breaker| breaker.is_open(now));
+    let configured = api.catalogue.configured().iter().map(|configured| &configured.id);
+    configured.map(|id| (id.to_string(), json!({"ok": !is_skipped(id)}))).collect()
+}
+
 #[derive(ToSchema)]
 #[schema(as = StoreHealth, rename_all = "camelCase")]
 #[expect(dead_code, reason = "it describes what is written as a tree")]
-struct StoreForm {
+pub(super) struct StoreForm {
     kind: String,
     ok: bool,
     #[schema(required = false)]
@@ -148,7 +163,7 @@ struct StoreForm {
 #[derive(ToSchema)]
 #[schema(as = ProviderHealth)]
 #[expect(dead_code, reason = "it describes what is written as a tree")]
-struct ProviderForm {
+pub(super) struct ProviderForm {
     /// Whether it is asked: one that fails again and again is skipped for a while.
     ok: bool,
 }

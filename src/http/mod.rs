@@ -21,10 +21,12 @@ mod check;
 mod exchange;
 mod explain;
 mod health;
+mod metrics;
 mod models;
 mod narrate;
 mod not_found;
 mod resolve;
+mod status;
 mod test_provider;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -44,19 +46,22 @@ use crate::{
     generate::{GenerateError, GenerateRequest, Generation, ProviderId},
     layers::{
         StoreTook,
-        cache::{CacheCounts, Shelf},
+        cache::{CacheCounts, Flights, Shelf},
         load_shed::Places,
     },
     ledger::Ledger,
     sessions::Sessions,
+    telemetry::Telemetry,
 };
 
 pub use body::Bodies;
 pub use cache::{cache_stats, clear, forget};
 pub use explain::explain;
 pub use health::{StoreHealth, health, ready};
+pub use metrics::metrics;
 pub use models::{models, providers, usage};
 pub use not_found::{method_not_allowed, not_found};
+pub use status::status;
 pub use test_provider::test_provider;
 
 /// The typed layers with the dispatch behind them.
@@ -107,6 +112,10 @@ pub struct Api {
     pub rate_limit: RateLimitConfig,
     /// Cancelled when answers still in flight have to end.
     pub stopping: CancellationToken,
+    /// What has happened in this process.
+    pub telemetry: Arc<Telemetry>,
+    /// The calls under way.
+    pub flights: Arc<Flights>,
 }
 
 /// A time in milliseconds since the Unix epoch, as `2026-11-24T00:00:00.123Z`.

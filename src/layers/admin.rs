@@ -4,15 +4,28 @@
 
 use std::{
     convert::Infallible,
+    net::IpAddr,
     sync::Arc,
     task::{Context, Poll},
 };
 
-use axum::{extract::Request, http::HeaderMap, response::Response};
-use futures_util::future::{Either, Ready, ready};
+use axum::{
+    extract::Request,
+    http::{HeaderMap, Method},
+    response::Response,
+};
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, ready},
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use subtle::ConstantTimeEq as _;
 use tower::{Layer, Service};
+
+use crate::{
+    caller::Caller,
+    telemetry::{CallerKind, Record},
+};
 
 use super::bearer::{bearer_token, unauthorized};
 
@@ -48,22 +61,70 @@ pub struct Admin<S> {
 
 impl<S> Service<Request> for Admin<S>
 where
-    S: Service<Request, Response = Response, Error = Infallible>,
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send + 'static>,
 {
     type Response = Response;
     type Error = Infallible;
-    type Future = Either<Ready<Result<Response, Infallible>>, S::Future>;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        if knows(request.headers(), &self.token) {
-            Either::Right(self.inner.call(request))
-        } else {
-            Either::Left(ready(Ok(unauthorized("Administrator only", ADVICE))))
+        let act = Act::of(&request);
+        if !knows(request.headers(), &self.token) {
+            act.refused();
+            return ready(Ok(unauthorized("Administrator only", ADVICE))).boxed();
         }
+        if let Some(record) = request.extensions().get::<Arc<Record>>() {
+            record.set_caller(CallerKind::Admin);
+        }
+        let answering = self.inner.call(request);
+        async move {
+            let response = answering.await?;
+            act.done(response.status().as_u16());
+            Ok(response)
+        }
+        .boxed()
+    }
+}
+
+/// What an administrator wants, for the audit: everything that may change something or be secret. What is only read is not.
+struct Act {
+    method: Method,
+    path: String,
+    address: Option<IpAddr>,
+}
+
+impl Act {
+    fn of(request: &Request) -> Self {
+        let address = request.extensions().get::<Caller>().map(|caller| caller.address);
+        Self { method: request.method().clone(), path: request.uri().path().to_owned(), address }
+    }
+
+    fn done(self, status: u16) {
+        let Self { method, path, address } = self;
+        if !method.is_safe() {
+            tracing::info!(
+                method = method.as_str(),
+                path,
+                address = address.map(tracing::field::display),
+                status,
+                "audit: administrator"
+            );
+        }
+    }
+
+    /// Somebody tried who is none.
+    fn refused(self) {
+        let Self { method, path, address } = self;
+        tracing::warn!(
+            method = method.as_str(),
+            path,
+            address = address.map(tracing::field::display),
+            "audit: not the administrator"
+        );
     }
 }
 

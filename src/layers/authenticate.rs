@@ -26,6 +26,7 @@ use crate::{
     config::Origin,
     error::ApiError,
     sessions::{LiveSession, Sessions},
+    telemetry::Record,
 };
 
 use super::{
@@ -103,16 +104,28 @@ where
         let named = NamedSession::read(request.headers());
         // There is nothing to know anybody by but the address, and that is known.
         if named.is_none() && self.layer.desk.keys.is_empty() {
+            take_down(&request);
             return Either::Left(self.inner.call(request));
         }
         let (AuthenticateLayer { desk, wanted }, inner) = (self.layer.clone(), self.inner.clone());
         let admitted = async move {
             match desk.admit(&mut request, named, wanted).await {
-                Ok(()) => inner.oneshot(request).await,
+                Ok(()) => {
+                    take_down(&request);
+                    inner.oneshot(request).await
+                }
                 Err(refusal) => Ok(refusal),
             }
         };
         Either::Right(admitted.boxed())
+    }
+}
+
+/// Takes down at the request's record who is asking.
+fn take_down(request: &Request) {
+    let extensions = request.extensions();
+    if let (Some(record), Some(caller)) = (extensions.get::<Arc<Record>>(), extensions.get::<Caller>()) {
+        record.set_caller(caller.into());
     }
 }
 

@@ -27,12 +27,25 @@ use super::Held;
 
 /// The places of those that are being answered. Clones share them.
 #[derive(Clone)]
-pub struct Places(Arc<Semaphore>);
+pub struct Places {
+    free: Arc<Semaphore>,
+    limit: usize,
+}
 
 impl Places {
     /// `max_in_flight` of them.
     pub fn new(max_in_flight: usize) -> Self {
-        Self(Arc::new(Semaphore::new(max_in_flight)))
+        Self { free: Arc::new(Semaphore::new(max_in_flight)), limit: max_in_flight }
+    }
+
+    /// How many there are.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// How many are taken.
+    pub fn taken(&self) -> usize {
+        self.limit.saturating_sub(self.free.available_permits())
     }
 
     /// One of them, until it is dropped.
@@ -40,7 +53,7 @@ impl Places {
     /// # Errors
     /// 503 when there is none.
     pub fn take(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        Arc::clone(&self.0).try_acquire_owned().map_err(|_| {
+        Arc::clone(&self.free).try_acquire_owned().map_err(|_| {
             ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "The service is busy")
                 .message("Too many requests are being answered. Try again in a moment.")
                 .retry_after(Duration::from_secs(1))

@@ -24,6 +24,7 @@ use crate::{
     clock::Clock,
     config::RateLimitConfig,
     error::{ApiError, whole_seconds},
+    metrics::LimiterMetrics,
     stores::{Admission, CounterStore, Quota},
 };
 
@@ -49,6 +50,7 @@ pub struct RateLimitLayer {
 /// Everything that one route's limit needs.
 struct Limiter {
     counters: Arc<dyn CounterStore>,
+    metrics: LimiterMetrics,
     /// Of who has no rate of its own. `None`: as often as it likes.
     quota: Option<Quota>,
     window: Duration,
@@ -66,6 +68,7 @@ impl RateLimitLayer {
     /// The limit of the route `path`, counted under `scope`.
     pub fn new(
         counters: Arc<dyn CounterStore>,
+        metrics: LimiterMetrics,
         config: RateLimitConfig,
         clock: Clock,
         store_timeout: Duration,
@@ -75,7 +78,7 @@ impl RateLimitLayer {
         let limit = HeaderValue::from(config.max.map_or(0, NonZeroU32::get));
         let policy = quota.map_or(HeaderValue::from_static(""), |quota| policy(scope, quota));
         let window = config.window;
-        let limiter = Limiter { counters, quota, window, limit, policy, clock, store_timeout, scope, path };
+        let limiter = Limiter { counters, metrics, quota, window, limit, policy, clock, store_timeout, scope, path };
         Self { limiter: Arc::new(limiter) }
     }
 }
@@ -128,8 +131,12 @@ impl Limiter {
         let took = request.extensions().get::<StoreTook>().copied().unwrap_or_default();
         let by = begun + self.store_timeout.saturating_sub(took.total());
         let admission = match self.counters.admit(&key, quota, NonZeroU32::MIN, by).await {
-            Ok(admission) => admission,
+            Ok(admission) => {
+                self.metrics.decided(admission.admitted, admission.local);
+                admission
+            }
             Err(error) => {
+                self.metrics.unchecked();
                 // A service that answers without counting is better than one that does not answer.
                 tracing::error!(%error, "the rate limit could not be checked");
                 return inner.oneshot(request).await;

@@ -34,8 +34,8 @@ impl Kind {
     pub(super) const ALL: [Self; KINDS] =
         [Kind::Client, Kind::Refresh, Kind::Abandoned, Kind::Failed, Kind::Hit, Kind::Joined, Kind::Stale];
 
-    /// Its word in sheets.
-    pub(super) fn as_str(self) -> &'static str {
+    /// Its word in sheets and metrics.
+    pub fn as_str(self) -> &'static str {
         match self {
             Kind::Client => "client",
             Kind::Refresh => "refresh",

@@ -9,6 +9,7 @@ use crate::{
     client::HttpClient,
     clock::Clock,
     config::{Backend, StoreConfig},
+    metrics::StoreMetrics,
 };
 
 use super::{
@@ -55,11 +56,18 @@ impl Shared {
     pub async fn check(&self, by: Instant) -> Result<(), StoreError> {
         self.backend.check(by).await
     }
+
+    /// Whether nobody asks it for a while because it has failed too often.
+    pub fn is_left_alone(&self) -> bool {
+        self.backend.is_left_alone()
+    }
 }
 
 #[async_trait]
 trait Checked: Send + Sync {
     async fn check(&self, by: Instant) -> Result<(), StoreError>;
+
+    fn is_left_alone(&self) -> bool;
 }
 
 #[async_trait]
@@ -67,6 +75,10 @@ impl<T: Transport> Checked for Guard<Redis<T>> {
     async fn check(&self, by: Instant) -> Result<(), StoreError> {
         // Whoever wants to know wants to know it now, whatever was a moment ago.
         timeout_at(by, self.inner().check(by)).await.unwrap_or(Err(StoreError::Timeout))
+    }
+
+    fn is_left_alone(&self) -> bool {
+        Guard::is_left_alone(self)
     }
 }
 
@@ -96,7 +108,7 @@ impl Stores {
         }
     }
 
-    /// What `config` names, reached by `client` or trusting `extra_ca_pem`. Connects to nobody yet.
+    /// What `config` names, reached by `client` or trusting `extra_ca_pem`, and counted by `metrics`. Connects to nobody yet.
     ///
     /// # Errors
     /// [`BadAddress`], when an address or a token cannot be one.
@@ -106,28 +118,30 @@ impl Stores {
         clock: Clock,
         client: &HttpClient,
         extra_ca_pem: Option<&str>,
+        metrics: StoreMetrics,
     ) -> Result<Self, BadAddress> {
         match &config.backend {
             Backend::Memory => Ok(Self::memory(room)),
             Backend::Redis(addresses) => {
                 let redis = Redis::new(Resp::new(addresses, extra_ca_pem)?, clock);
-                Ok(Self::around("Redis", redis, config, room, clock))
+                Ok(Self::around("Redis", Guard::new(redis, metrics), config, room, clock))
             }
             Backend::Upstash { url, token } => {
                 let rest = Rest::new(client.clone(), url, token).map_err(|_| BadAddress)?;
-                Ok(Self::around("Upstash", Redis::new(rest, clock), config, room, clock))
+                let guarded = Guard::new(Redis::new(rest, clock), metrics);
+                Ok(Self::around("Upstash", guarded, config, room, clock))
             }
         }
     }
 
     fn around<T: Transport + 'static>(
         name: &'static str,
-        redis: Redis<T>,
+        guarded: Guard<Redis<T>>,
         config: &StoreConfig,
         room: Room,
         clock: Clock,
     ) -> Self {
-        let guarded = Arc::new(Guard::new(redis));
+        let guarded = Arc::new(guarded);
         let near = Arc::new(Near::new(Arc::clone(&guarded), room.cache_bytes, room.fresh_until, clock));
         Self {
             cache: Arc::clone(&near) as _,

@@ -51,6 +51,26 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Its word in metrics (`error.type`).
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Skipped => "skipped",
+            Self::Timeout => "timeout",
+            Self::Unreached(_) => "unreached",
+            Self::NotReady(_) => "not_ready",
+            Self::ReadOnly => "read_only",
+            Self::Busy(_) => "busy",
+            Self::Broken(_) => "broken",
+            Self::Access(_) => "access",
+            Self::Quota => "quota",
+            Self::Full => "full",
+            Self::TooLarge => "too_large",
+            Self::NoScript => "no_script",
+            Self::WrongType => "wrong_type",
+            Self::Refused(_) => "refused",
+        }
+    }
+
     /// Whether what was asked has certainly not been done, so that it may be asked again whatever it is.
     pub fn is_undone(&self) -> bool {
         matches!(self, Self::Skipped | Self::Unreached(_) | Self::NotReady(_) | Self::ReadOnly | Self::NoScript)

@@ -11,7 +11,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
-use crate::breaker::{Breaker, Pauses};
+use crate::{
+    breaker::{Breaker, Pauses},
+    metrics::StoreMetrics,
+};
 
 use super::{
     Admission, BookStore, CacheStore, CounterStore, Held, Kept, Lease, LeaseStore, Notes, Posting, Quota, Reservation,
@@ -31,14 +34,20 @@ const LOG_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Guard<S> {
     inner: S,
     breaker: Breaker,
+    metrics: StoreMetrics,
     /// When the log was told last.
     told: Mutex<Option<Instant>>,
 }
 
 impl<S> Guard<S> {
-    /// Around `inner`, which is trusted so far.
-    pub fn new(inner: S) -> Self {
-        Self { inner, breaker: Breaker::new(THRESHOLD, PAUSES), told: Mutex::default() }
+    /// Around `inner`, which is trusted so far. What it is asked is counted by `metrics`.
+    pub fn new(inner: S, metrics: StoreMetrics) -> Self {
+        Self { inner, breaker: Breaker::new(THRESHOLD, PAUSES), metrics, told: Mutex::default() }
+    }
+
+    /// Whether nobody is let through to it for a while.
+    pub fn is_left_alone(&self) -> bool {
+        self.breaker.is_open(Instant::now())
     }
 
     /// What is inside, for whoever asks it for its own sake.
@@ -46,13 +55,21 @@ impl<S> Guard<S> {
         &self.inner
     }
 
-    async fn ask<T>(&self, by: Instant, asking: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    async fn ask<T>(
+        &self,
+        operation: &'static str,
+        by: Instant,
+        asking: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let begun = Instant::now();
         // Who has no time left learns nothing, and this says nothing of the store.
-        if Instant::now() >= by {
+        let pass = if begun < by { self.breaker.pass(begun).ok() } else { None };
+        let Some(pass) = pass else {
+            self.metrics.skipped();
             return Err(StoreError::Skipped);
-        }
-        let pass = self.breaker.pass(Instant::now()).map_err(|_| StoreError::Skipped)?;
+        };
         let answer = timeout_at(by, asking).await.unwrap_or(Err(StoreError::Timeout));
+        self.metrics.asked(operation, answer.as_ref().err().map_or("", StoreError::as_str), begun.elapsed());
         let now = Instant::now();
         let Err(error) = &answer else {
             if pass.succeeded() && self.may_tell(now) {
@@ -95,7 +112,7 @@ impl<S> Guard<S> {
 #[deny(clippy::missing_trait_methods)]
 impl<S: CacheStore> CacheStore for Guard<S> {
     async fn get(&self, key: &str, by: Instant) -> Result<Option<Bytes>, StoreError> {
-        self.ask(by, self.inner.get(key, by)).await
+        self.ask("cache.get", by, self.inner.get(key, by)).await
     }
 
     fn peek(&self, key: &str) -> Option<Bytes> {
@@ -103,23 +120,23 @@ impl<S: CacheStore> CacheStore for Guard<S> {
     }
 
     async fn put(&self, key: &str, value: Bytes, ttl: Duration, by: Instant) -> Result<(), StoreError> {
-        self.ask(by, self.inner.put(key, value, ttl, by)).await
+        self.ask("cache.put", by, self.inner.put(key, value, ttl, by)).await
     }
 
     async fn get_many(&self, keys: &[&str], by: Instant) -> Result<Vec<Option<Bytes>>, StoreError> {
-        self.ask(by, self.inner.get_many(keys, by)).await
+        self.ask("cache.get_many", by, self.inner.get_many(keys, by)).await
     }
 
     async fn put_many(&self, entries: &[(&str, Bytes)], ttl: Duration, by: Instant) -> Result<(), StoreError> {
-        self.ask(by, self.inner.put_many(entries, ttl, by)).await
+        self.ask("cache.put_many", by, self.inner.put_many(entries, ttl, by)).await
     }
 
     async fn delete(&self, key: &str, by: Instant) -> Result<bool, StoreError> {
-        self.ask(by, self.inner.delete(key, by)).await
+        self.ask("cache.delete", by, self.inner.delete(key, by)).await
     }
 
     async fn clear(&self, by: Instant) -> Result<u64, StoreError> {
-        self.ask(by, self.inner.clear(by)).await
+        self.ask("cache.clear", by, self.inner.clear(by)).await
     }
 
     fn held(&self) -> Held {
@@ -131,19 +148,19 @@ impl<S: CacheStore> CacheStore for Guard<S> {
 #[deny(clippy::missing_trait_methods)]
 impl<S: LeaseStore> LeaseStore for Guard<S> {
     async fn take(&self, key: &str, ttl: Duration, by: Instant) -> Result<Lease, StoreError> {
-        self.ask(by, self.inner.take(key, ttl, by)).await
+        self.ask("lease.take", by, self.inner.take(key, ttl, by)).await
     }
 
     async fn look(&self, key: &str, by: Instant) -> Result<Lease, StoreError> {
-        self.ask(by, self.inner.look(key, by)).await
+        self.ask("lease.look", by, self.inner.look(key, by)).await
     }
 
     async fn renew(&self, key: &str, ttl: Duration, by: Instant) -> Result<bool, StoreError> {
-        self.ask(by, self.inner.renew(key, ttl, by)).await
+        self.ask("lease.renew", by, self.inner.renew(key, ttl, by)).await
     }
 
     async fn release(&self, key: &str, by: Instant) -> Result<(), StoreError> {
-        self.ask(by, self.inner.release(key, by)).await
+        self.ask("lease.release", by, self.inner.release(key, by)).await
     }
 }
 
@@ -151,11 +168,11 @@ impl<S: LeaseStore> LeaseStore for Guard<S> {
 #[deny(clippy::missing_trait_methods)]
 impl<S: SessionStore> SessionStore for Guard<S> {
     async fn put(&self, key: &str, value: Bytes, ttl: Duration, by: Instant) -> Result<(), StoreError> {
-        self.ask(by, self.inner.put(key, value, ttl, by)).await
+        self.ask("session.put", by, self.inner.put(key, value, ttl, by)).await
     }
 
     async fn load(&self, key: &str, ttl: Duration, by: Instant) -> Result<Option<Bytes>, StoreError> {
-        self.ask(by, self.inner.load(key, ttl, by)).await
+        self.ask("session.load", by, self.inner.load(key, ttl, by)).await
     }
 
     async fn swap(
@@ -166,23 +183,23 @@ impl<S: SessionStore> SessionStore for Guard<S> {
         ttl: Duration,
         by: Instant,
     ) -> Result<Swapped, StoreError> {
-        self.ask(by, self.inner.swap(key, expected, new, ttl, by)).await
+        self.ask("session.swap", by, self.inner.swap(key, expected, new, ttl, by)).await
     }
 
     async fn delete(&self, key: &str, by: Instant) -> Result<bool, StoreError> {
-        self.ask(by, self.inner.delete(key, by)).await
+        self.ask("session.delete", by, self.inner.delete(key, by)).await
     }
 
     async fn enrol(&self, group: &str, key: &str, ttl: Duration, by: Instant) -> Result<(), StoreError> {
-        self.ask(by, self.inner.enrol(group, key, ttl, by)).await
+        self.ask("session.enrol", by, self.inner.enrol(group, key, ttl, by)).await
     }
 
     async fn withdraw(&self, group: &str, key: &str, by: Instant) -> Result<(), StoreError> {
-        self.ask(by, self.inner.withdraw(group, key, by)).await
+        self.ask("session.withdraw", by, self.inner.withdraw(group, key, by)).await
     }
 
     async fn members(&self, group: &str, by: Instant) -> Result<Vec<Kept>, StoreError> {
-        self.ask(by, self.inner.members(group, by)).await
+        self.ask("session.members", by, self.inner.members(group, by)).await
     }
 }
 
@@ -190,7 +207,7 @@ impl<S: SessionStore> SessionStore for Guard<S> {
 #[deny(clippy::missing_trait_methods)]
 impl<S: CounterStore> CounterStore for Guard<S> {
     async fn admit(&self, key: &str, quota: Quota, cost: NonZeroU32, by: Instant) -> Result<Admission, StoreError> {
-        self.ask(by, self.inner.admit(key, quota, cost, by)).await
+        self.ask("counter.admit", by, self.inner.admit(key, quota, cost, by)).await
     }
 }
 
@@ -198,11 +215,11 @@ impl<S: CounterStore> CounterStore for Guard<S> {
 #[deny(clippy::missing_trait_methods)]
 impl<S: TotalStore> TotalStore for Guard<S> {
     async fn add(&self, amounts: &[(&str, u64)], by: Instant) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        self.ask(by, self.inner.add(amounts, by)).await
+        self.ask("total.add", by, self.inner.add(amounts, by)).await
     }
 
     async fn read(&self, keys: &[&str], by: Instant) -> Result<Vec<u64>, StoreError> {
-        self.ask(by, self.inner.read(keys, by)).await
+        self.ask("total.read", by, self.inner.read(keys, by)).await
     }
 }
 
@@ -210,7 +227,7 @@ impl<S: TotalStore> TotalStore for Guard<S> {
 #[deny(clippy::missing_trait_methods)]
 impl<S: BookStore> BookStore for Guard<S> {
     async fn post(&self, posting: &Posting, by: Instant) -> Result<(), StoreError> {
-        self.ask(by, self.inner.post(posting, by)).await
+        self.ask("book.post", by, self.inner.post(posting, by)).await
     }
 
     async fn reserve(
@@ -220,26 +237,26 @@ impl<S: BookStore> BookStore for Guard<S> {
         limits: &[(String, u64)],
         by: Instant,
     ) -> Result<Reserved, StoreError> {
-        self.ask(by, self.inner.reserve(sheet, reservation, limits, by)).await
+        self.ask("book.reserve", by, self.inner.reserve(sheet, reservation, limits, by)).await
     }
 
     async fn sheets(&self, keys: &[&str], by: Instant) -> Result<Vec<Sheet>, StoreError> {
-        self.ask(by, self.inner.sheets(keys, by)).await
+        self.ask("book.sheets", by, self.inner.sheets(keys, by)).await
     }
 
     async fn sheet_and_notes(&self, sheet: &str, notes: &str, by: Instant) -> Result<(Sheet, Notes), StoreError> {
-        self.ask(by, self.inner.sheet_and_notes(sheet, notes, by)).await
+        self.ask("book.sheet_and_notes", by, self.inner.sheet_and_notes(sheet, notes, by)).await
     }
 
     async fn note(&self, key: &str, notes: &[(String, String)], by: Instant) -> Result<(), StoreError> {
-        self.ask(by, self.inner.note(key, notes, by)).await
+        self.ask("book.note", by, self.inner.note(key, notes, by)).await
     }
 
     async fn note_new(&self, key: &str, field: &str, text: &str, by: Instant) -> Result<bool, StoreError> {
-        self.ask(by, self.inner.note_new(key, field, text, by)).await
+        self.ask("book.note_new", by, self.inner.note_new(key, field, text, by)).await
     }
 
     async fn forget(&self, key: &str, fields: &[String], by: Instant) -> Result<(), StoreError> {
-        self.ask(by, self.inner.forget(key, fields, by)).await
+        self.ask("book.forget", by, self.inner.forget(key, fields, by)).await
     }
 }

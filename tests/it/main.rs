@@ -53,5 +53,6 @@ mod start;
 mod failover;
 mod files;
 mod map;
+mod metrics;
 
 mod upstash_fixture;

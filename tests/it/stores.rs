@@ -12,6 +12,7 @@ use futures_util::future::join_all;
 use llm_gateway::{
     client::client,
     clock::Clock,
+    metrics::Metrics,
     stores::{
         BookStore, CacheStore, CounterStore, Degrade, Guard, Near, Quota, SessionStore, StoreError, Swapped,
         TotalStore,
@@ -44,7 +45,7 @@ impl Subject {
     }
 
     fn around<T: Transport + 'static>(name: &'static str, transport: T, alive: impl std::any::Any) -> Self {
-        let store = Arc::new(Guard::new(Redis::new(transport, clock())));
+        let store = Arc::new(Guard::new(Redis::new(transport, clock()), Metrics::default().store));
         Self {
             name,
             cache: Arc::new(Near::new(Arc::clone(&store), 1 << 20, |_| Some(u64::MAX), clock())),

@@ -23,6 +23,7 @@ use crate::{
         exchange::{Exchange, KEEP_ALIVE, Reading, lookup_time, with_body},
         openapi::ChatStream,
     },
+    metrics::Operation,
 };
 
 use super::{
@@ -125,7 +126,8 @@ async fn answer(api: Arc<Api>, head: &Parts, body: Bytes) -> Result<Response, Ap
     drop(body);
     let (asked, request) = resolve(&api, ask, head, lookup_time(&api, head))?;
     let delivery = request.delivery;
-    let exchange = Exchange::new(api, head, asked.target.clone())?;
+    let is_stream = delivery == Delivery::Stream;
+    let exchange = Exchange::new(api, head, Operation::Chat, asked.target.clone(), is_stream)?;
     let generation = match exchange.open(request).await {
         Ok(generation) => generation,
         Err(refusal) => return Ok(*refusal),

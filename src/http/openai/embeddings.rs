@@ -26,6 +26,8 @@ use crate::{
         exchange::{CACHE_STATUS, Exchange, lookup_time, with_body},
         resolve::private_to,
     },
+    metrics::Operation,
+    telemetry::Answered,
 };
 
 use super::{
@@ -78,13 +80,16 @@ async fn answer(api: Arc<Api>, head: &Parts, body: Bytes) -> Result<Response, Ap
         lookup_time: lookup_time(&api, head),
         begun: called,
     };
-    let exchange = Exchange::new(api, head, target.clone())?;
+    let exchange = Exchange::new(api, head, Operation::Embeddings, target.clone(), false)?;
     let embeddings = match exchange.in_time(exchange.api.embed.clone().oneshot(request)).await {
         Ok(embeddings) => embeddings,
         Err(error) => return Ok(exchange.refused(error)),
     };
-    let Embeddings { vectors, usage, receipt, outcome, is_partial_hit } = embeddings;
-    exchange.note(&receipt);
+    let Embeddings { vectors, usage, receipt, outcome, is_partial_hit, attempts, cost } = embeddings;
+    exchange.record.take_down(|generating| {
+        generating.decided(&receipt);
+        generating.answered(Answered { served: target.clone(), attempts, usage, outcome, cost: Some(cost) });
+    });
     let provider = (!receipt.is_hit()).then(|| called.elapsed().saturating_sub(receipt.lookup));
     let json = written(vectors, encoding, target.model, usage.input_tokens).await?;
     let mut response = Response::new(json.into());

@@ -66,6 +66,17 @@ pub(super) const ADMIN: Layer = Layer {
     ..NOTHING
 };
 
+/// In front of what tells how the service is doing.
+pub(super) const STATUS: Layer =
+    Layer { admits: &["admin", "apiKey", "sessionCookie", "sessionHeader", ""], ..WATCHED };
+
+/// In front of what is counted.
+pub(super) const WATCHED: Layer = Layer {
+    refusals: &[(401, "The service has an ADMIN_TOKEN, and it is wanted.")],
+    admits: &["admin", ""],
+    ..NOTHING
+};
+
 pub(super) const RATE_LIMIT: Layer =
     Layer { refusals: &[(429, "The limit of the caller is reached.")], says: &headers::RATE_LIMIT, ..NOTHING };
 

@@ -25,15 +25,16 @@ use utoipa::{
 };
 
 use super::{
-    budget, cache, check, edge, explain, generate, health, models,
+    budget, cache, check, edge, explain, generate, health, metrics, models,
     openai::{self, ChatCompletionChunk},
-    sessions, test_provider,
+    sessions, status, test_provider,
 };
 
 pub(super) use streams::{ChatStream, GenerateStream};
 
 use layers::{
-    ADMIN, BODY, CLIENT, GENERATION, KEY, LOAD_SHED, Layer, OWN_SESSION, RATE_LIMIT, SESSION_STORE, STORE, behind,
+    ADMIN, BODY, CLIENT, GENERATION, KEY, LOAD_SHED, Layer, OWN_SESSION, RATE_LIMIT, SESSION_STORE, STATUS, STORE,
+    WATCHED, behind,
 };
 
 /// Made once, when somebody asks for it first.
@@ -103,6 +104,16 @@ struct Trusted;
 )]
 struct Administration;
 
+/// How it is doing.
+#[derive(OpenApi)]
+#[openapi(paths(metrics::metrics))]
+struct Metrics;
+
+/// The same, for the status page.
+#[derive(OpenApi)]
+#[openapi(paths(status::status))]
+struct Watched;
+
 /// What is open to anyone, and never shed.
 #[derive(OpenApi)]
 #[openapi(paths(health::health, health::ready, openapi))]
@@ -156,7 +167,7 @@ impl Modify for Schemes {
 
 /// The whole document. The groups stand in the order of `app/stacks.rs`.
 fn document() -> Document {
-    let groups: [(Document, &[Layer]); 8] = [
+    let groups: [(Document, &[Layer]); 10] = [
         (Generations::openapi(), &[LOAD_SHED, CLIENT, RATE_LIMIT, BODY, GENERATION]),
         (Tests::openapi(), &[LOAD_SHED, CLIENT, RATE_LIMIT, BODY]),
         (Lists::openapi(), &[LOAD_SHED, CLIENT]),
@@ -164,6 +175,8 @@ fn document() -> Document {
         (OwnSession::openapi(), &[LOAD_SHED, OWN_SESSION, SESSION_STORE]),
         (Trusted::openapi(), &[LOAD_SHED, KEY, BODY, SESSION_STORE]),
         (Administration::openapi(), &[LOAD_SHED, ADMIN, BODY]),
+        (Metrics::openapi(), &[WATCHED]),
+        (Watched::openapi(), &[CLIENT, STATUS]),
         (Open::openapi(), &[]),
     ];
     groups.into_iter().fold(Root::openapi(), |document, (group, layers)| document.merge_from(behind(layers, group)))

@@ -17,6 +17,7 @@ use tokio::{
 
 use crate::{
     generate::{Freshness, Target},
+    metrics::CacheMetrics,
     stores::TotalStore,
 };
 
@@ -36,6 +37,17 @@ pub(super) enum Verdict {
 }
 
 impl Verdict {
+    /// Its word in metrics.
+    fn as_str(self) -> &'static str {
+        match self {
+            Verdict::Hit => "hit",
+            Verdict::Miss => "miss",
+            Verdict::Joined => "joined",
+            Verdict::Stale => "stale",
+            Verdict::Bypassed => "bypassed",
+        }
+    }
+
     /// What became of a request that a stored answer answered.
     pub(super) fn of_stored(freshness: Freshness) -> Self {
         if freshness.is_fresh() { Verdict::Hit } else { Verdict::Stale }
@@ -60,6 +72,7 @@ const MAX_MODELS: usize = 1_000;
 /// Counts requests.
 pub struct CacheCounts {
     totals: Arc<dyn TotalStore>,
+    metrics: CacheMetrics,
     counts: [Count; COUNT],
     models: RwLock<HashMap<Target, Arc<[AtomicU64; COUNT]>>>,
     /// Held while something is on its way to the store or from there, so that nothing is missing or counted twice.
@@ -118,15 +131,16 @@ impl Drop for Counted {
 }
 
 impl CacheCounts {
-    /// Nothing yet besides what `totals` holds.
-    pub fn new(totals: Arc<dyn TotalStore>) -> Self {
-        Self { totals, counts: Default::default(), models: RwLock::default(), travelling: Mutex::default() }
+    /// Nothing yet besides what `totals` holds. What this process counts goes to `metrics` too.
+    pub fn new(totals: Arc<dyn TotalStore>, metrics: CacheMetrics) -> Self {
+        Self { totals, metrics, counts: Default::default(), models: RwLock::default(), travelling: Mutex::default() }
     }
 
     /// A request to `target` whose end is known.
     #[expect(clippy::indexing_slicing, reason = "there are as many counts as verdicts")]
     pub(super) fn count(&self, target: &Target, verdict: Verdict) {
         let at = verdict as usize;
+        self.metrics.count(verdict.as_str());
         self.counts[at].fresh.fetch_add(1, Ordering::Relaxed);
         if let Some(model) = self.models.read().unwrap_or_else(PoisonError::into_inner).get(target) {
             model[at].fetch_add(1, Ordering::Relaxed);
@@ -191,7 +205,7 @@ mod tests {
     use async_trait::async_trait;
 
     use super::*;
-    use crate::stores::StoreError;
+    use crate::{metrics::Metrics, stores::StoreError};
 
     type Added = Result<Vec<Result<(), StoreError>>, StoreError>;
 
@@ -221,7 +235,7 @@ mod tests {
         let answers =
             vec![Ok(vec![Ok(()), undone()]), Err(StoreError::Skipped), Ok(vec![Err(StoreError::Timeout), Ok(())])];
         let store = Arc::new(Scripted { answers: Mutex::new(answers), given: Mutex::default() });
-        let counts = Arc::new(CacheCounts::new(Arc::clone(&store) as _));
+        let counts = Arc::new(CacheCounts::new(Arc::clone(&store) as _, Metrics::default().cache));
         let model = Target { provider: "openai".into(), model: "gpt-4o".into() };
         for _ in 0..3 {
             counts.count(&model, Verdict::Hit);

@@ -8,12 +8,14 @@ use crate::{
     catalogue::{Catalogue, Price},
     generate::{Calling, Failed, GenerateError, MicroDollars, Target, Usage},
     ledger::{Kind, Ledger, Reserved},
+    telemetry::Telemetry,
 };
 
 /// What is needed to know what things cost, and to book it.
 pub(super) struct Desk {
     pub(super) catalogue: Arc<Catalogue>,
     pub(super) ledger: Arc<Ledger>,
+    pub(super) telemetry: Arc<Telemetry>,
     pub(super) longest_call: Duration,
 }
 
@@ -88,8 +90,10 @@ impl Bill {
     }
 
     fn book(&self, kind: Kind, target: &Target, usage: &Usage) -> MicroDollars {
-        let cost = (self.price)(&self.desk.catalogue, target).cost(usage);
-        self.desk.ledger.book(kind, target, usage, cost);
+        let Desk { catalogue, ledger, telemetry, .. } = &*self.desk;
+        let cost = (self.price)(catalogue, target).cost(usage);
+        ledger.book(kind, target, usage, cost);
+        telemetry.spent(kind.as_str(), catalogue.bounded(target), usage, cost);
         cost
     }
 }

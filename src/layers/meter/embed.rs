@@ -47,12 +47,12 @@ where
 /// The same steps, once each is booked: who hears of the last and asks next finds it so.
 fn booked(mut bill: Bill, target: Target, mut steps: EmbedStream) -> EmbedStream {
     let booked = async_stream::stream! {
-        while let Some(step) = steps.next().await {
-            match &step {
+        while let Some(mut step) = steps.next().await {
+            match &mut step {
                 Ok(EmbedStep::Calling { calling, question_tokens }) => bill.calling(calling, *question_tokens),
                 Ok(EmbedStep::Failed(failed)) => bill.failed(failed),
-                Ok(EmbedStep::Embedded(Embedded { vectors: _, usage })) => {
-                    bill.finished(Kind::Client, &target, usage);
+                Ok(EmbedStep::Embedded { embedded: Embedded { vectors: _, usage }, cost }) => {
+                    *cost = Some(bill.finished(Kind::Client, &target, usage));
                 }
                 Err(_) => {}
             }

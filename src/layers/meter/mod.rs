@@ -19,6 +19,7 @@ use crate::{
     catalogue::{Catalogue, Price},
     generate::{Answer, Event, EventStream, GenerateError, GenerateRequest, Generation, Purpose, Target, ToolPiece},
     ledger::{Kind, Ledger, Reserved},
+    telemetry::Telemetry,
 };
 
 use bill::{Bill, Desk};
@@ -28,9 +29,14 @@ use bill::{Bill, Desk};
 pub struct MeterLayer(Arc<Desk>);
 
 impl MeterLayer {
-    /// Books in `ledger` at the catalogue's prices. No call takes longer than `longest_call`.
-    pub fn new(catalogue: Arc<Catalogue>, ledger: Arc<Ledger>, longest_call: Duration) -> Self {
-        Self(Arc::new(Desk { catalogue, ledger, longest_call }))
+    /// Books in `ledger` at the catalogue's prices, and tells `telemetry`. No call takes longer than `longest_call`.
+    pub fn new(
+        catalogue: Arc<Catalogue>,
+        ledger: Arc<Ledger>,
+        telemetry: Arc<Telemetry>,
+        longest_call: Duration,
+    ) -> Self {
+        Self(Arc::new(Desk { catalogue, ledger, telemetry, longest_call }))
     }
 }
 

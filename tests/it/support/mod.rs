@@ -31,6 +31,7 @@ use llm_gateway::{
     client::client,
     clock::Clock,
     config::{Config, ProvidersConfig, Sources},
+    metrics::Metrics,
     providers::Providers,
     stores::Stores,
 };
@@ -99,8 +100,9 @@ impl Gateway {
         }
         let clock = Clock::at(UNIX_EPOCH + TODAY);
         let client = client(None).unwrap();
-        let stores = Stores::new(&config.store, room(&config), clock, &client, None).unwrap();
-        App::from_parts(&config, Parts { configured, providers, stores, clock, client }).unwrap()
+        let metrics = Metrics::default();
+        let stores = Stores::new(&config.store, room(&config), clock, &client, None, metrics.store.clone()).unwrap();
+        App::from_parts(&config, Parts { configured, providers, stores, clock, client, metrics }).unwrap()
     }
 
     /// As configured by `settings` alone, the demo provider included.

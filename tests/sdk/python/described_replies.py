@@ -86,7 +86,7 @@ def main():
         if response is None or content_type not in response["content"]:
             wrong.append(f"{what}: {content_type} is not described: {reply['body'][:300]}")
             continue
-        body = reply["body"] if content_type == "text/event-stream" else json.loads(reply["body"])
+        body = reply["body"] if content_type.startswith("text/") else json.loads(reply["body"])
         wrong += [f"{what}: {problem}" for problem in document.content(response["content"][content_type], body)]
         described = {name.lower() for name in response["headers"]}
         # Every reply of the service has these, and they tell clients of the API nothing.

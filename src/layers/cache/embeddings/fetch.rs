@@ -9,7 +9,7 @@ use tower::{Service, ServiceExt as _};
 
 use crate::{
     embed::{EmbedRequest, EmbedStep, EmbedStream, Embedded, Input, shares},
-    generate::{GenerateError, Outcome},
+    generate::{GenerateError, MicroDollars, Outcome},
 };
 
 use super::{
@@ -25,6 +25,15 @@ pub(super) struct Sought<'a> {
     pub(super) keys: Option<&'a [Arc<str>]>,
     /// The places in the batch of those that are called for, in their order.
     pub(super) places: &'a [usize],
+}
+
+/// What has come of it.
+pub(super) struct Fetched {
+    pub(super) outcome: Outcome,
+    /// Calls that were made.
+    pub(super) attempts: u32,
+    /// What those cost that brought something.
+    pub(super) cost: MicroDollars,
 }
 
 /// A call, or several, under way.
@@ -51,20 +60,26 @@ impl<'a> Fetch<'a> {
         inner: S,
         request: EmbedRequest,
         known: &mut [Option<Known>],
-    ) -> Result<Outcome, GenerateError>
+    ) -> Result<Fetched, GenerateError>
     where
         S: Service<EmbedRequest, Response = EmbedStream, Error = GenerateError, Future: Send> + Send + 'static,
     {
         self.sizes = request.inputs.iter().map(Input::estimated_tokens).collect();
         let mut steps = inner.oneshot(request).await?;
+        let (mut attempts, mut spent) = (0, MicroDollars(0));
         while let Some(step) = steps.next().await {
             match step? {
-                EmbedStep::Embedded(embedded) => self.take(embedded, known).await,
-                EmbedStep::Calling { .. } | EmbedStep::Failed(_) => {}
+                EmbedStep::Embedded { embedded, cost } => {
+                    spent = spent + cost.unwrap_or_default();
+                    self.take(embedded, known).await;
+                }
+                EmbedStep::Calling { .. } => attempts += 1,
+                EmbedStep::Failed(_) => {}
             }
         }
         let is_stored = self.sought.keys.is_some() && self.all_kept;
-        Ok(if is_stored { Outcome::Stored } else { Outcome::NotStored })
+        let outcome = if is_stored { Outcome::Stored } else { Outcome::NotStored };
+        Ok(Fetched { outcome, attempts, cost: spent })
     }
 
     /// The next vectors have come.

@@ -15,7 +15,9 @@ use tower::{Layer, Service};
 
 use crate::{
     embed::{EmbedRequest, EmbedStream, Embeddings, Vector},
-    generate::{CacheResult, ErrorKind, Freshness, GenerateError, Outcome, Policy, Receipt, Target, Usage},
+    generate::{
+        CacheResult, ErrorKind, Freshness, GenerateError, MicroDollars, Outcome, Policy, Receipt, Target, Usage,
+    },
     ledger::Kind,
 };
 
@@ -28,7 +30,7 @@ use super::{
     },
     batch::{Batch, Found, Known, usage},
     entry,
-    fetch::{Fetch, Sought},
+    fetch::{Fetch, Fetched, Sought},
 };
 
 /// How long a vector may take to be forgotten, with nobody waiting for it.
@@ -115,7 +117,8 @@ impl Desk {
             self.save(&target, &usage, freshness);
             let vectors = self.whole(&batch, &known).ok_or(ErrorKind::BadResponse)?;
             let receipt = receipt(CacheResult::Hit(freshness));
-            return Ok(Embeddings { vectors, usage, receipt, outcome: Outcome::Stored, is_partial_hit: false });
+            let (outcome, cost) = (Outcome::Stored, MicroDollars(0));
+            return Ok(Embeddings { vectors, usage, receipt, outcome, is_partial_hit: false, attempts: 0, cost });
         };
 
         let reason = if is_open { reason } else { CacheResult::Bypass };
@@ -127,12 +130,13 @@ impl Desk {
         let sought = Sought { keys: is_open.then_some(batch.keys.as_slice()), places: &missing };
         let fetch = Fetch::new(&self.shelf, &self.tasks, sought);
         let request = EmbedRequest { inputs, lookup_time: request.lookup_time.saturating_sub(lookup), ..request };
-        let outcome = match fetch.all(inner, request, &mut known).await {
-            Ok(outcome) => outcome,
+        let Fetched { outcome, attempts, cost } = match fetch.all(inner, request, &mut known).await {
+            Ok(fetched) => fetched,
             Err(error) => {
                 let freshness = self.stand_in(&policy, &error, &found, &mut known).ok_or_else(|| error.clone())?;
                 counted.verdict = Verdict::of_stored(freshness);
-                Outcome::StandIn { freshness, called: error.attempts > 0 }
+                let outcome = Outcome::StandIn { freshness, called: error.attempts > 0 };
+                Fetched { outcome, attempts: error.attempts, cost: MicroDollars(0) }
             }
         };
         let vectors = self.whole(&batch, &known).ok_or(ErrorKind::BadResponse)?;
@@ -140,7 +144,7 @@ impl Desk {
             self.save(&target, &stored_usage, freshness);
         }
         let usage = usage(known.iter().flatten());
-        Ok(Embeddings { vectors, usage, receipt, outcome, is_partial_hit: stored.is_some() })
+        Ok(Embeddings { vectors, usage, receipt, outcome, is_partial_hit: stored.is_some(), attempts, cost })
     }
 
     /// What is kept of `batch`, in its order.
