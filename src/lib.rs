@@ -73,6 +73,12 @@
 //!
 //! Layers never know one another, nor dispatch, nor providers.
 //!
+//! # What operators can know
+//!
+//! The edge gives every request a [`telemetry::Record`]; layers and handlers take down in it what they learn. When the reply has ended,
+//! [`telemetry`] tells it to the log, to [`metrics`], and to the memory of `GET /llm/status`. Where something else is counted (an
+//! attempt, a store call, a decision of the limiter), it is counted where it happens.
+//!
 //! # What clients can know
 //!
 //! [`http::openapi`] describes every route, from what stands at its handler and what the layers in front of it say.
@@ -91,6 +97,7 @@
 //!   all that are on their way by bytes, connections and calls that go on for nobody by their number.
 //! - Who sends slowly takes nobody's place, and no descriptor that a call needs.
 //! - What was spent is booked once, whoever has left, and by kinds; with a hard limit, what might exceed it is not begun.
+//! - Every label of a metric has a bounded number of values, whatever clients name.
 //! - No secret is printable; prompts and ids of sessions reach no log.
 //! - A store that cannot say who is signed in is never taken for one that says «nobody».
 //! - `/health` waits on nothing, and no request waits for a store longer than `STORE_TIMEOUT_MS` in all.

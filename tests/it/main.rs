@@ -55,4 +55,5 @@ mod files;
 mod map;
 mod metrics;
 
+mod telling;
 mod upstash_fixture;
