@@ -70,6 +70,7 @@
 //! | 4 | `http` | `breaker`, `caller`, `catalogue`, `clock`, `config`, `embed`, `error`, `generate`, `layers`, `ledger`, `metrics`, `sessions`, `stores`, `telemetry` |
 //! | 5 | `app` | `breaker`, `caller`, `catalogue`, `client`, `clock`, `config`, `dispatch`, `error`, `generate`, `http`, `layers`, `ledger`, `metrics`, `providers`, `sessions`, `stores`, `telemetry` |
 //! | 6 | `serve` | `app`, `http` |
+//! | 6 | `check` | `app`, `catalogue`, `config`, `generate`, `providers`, `stores` |
 //!
 //! Layers never know one another, nor dispatch, nor providers.
 //!
@@ -103,6 +104,7 @@
 //! - `/health` waits on nothing, and no request waits for a store longer than `STORE_TIMEOUT_MS` in all.
 
 pub mod app;
+pub mod check;
 pub mod serve;
 
 pub mod http;

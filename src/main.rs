@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{complain, failed};
+use commands::{CheckArguments, complain, failed};
 
 /// A gateway in front of LLM providers: cached, coalesced, rate limited. Without a command it serves.
 #[derive(Parser)]
@@ -18,6 +18,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Tries the store and every provider's key with calls that cost nothing, and says what is wrong and how to mend it
+    Check(CheckArguments),
     /// Asks the service of this machine whether it serves, for HEALTHCHECK
     Health,
 }
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
     let code = runtime.block_on(async {
         match arguments.command {
             None => commands::serve().await,
+            Some(Command::Check(arguments)) => commands::check(&arguments).await,
             Some(Command::Health) => commands::health().await,
         }
     });

@@ -1,5 +1,6 @@
 //! What the binary can do: a file for each command, and how each of them speaks.
 
+mod check;
 mod health;
 mod serve;
 
@@ -10,6 +11,7 @@ use std::{
 
 use llm_gateway::config::{Config, Sources};
 
+pub(crate) use check::{CheckArguments, check};
 pub(crate) use health::health;
 pub(crate) use serve::serve;
 

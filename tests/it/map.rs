@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Each module and what it may import from this crate, from the bottom to the top.
-const MAY_IMPORT: [(&str, &[&str]); 21] = [
+const MAY_IMPORT: [(&str, &[&str]); 22] = [
     ("config", &[]),
     ("clock", &[]),
     ("generate", &[]),
@@ -84,6 +84,7 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
         ],
     ),
     ("serve", &["app", "http"]),
+    ("check", &["app", "catalogue", "config", "generate", "providers", "stores"]),
 ];
 
 fn source() -> PathBuf {
@@ -141,7 +142,8 @@ fn nobody_imports_what_the_map_does_not_allow() {
     rust_files(&source(), &mut files);
     for file in files {
         let module = module_of(&file);
-        if ["lib", "main"].contains(&module.as_str()) {
+        // The binary names this crate by its name.
+        if ["lib", "main", "commands"].contains(&module.as_str()) {
             continue;
         }
         let (_, allowed) = MAY_IMPORT
