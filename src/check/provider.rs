@@ -17,7 +17,8 @@ pub(super) async fn check(endpoint: &EndpointConfig, around: &Surroundings) -> F
     let (state, said) = match list(endpoint, &around.client, PATIENCE).await {
         Ok(listed) => {
             let key = if endpoint.api_key.is_some() { "takes the key, and " } else { "" };
-            let has = format!("{key}lists {} models", listed.models.len());
+            let models = if listed.models.len() == 1 { "model" } else { "models" };
+            let has = format!("{key}lists {} {models}", listed.models.len());
             match lacking(endpoint, &around.catalogue, &listed) {
                 Some(lacking) => (State::Warning, format!("{has}, but {lacking}")),
                 None => (State::Ok, has),

@@ -179,21 +179,28 @@ pub(super) fn ollama_names(body: &[u8]) -> Option<Vec<ModelId>> {
 }
 
 fn reason(error: &(dyn std::error::Error + 'static)) -> Unreachable {
-    for cause in successors(Some(error), |error| error.source()) {
-        // A name that is not found has no type of its own.
-        if cause.to_string().starts_with("dns error") {
-            return Unreachable::NoSuchHost;
+    for cause in successors(Some(error), |error| behind(*error)) {
+        if let Some(error) = cause.downcast_ref::<rustls::Error>() {
+            let is_untrusted = matches!(error, rustls::Error::InvalidCertificate(_));
+            return if is_untrusted { Unreachable::Untrusted } else { Unreachable::NoTls };
         }
-        let Some(error) = cause.downcast_ref::<io::Error>() else { continue };
-        match (error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()), error.kind()) {
-            (Some(rustls::Error::InvalidCertificate(_)), _) => return Unreachable::Untrusted,
-            (Some(_), _) => return Unreachable::NoTls,
-            (None, io::ErrorKind::ConnectionRefused) => return Unreachable::NobodyListens,
-            (None, io::ErrorKind::TimedOut) => return Unreachable::Slow,
-            (None, _) => {}
+        match cause.downcast_ref().map(io::Error::kind) {
+            Some(io::ErrorKind::ConnectionRefused) => return Unreachable::NobodyListens,
+            Some(io::ErrorKind::TimedOut) => return Unreachable::Slow,
+            // A name that is not found has no type of its own.
+            None if cause.to_string().starts_with("dns error") => return Unreachable::NoSuchHost,
+            Some(_) | None => {}
         }
     }
     Unreachable::Broke
+}
+
+/// What `error` came of. An error of the system that is made of another passes over that one.
+fn behind<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a (dyn std::error::Error + 'static)> {
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(inner) => Some(inner),
+        None => error.source(),
+    }
 }
 
 #[cfg(test)]

@@ -45,6 +45,8 @@ mod scenarios;
 mod sdk;
 
 mod browser;
+mod check;
+mod commands;
 mod crowd;
 mod http;
 mod serve;
