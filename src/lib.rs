@@ -63,6 +63,7 @@
 //! | 2 | `providers` | `client`, `config`, `embed`, `generate` |
 //! | 2 | `stores` | `breaker`, `client`, `clock`, `config`, `metrics` |
 //! | 2 | `telemetry` | `caller`, `clock`, `generate`, `metrics` |
+//! | 2 | `compare` | `client` |
 //! | 3 | `sessions` | `caller`, `clock`, `stores` |
 //! | 3 | `ledger` | `client`, `clock`, `config`, `generate`, `stores` |
 //! | 3 | `dispatch` | `breaker`, `catalogue`, `config`, `embed`, `generate`, `metrics`, `providers` |
@@ -105,6 +106,7 @@
 
 pub mod app;
 pub mod check;
+pub mod compare;
 pub mod serve;
 
 pub mod http;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{CheckArguments, complain, failed};
+use commands::{CheckArguments, CompareArguments, complain, failed};
 
 /// A gateway in front of LLM providers: cached, coalesced, rate limited. Without a command it serves.
 #[derive(Parser)]
@@ -20,6 +20,8 @@ struct Arguments {
 enum Command {
     /// Tries the store and every provider's key with calls that cost nothing, and says what is wrong and how to mend it
     Check(CheckArguments),
+    /// Sends recorded requests to the old backend and to this service, and says what is not the same, and why
+    Compare(CompareArguments),
     /// Asks the service of this machine whether it serves, for HEALTHCHECK
     Health,
 }
@@ -28,7 +30,7 @@ const NOTES: &str = "\
 Settings are environment variables, each with a default; `.env.local` and `.env` in the working directory are read
 too. `.env.example` in the repository explains them all, README.md and docs/ what they are for.
 
-Exit status: 0 done, 1 failed, 2 wrong arguments, 78 wrong settings (one line for each problem).";
+Exit status: 0 done, 1 failed, 2 wrong arguments, 3 nobody to compare with, 78 wrong settings (one line for each problem).";
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         match arguments.command {
             None => commands::serve().await,
             Some(Command::Check(arguments)) => commands::check(&arguments).await,
+            Some(Command::Compare(arguments)) => commands::compare(&arguments).await,
             Some(Command::Health) => commands::health().await,
         }
     });

@@ -1,6 +1,7 @@
 //! What the binary can do: a file for each command, and how each of them speaks.
 
 mod check;
+mod compare;
 mod health;
 mod serve;
 
@@ -12,6 +13,7 @@ use std::{
 use llm_gateway::config::{Config, Sources};
 
 pub(crate) use check::{CheckArguments, check};
+pub(crate) use compare::{CompareArguments, compare};
 pub(crate) use health::health;
 pub(crate) use serve::serve;
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Each module and what it may import from this crate, from the bottom to the top.
-const MAY_IMPORT: [(&str, &[&str]); 22] = [
+const MAY_IMPORT: [(&str, &[&str]); 23] = [
     ("config", &[]),
     ("clock", &[]),
     ("generate", &[]),
@@ -22,6 +22,7 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
     ("providers", &["client", "config", "embed", "generate"]),
     ("stores", &["breaker", "client", "clock", "config", "metrics"]),
     ("telemetry", &["caller", "clock", "generate", "metrics"]),
+    ("compare", &["client"]),
     ("ledger", &["client", "clock", "config", "generate", "stores"]),
     ("sessions", &["caller", "clock", "stores"]),
     ("dispatch", &["breaker", "catalogue", "config", "embed", "generate", "metrics", "providers"]),
