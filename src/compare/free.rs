@@ -111,7 +111,8 @@ pub(super) fn is_meant(pattern: &str, path: &str) -> bool {
     loop {
         match (patterns.next(), names.next()) {
             (None, None) => return true,
-            (Some(pattern), Some(name)) if pattern == "*" || pattern == name || is_entry(pattern, name) => {}
+            (Some(pattern), Some(name))
+                if (pattern == "*" && !name.is_empty()) || pattern == name || is_entry(pattern, name) => {}
             _ => return false,
         }
     }
@@ -172,6 +173,10 @@ mod tests {
         assert!(is_time("2026-11-24T01:55:06.112Z") && !is_time("2026-11-24T01:55:06Z") && !is_time("tomorrow"));
         assert!(is_clock("01:55 AM") && !is_clock("13:55") && !is_clock("1:55 AM"));
         assert!(is_meant("budget.status.*.used", "budget.status.daily.used"));
-        assert!(!is_meant("budget.status.*.used", "budget.status.daily.limit") && !is_meant("*", "a.b"));
+        assert!(
+            !is_meant("budget.status.*.used", "budget.status.daily.limit")
+                && !is_meant("*", "a.b")
+                && !is_meant("*", "")
+        );
     }
 }

@@ -47,6 +47,7 @@ mod sdk;
 mod browser;
 mod check;
 mod commands;
+mod compare;
 mod crowd;
 mod http;
 mod serve;

@@ -15,26 +15,30 @@ type Look = fn(&Value) -> bool;
 const ADDITIONS: [(&str, Look); 9] = [
     ("cached", Value::is_boolean),
     ("metadata.cached", Value::is_boolean),
-    ("metadata.cache", Value::is_string),
+    ("metadata.cache", is_text),
     ("metadata.usage", Value::is_object),
-    ("metadata.finishReason", Value::is_string),
+    ("metadata.finishReason", is_text),
     ("metadata.attempts", Value::is_u64),
-    ("metadata.requestId", Value::is_string),
-    ("metadata.servedModel", Value::is_string),
+    ("metadata.requestId", is_text),
+    ("metadata.servedModel", is_text),
     ("metadata.ignored", Value::is_array),
 ];
 
 /// The same of errors.
 const ERROR_FIELDS: [(&str, Look); 8] = [
-    ("error", Value::is_string),
-    ("message", Value::is_string),
-    ("details", Value::is_string),
-    ("hint", Value::is_string),
-    ("provider", Value::is_string),
-    ("model", Value::is_string),
+    ("error", is_text),
+    ("message", is_text),
+    ("details", is_text),
+    ("hint", is_text),
+    ("provider", is_text),
+    ("model", is_text),
     ("retryAfter", Value::is_u64),
-    ("requestId", Value::is_string),
+    ("requestId", is_text),
 ];
+
+fn is_text(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| !text.is_empty())
+}
 
 fn is_listed(list: &[(&str, Look)], path: &str, value: &Value) -> bool {
     list.iter().any(|(name, look)| *name == path && look(value))
@@ -82,7 +86,7 @@ pub(super) fn each_attempt_is_told(_: &Exchange<'_>, delta: &Delta) -> bool {
 
 pub(super) fn error_message(_: &Exchange<'_>, delta: &Delta) -> bool {
     let Delta::Added(place, new) = delta else { return false };
-    place.event == "ERROR" && place.path == "message" && new.as_str().is_some_and(|text| !text.is_empty())
+    place.event == "ERROR" && place.path == "message" && is_text(new)
 }
 
 pub(super) fn additions(exchange: &Exchange<'_>, delta: &Delta) -> bool {
@@ -153,11 +157,6 @@ pub(super) fn no_supernova(exchange: &Exchange<'_>, delta: &Delta) -> bool {
     let Delta::Missing(place, _) = delta else { return false };
     let entries = ["providers[Supernova AI]", "providerStatuses[supernova]", "allModels[supernova]"];
     ["/llm/models", "/llm/providers"].contains(&&*exchange.request.route()) && entries.contains(&&*place.path)
-}
-
-pub(super) fn real_week(_: &Exchange<'_>, delta: &Delta) -> bool {
-    let Delta::Changed(place, Value::String(_), Value::String(new)) = delta else { return false };
-    place.path.ends_with("weekly.resetDate") && new.ends_with("T00:00:00.000Z")
 }
 
 pub(super) fn vendors_words(exchange: &Exchange<'_>, delta: &Delta) -> bool {

@@ -79,8 +79,7 @@ pub(super) fn streaming_is_a_flag(Exchange { request, old, new }: &Exchange<'_>)
     let is_strange = |value: Value| !value.is_boolean() && !value.is_null();
     request.is_generation()
         && request.field("streaming").is_some_and(is_strange)
-        && old.status == 200
-        && old.events().is_some()
+        && (old.answer().is_some() || old.ends_in("ERROR").is_some())
         && new.status == 400
         && new.is_error()
         && complains_of_only(new, &["streaming"])
