@@ -22,6 +22,12 @@ pub struct Difference {
     pub rule: Option<&'static Rule>,
 }
 
+impl Difference {
+    pub(super) fn is_of_every_reply(&self) -> bool {
+        self.rule.is_some_and(Rule::is_of_every_reply)
+    }
+}
+
 /// What is not the same in `old` and `new`, the replies to `request`. Empty: nothing.
 pub fn judge(request: &Recorded, old: &Reply, new: &Reply, strictness: Strictness) -> Vec<Difference> {
     let mut found = Vec::new();

@@ -26,7 +26,7 @@ impl Outcome {
     /// Its word in tables.
     pub fn as_str(&self) -> &'static str {
         match self {
-            Outcome::Answered(found) if found.is_empty() => "same",
+            Outcome::Answered(found) if found.iter().all(Difference::is_of_every_reply) => "same",
             Outcome::Answered(found) if found.iter().all(|difference| difference.rule.is_some()) => "intended",
             Outcome::Answered(_) => "difference",
             Outcome::Unreached(_) => "unreached",
@@ -57,7 +57,7 @@ impl Report {
                     let mut names: Vec<&str> = Vec::new();
                     for rule in found.iter().filter_map(|difference| difference.rule) {
                         used.insert(rule.name, rule);
-                        if !names.contains(&rule.name) {
+                        if !rule.is_of_every_reply() && !names.contains(&rule.name) {
                             names.push(rule.name);
                         }
                     }
@@ -73,7 +73,10 @@ impl Report {
         }
         if !used.is_empty() {
             lines.push(String::new());
-            lines.extend(used.values().map(|rule| format!("{} ({}): {}", rule.name, rule.number, rule.reason)));
+            let everywhere = |rule: &Rule| if rule.is_of_every_reply() { "every reply, " } else { "" };
+            let explained =
+                |rule: &&Rule| format!("{} ({}{}): {}", rule.name, everywhere(rule), rule.number, rule.reason);
+            lines.extend(used.values().map(explained));
         }
         lines.push(String::new());
         lines.push(self.closing());

@@ -20,6 +20,13 @@ pub struct Rule {
     covers: Covers,
 }
 
+impl Rule {
+    /// Whether it says something of every reply, whatever was asked. By such rules alone replies are the same.
+    pub fn is_of_every_reply(&self) -> bool {
+        ["no-express", "no-etags", "new-headers"].contains(&self.name)
+    }
+}
+
 /// What a rule explains.
 #[derive(Clone, Copy)]
 enum Covers {
@@ -228,7 +235,12 @@ pub static RULES: [Rule; 45] = [
     ),
     one("no-supernova", "fault 8", "Supernova could be listed and never used.", part::no_supernova),
     one("vendors-words", "fault 12", "A vendor's own error body is not passed on.", part::vendors_words),
-    one("real-analytics", "fault 29", "Usage is counted by real periods, of which analytics tell more.", part::analytics),
+    one(
+        "real-analytics",
+        "fault 29",
+        "Usage is counted by real periods, of which analytics tell more.",
+        part::analytics,
+    ),
     one("no-express", "fault 55", "Nobody needs to know what the service is made of.", part::no_express),
     one("no-etags", "section 2", "Replies have no ETag.", part::no_etags),
     one(
@@ -270,15 +282,16 @@ const STREAMS_WHEN_ASKED: Rule = one(
 /// The stream of the old, where nobody asked for one, as the JSON that it completes with; and the rule by which that is meant.
 pub(super) fn unasked_stream(exchange: &Exchange<'_>) -> Option<(&'static Rule, Reply)> {
     let Exchange { request, old, new } = exchange;
-    let asked = request.field("streaming").is_some_and(|streaming| streaming == true);
+    // One who says so gets what he says.
+    let is_said = request.field("streaming").is_some_and(|streaming| streaming.is_boolean());
     let accepts = request.header("accept").is_some_and(|accept| accept.contains("text/event-stream"));
-    if !request.is_generation() || asked || accepts || new.json().is_none() {
+    if !request.is_generation() || is_said || accepts || new.json().is_none() {
         return None;
     }
     let mut complete = old.ends_in("COMPLETE")?.clone();
     complete.as_object_mut()?.shift_remove("type");
-    let mut headers = old.headers.clone();
-    headers.remove("cache-control");
+    let headers = old.headers.iter().filter(|(name, _)| *name != "cache-control");
+    let headers = headers.map(|(name, value)| (name.clone(), value.clone())).collect();
     let rule = RULES.iter().find(|rule| rule.name == STREAMS_WHEN_ASKED.name)?;
     Some((rule, Reply { status: old.status, headers, body: Body::Json(complete) }))
 }

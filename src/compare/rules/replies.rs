@@ -233,7 +233,9 @@ pub(super) fn administrators_only(Exchange { request, old, new }: &Exchange<'_>)
         }
         _ => false,
     };
-    changes && old.json().is_some() && [401, 404].contains(&new.status) && new.is_error() && old.status != new.status
+    // A 404 of the old says what is not there; one of the new, that there is no such route.
+    let is_closed = new.status == 401 || (new.status == 404 && new.text("error") == "Not found");
+    changes && old.json().is_some() && new.is_error() && is_closed
 }
 
 pub(super) fn settings_are_checked(Exchange { request, old, new }: &Exchange<'_>) -> bool {
