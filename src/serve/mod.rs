@@ -16,7 +16,12 @@ use std::{
     time::Duration,
 };
 
-use axum::{body::Body, extract::ConnectInfo, response::Response};
+use axum::{
+    body::Body,
+    extract::ConnectInfo,
+    http::{HeaderValue, header},
+    response::Response,
+};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -24,7 +29,7 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::{
@@ -48,6 +53,9 @@ const FIRST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_mins(2);
 /// The longest head, which is Node's limit too; beyond it 431. What comes of a body is read in pieces no larger.
 const HEAD_LIMIT_BYTES: usize = 16 << 10;
+/// How long after the stop a connection may still ask. What was on its way when nothing new was wanted is answered, with word that
+/// it is the last: a proxy that keeps its connections has heard so on each that it uses before one is closed under a request.
+const LAST_REQUESTS: Duration = Duration::from_millis(500);
 /// How long the ends of streams may take to reach their clients once they had to end.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
@@ -72,25 +80,32 @@ pub async fn serve(listener: TcpListener, app: App, limits: Limits, stop: impl F
     let connections = TaskTracker::new();
     let mut door = Door::new(listener, limits.connections);
     let mut stop = std::pin::pin!(stop);
-    loop {
-        let Guest { stream, peer, seat } = tokio::select! {
-            guest = door.next() => guest,
-            () = &mut stop => break,
-        };
+    let attend = |Guest { stream, peer, seat }| {
         let connection = host.clone().connection(stream, peer, &graceful);
         connections.spawn(async move {
             connection.await;
             drop(seat);
         });
+    };
+    loop {
+        tokio::select! {
+            guest = door.next() => attend(guest),
+            () = &mut stop => break,
+        }
     }
-    drop(door);
+    door.close().into_iter().for_each(attend);
     draining.cancel();
     tracing::info!(connections = connections.len(), grace = ?limits.grace, "stopping");
     connections.close();
     tasks.close();
-    let finished = async {
+    let close = async {
+        // Nobody left: nothing to wait for.
+        drop(timeout(LAST_REQUESTS, connections.wait()).await);
         // Closes idle connections at once and the others after their reply.
-        tokio::join!(graceful.shutdown(), connections.wait(), tasks.wait());
+        graceful.shutdown().await;
+    };
+    let finished = async {
+        tokio::join!(close, connections.wait(), tasks.wait());
     };
     let mut finished = std::pin::pin!(finished);
     if timeout(limits.grace, &mut finished).await.is_err() {
@@ -147,8 +162,11 @@ impl Host {
         let connection = graceful.watch(connection);
         async move {
             let mut connection = std::pin::pin!(connection);
-            // Who has not asked yet has only so long to, and no longer once nothing new is wanted.
-            let give_up = timeout(FIRST_HEAD_TIMEOUT, draining.cancelled());
+            // Who has not asked yet has only so long to, and less once nothing new is wanted.
+            let give_up = timeout(FIRST_HEAD_TIMEOUT, async {
+                draining.cancelled().await;
+                sleep(LAST_REQUESTS).await;
+            });
             let result = tokio::select! {
                 result = &mut connection => result,
                 _ = give_up => {
@@ -166,9 +184,13 @@ impl Host {
     }
 
     async fn respond(self, request: Request<Incoming>, peer: SocketAddr) -> Result<Response, Infallible> {
-        let Self { service, tasks, stopping, draining: _, limits: _ } = self;
+        let Self { service, tasks, stopping, draining, limits: _ } = self;
         let mut request = request.map(|body| Body::new(Unread::new(body, tasks, stopping)));
         request.extensions_mut().insert(ConnectInfo(peer));
-        service.oneshot(request).await
+        let mut response = service.oneshot(request).await?;
+        if draining.is_cancelled() {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(response)
     }
 }

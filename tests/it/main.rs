@@ -47,6 +47,7 @@ mod sdk;
 mod browser;
 mod crowd;
 mod http;
+mod rolling;
 mod serve;
 mod start;
 
