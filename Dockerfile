@@ -29,4 +29,5 @@ ENV NODE_ENV=production
 ENV MALLOC_MMAP_THRESHOLD_=131072
 EXPOSE 3001
 HEALTHCHECK --interval=30s --timeout=5s --start-period=2s CMD ["/llm-gateway", "health"]
-ENTRYPOINT ["/llm-gateway"]
+# No entry point: another command, such as `/llm-gateway check`, is given whole, as platforms do that run one before a deploy.
+CMD ["/llm-gateway"]

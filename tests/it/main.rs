@@ -51,6 +51,7 @@ mod rolling;
 mod serve;
 mod start;
 
+mod documents;
 mod failover;
 mod files;
 mod map;

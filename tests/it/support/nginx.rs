@@ -50,7 +50,8 @@ impl Drop for Nginx {
 
 fn config(instances: &[SocketAddr], address: SocketAddr) -> String {
     // `max_fails=0`: one that was away for a moment is asked again at once.
-    let servers: String = instances.iter().map(|instance| format!("server {instance} max_fails=0;\n")).collect();
+    let servers: Vec<_> = instances.iter().map(|instance| format!("server {instance} max_fails=0;")).collect();
+    let servers = servers.join("\n");
     format!(
         "daemon off; worker_processes 1; pid nginx.pid; error_log stderr warn;
         events {{ worker_connections 1024; }}
