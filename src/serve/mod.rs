@@ -3,18 +3,10 @@
 //! A client that closes its sending side is taken for gone, as browsers and proxies mean it: otherwise nobody would notice
 //! who has left while a provider thinks.
 
+mod conversation;
 mod door;
 
-use std::{
-    convert::Infallible,
-    future::Future,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -22,14 +14,12 @@ use axum::{
     http::{HeaderValue, header},
     response::Response,
 };
+use futures_util::TryFutureExt as _;
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::{
@@ -41,21 +31,18 @@ use tower::ServiceExt as _;
 use crate::{
     app::{App, HttpService},
     http::unread::Unread,
+    layers::Held,
 };
 
+use conversation::Conversation;
 pub use door::connections;
 use door::{Door, Guest};
 
-/// How long a new connection may take until its first request's head has come.
-const FIRST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may stay idle between requests: longer than the proxies in front keep theirs. A later head has no
 /// more time than that: who sends one slowly holds little more than who sends none.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(2);
 /// The longest head, which is Node's limit too; beyond it 431. What comes of a body is read in pieces no larger.
 const HEAD_LIMIT_BYTES: usize = 16 << 10;
-/// How long after the stop a connection may still ask. What was on its way when nothing new was wanted is answered, with word that
-/// it is the last: a proxy that keeps its connections has heard so on each that it uses before one is closed under a request.
-const LAST_REQUESTS: Duration = Duration::from_millis(500);
 /// How long the ends of streams may take to reach their clients once they had to end.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
@@ -76,12 +63,11 @@ pub async fn serve(listener: TcpListener, app: App, limits: Limits, stop: impl F
     let App { service, draining, stopping, tasks, flights: _, store: _, chores } = app;
     let running = AbortOnDropHandle::new(tokio::spawn(chores.clone().run()));
     let host = Host { service, tasks: tasks.clone(), stopping: stopping.clone(), draining: draining.clone(), limits };
-    let graceful = GracefulShutdown::new();
     let connections = TaskTracker::new();
     let mut door = Door::new(listener, limits.connections);
     let mut stop = std::pin::pin!(stop);
     let attend = |Guest { stream, peer, seat }| {
-        let connection = host.clone().connection(stream, peer, &graceful);
+        let connection = host.clone().connection(stream, peer);
         connections.spawn(async move {
             connection.await;
             drop(seat);
@@ -98,14 +84,8 @@ pub async fn serve(listener: TcpListener, app: App, limits: Limits, stop: impl F
     tracing::info!(connections = connections.len(), grace = ?limits.grace, "stopping");
     connections.close();
     tasks.close();
-    let close = async {
-        // Nobody left: nothing to wait for.
-        drop(timeout(LAST_REQUESTS, connections.wait()).await);
-        // Closes idle connections at once and the others after their reply.
-        graceful.shutdown().await;
-    };
     let finished = async {
-        tokio::join!(close, connections.wait(), tasks.wait());
+        tokio::join!(connections.wait(), tasks.wait());
     };
     let mut finished = std::pin::pin!(finished);
     if timeout(limits.grace, &mut finished).await.is_err() {
@@ -132,12 +112,7 @@ struct Host {
 }
 
 impl Host {
-    fn connection(
-        self,
-        stream: TcpStream,
-        peer: SocketAddr,
-        graceful: &GracefulShutdown,
-    ) -> impl Future<Output = ()> + use<> {
+    fn connection(self, stream: TcpStream, peer: SocketAddr) -> impl Future<Output = ()> {
         // Small replies and events must not wait for an acknowledgement.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
@@ -145,12 +120,12 @@ impl Host {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(self.limits.stalled));
 
-        let draining = self.draining.clone();
-        let has_asked = Arc::new(AtomicBool::new(false));
-        let asked = Arc::clone(&has_asked);
+        let conversation = Arc::new(Conversation::default());
+        let (draining, stopping, grace) = (self.draining.clone(), self.stopping.clone(), self.limits.grace);
+        let turns = Arc::clone(&conversation);
         let answer = service_fn(move |request: Request<Incoming>| {
-            asked.store(true, Ordering::Relaxed);
-            self.clone().respond(request, peer)
+            let turn = turns.turn();
+            self.clone().respond(request, peer).map_ok(|response| response.map(|body| Held::new(body, turn)))
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -159,20 +134,18 @@ impl Host {
             // One write for head and body: to copy a few kilobytes costs less than what the kernel does for two pieces.
             .writev(false)
             .serve_connection(TokioIo::new(Box::pin(stream)), answer);
-        let connection = graceful.watch(connection);
         async move {
             let mut connection = std::pin::pin!(connection);
-            // Who has not asked yet has only so long to, and less once nothing new is wanted.
-            let give_up = timeout(FIRST_HEAD_TIMEOUT, async {
-                draining.cancelled().await;
-                sleep(LAST_REQUESTS).await;
-            });
+            // In their order: what has come is read before anything is closed.
             let result = tokio::select! {
+                biased;
                 result = &mut connection => result,
-                _ = give_up => {
-                    if !has_asked.load(Ordering::Relaxed) {
+                () = conversation.over(&draining, &stopping, grace) => {
+                    if !conversation.has_begun() {
                         return;
                     }
+                    // At once where it is idle, and else after its reply.
+                    connection.as_mut().graceful_shutdown();
                     connection.await
                 }
             };

@@ -83,7 +83,7 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
             "telemetry",
         ],
     ),
-    ("serve", &["app", "http"]),
+    ("serve", &["app", "http", "layers"]),
 ];
 
 fn source() -> PathBuf {

@@ -49,6 +49,7 @@ impl Drop for Nginx {
 }
 
 fn config(instances: &[SocketAddr], address: SocketAddr) -> String {
+    // An idle connection is let go of before an instance that stops would close it.
     // `max_fails=0`: one that was away for a moment is asked again at once.
     let servers: Vec<_> = instances.iter().map(|instance| format!("server {instance} max_fails=0;")).collect();
     let servers = servers.join("\n");
@@ -58,7 +59,7 @@ fn config(instances: &[SocketAddr], address: SocketAddr) -> String {
         http {{
             access_log off;
             client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;
-            upstream gateways {{ {servers} keepalive 32; }}
+            upstream gateways {{ {servers} keepalive 32; keepalive_timeout 1s; }}
             server {{
                 listen {address};
                 location / {{
