@@ -70,7 +70,7 @@
 //! | 3 | `layers` | `caller`, `catalogue`, `clock`, `config`, `embed`, `error`, `generate`, `ledger`, `metrics`, `sessions`, `stores`, `telemetry` |
 //! | 4 | `http` | `breaker`, `caller`, `catalogue`, `clock`, `config`, `embed`, `error`, `generate`, `layers`, `ledger`, `metrics`, `sessions`, `stores`, `telemetry` |
 //! | 5 | `app` | `breaker`, `caller`, `catalogue`, `client`, `clock`, `config`, `dispatch`, `error`, `generate`, `http`, `layers`, `ledger`, `metrics`, `providers`, `sessions`, `stores`, `telemetry` |
-//! | 6 | `serve` | `app`, `http` |
+//! | 6 | `serve` | `app`, `http`, `layers` |
 //! | 6 | `check` | `app`, `catalogue`, `config`, `generate`, `providers`, `stores` |
 //!
 //! Layers never know one another, nor dispatch, nor providers.

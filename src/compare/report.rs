@@ -87,8 +87,9 @@ impl Report {
         let [same, intended, difference, unreached] =
             ["same", "intended", "difference", "unreached"].map(|word| self.count(word));
         let all = self.compared.len();
+        let requests = if all == 1 { "request" } else { "requests" };
         format!(
-            "{all} requests: {same} same, {intended} intended, {difference} with a difference, {unreached} unreached."
+            "{all} {requests}: {same} same, {intended} intended, {difference} with a difference, {unreached} unreached."
         )
     }
 

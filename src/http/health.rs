@@ -114,7 +114,7 @@ struct Ready {
     responses(
         (status = 200, description = "Everything is there.", body = Ready, example = json!({
             "status": "ok", "healthy": true, "redis": true, "memory": true, "uptime": 61.25,
-            "store": {"kind": "redis", "ok": true, "latencyMs": 1}, "providers": {"openai": {"ok": true}}, "version": "0.1.0"
+            "store": {"kind": "Redis", "ok": true, "latencyMs": 1}, "providers": {"openai": {"ok": true}}, "version": "0.1.0"
         })),
         (status = 503, description = "The store does not answer, memory runs out, or every provider is skipped.", body = Ready),
     ),

@@ -15,10 +15,17 @@ pub struct Held<T> {
     _held: T,
 }
 
-impl<T: Send + Unpin + 'static> Held<T> {
+impl<T> Held<T> {
     /// `body`, holding `held`.
+    pub fn new(body: Body, held: T) -> Self {
+        Self { body, _held: held }
+    }
+}
+
+impl<T: Send + Unpin + 'static> Held<T> {
+    /// The same, for where any body is taken.
     pub fn body(body: Body, held: T) -> Body {
-        Body::new(Self { body, _held: held })
+        Body::new(Self::new(body, held))
     }
 }
 

@@ -53,6 +53,21 @@ impl Door {
         }
     }
 
+    /// Shuts the door. Those whom the system has let in already, and nobody has met, are no newcomers: a client that is refused
+    /// goes elsewhere, but one that was let in may have asked.
+    pub(super) fn close(self) -> Vec<Guest> {
+        let Ok(listener) = self.listener.into_std() else { return Vec::new() };
+        let mut guests = Vec::new();
+        while let Ok(seat) = Arc::clone(&self.seats).try_acquire_owned()
+            && let Ok((stream, peer)) = listener.accept()
+            && let Ok(()) = stream.set_nonblocking(true)
+            && let Ok(stream) = TcpStream::from_std(stream)
+        {
+            guests.push(Guest { stream, peer, seat });
+        }
+        guests
+    }
+
     async fn seat(&mut self) -> OwnedSemaphorePermit {
         let was_full = self.is_full;
         if let Ok(seat) = Arc::clone(&self.seats).try_acquire_owned() {

@@ -3,25 +3,20 @@
 //! A client that closes its sending side is taken for gone, as browsers and proxies mean it: otherwise nobody would notice
 //! who has left while a provider thinks.
 
+mod conversation;
 mod door;
 
-use std::{
-    convert::Infallible,
-    future::Future,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{body::Body, extract::ConnectInfo, response::Response};
-use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+use axum::{
+    body::Body,
+    extract::ConnectInfo,
+    http::{HeaderValue, header},
+    response::Response,
 };
+use futures_util::TryFutureExt as _;
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     time::timeout,
@@ -36,13 +31,13 @@ use tower::ServiceExt as _;
 use crate::{
     app::{App, HttpService},
     http::unread::Unread,
+    layers::Held,
 };
 
+use conversation::Conversation;
 pub use door::connections;
 use door::{Door, Guest};
 
-/// How long a new connection may take until its first request's head has come.
-const FIRST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may stay idle between requests: longer than the proxies in front keep theirs. A later head has no
 /// more time than that: who sends one slowly holds little more than who sends none.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(2);
@@ -68,29 +63,29 @@ pub async fn serve(listener: TcpListener, app: App, limits: Limits, stop: impl F
     let App { service, draining, stopping, tasks, flights: _, store: _, chores } = app;
     let running = AbortOnDropHandle::new(tokio::spawn(chores.clone().run()));
     let host = Host { service, tasks: tasks.clone(), stopping: stopping.clone(), draining: draining.clone(), limits };
-    let graceful = GracefulShutdown::new();
     let connections = TaskTracker::new();
     let mut door = Door::new(listener, limits.connections);
     let mut stop = std::pin::pin!(stop);
-    loop {
-        let Guest { stream, peer, seat } = tokio::select! {
-            guest = door.next() => guest,
-            () = &mut stop => break,
-        };
-        let connection = host.clone().connection(stream, peer, &graceful);
+    let attend = |Guest { stream, peer, seat }| {
+        let connection = host.clone().connection(stream, peer);
         connections.spawn(async move {
             connection.await;
             drop(seat);
         });
+    };
+    loop {
+        tokio::select! {
+            guest = door.next() => attend(guest),
+            () = &mut stop => break,
+        }
     }
-    drop(door);
+    door.close().into_iter().for_each(attend);
     draining.cancel();
     tracing::info!(connections = connections.len(), grace = ?limits.grace, "stopping");
     connections.close();
     tasks.close();
     let finished = async {
-        // Closes idle connections at once and the others after their reply.
-        tokio::join!(graceful.shutdown(), connections.wait(), tasks.wait());
+        tokio::join!(connections.wait(), tasks.wait());
     };
     let mut finished = std::pin::pin!(finished);
     if timeout(limits.grace, &mut finished).await.is_err() {
@@ -117,12 +112,7 @@ struct Host {
 }
 
 impl Host {
-    fn connection(
-        self,
-        stream: TcpStream,
-        peer: SocketAddr,
-        graceful: &GracefulShutdown,
-    ) -> impl Future<Output = ()> + use<> {
+    fn connection(self, stream: TcpStream, peer: SocketAddr) -> impl Future<Output = ()> {
         // Small replies and events must not wait for an acknowledgement.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
@@ -130,12 +120,12 @@ impl Host {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(self.limits.stalled));
 
-        let draining = self.draining.clone();
-        let has_asked = Arc::new(AtomicBool::new(false));
-        let asked = Arc::clone(&has_asked);
+        let conversation = Arc::new(Conversation::default());
+        let (draining, stopping, grace) = (self.draining.clone(), self.stopping.clone(), self.limits.grace);
+        let turns = Arc::clone(&conversation);
         let answer = service_fn(move |request: Request<Incoming>| {
-            asked.store(true, Ordering::Relaxed);
-            self.clone().respond(request, peer)
+            let turn = turns.turn();
+            self.clone().respond(request, peer).map_ok(|response| response.map(|body| Held::new(body, turn)))
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -144,17 +134,18 @@ impl Host {
             // One write for head and body: to copy a few kilobytes costs less than what the kernel does for two pieces.
             .writev(false)
             .serve_connection(TokioIo::new(Box::pin(stream)), answer);
-        let connection = graceful.watch(connection);
         async move {
             let mut connection = std::pin::pin!(connection);
-            // Who has not asked yet has only so long to, and no longer once nothing new is wanted.
-            let give_up = timeout(FIRST_HEAD_TIMEOUT, draining.cancelled());
+            // In their order: what has come is read before anything is closed.
             let result = tokio::select! {
+                biased;
                 result = &mut connection => result,
-                _ = give_up => {
-                    if !has_asked.load(Ordering::Relaxed) {
+                () = conversation.over(&draining, &stopping, grace) => {
+                    if !conversation.has_begun() {
                         return;
                     }
+                    // At once where it is idle, and else after its reply.
+                    connection.as_mut().graceful_shutdown();
                     connection.await
                 }
             };
@@ -166,9 +157,13 @@ impl Host {
     }
 
     async fn respond(self, request: Request<Incoming>, peer: SocketAddr) -> Result<Response, Infallible> {
-        let Self { service, tasks, stopping, draining: _, limits: _ } = self;
+        let Self { service, tasks, stopping, draining, limits: _ } = self;
         let mut request = request.map(|body| Body::new(Unread::new(body, tasks, stopping)));
         request.extensions_mut().insert(ConnectInfo(peer));
-        service.oneshot(request).await
+        let mut response = service.oneshot(request).await?;
+        if draining.is_cancelled() {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(response)
     }
 }

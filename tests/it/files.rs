@@ -50,3 +50,35 @@ fn ci_runs_the_command_that_the_readme_names() {
     assert_eq!((run.lines().count(), test.lines().count()), (1, 1));
     assert!(read(".ci/run").contains(test), "`{test}` is not in .ci/run");
 }
+
+/// `scripts/build-image` carries out the Dockerfile's own lines, and refuses those that it does not know.
+#[test]
+fn the_image_is_what_render_and_the_documents_take_it_for() {
+    let (dockerfile, render) = (read("Dockerfile"), read("render.yaml"));
+    let known = ["FROM", "WORKDIR", "ENV", "COPY", "RUN", "USER", "EXPOSE", "HEALTHCHECK", "CMD"];
+    let lines = dockerfile.replace("\\\n", " ");
+    let lines = lines.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let instructions: Vec<_> = lines.map(|line| line.split_once(' ').unwrap()).collect();
+    for (name, _) in &instructions {
+        assert!(known.contains(name), "scripts/build-image does not know {name}");
+    }
+    let of = |name: &str| instructions.iter().rev().find(|(other, _)| *other == name).unwrap().1;
+    assert_eq!((of("FROM"), of("CMD"), of("EXPOSE")), ("scratch", r#"["/llm-gateway"]"#, "3001"));
+    assert!(of("HEALTHCHECK").ends_with(r#"CMD ["/llm-gateway", "health"]"#), "{}", of("HEALTHCHECK"));
+    assert!(of("USER").split(':').all(|id| id.parse::<u32>().unwrap() > 0), "{}", of("USER"));
+    assert!(render.contains("preDeployCommand: /llm-gateway check\n") && render.contains("healthCheckPath: /health\n"));
+    assert!(read(".ci/run").contains("scripts/build-image && scripts/try-image"));
+}
+
+#[test]
+fn every_secret_of_the_blueprint_is_kept_out_of_it() {
+    let render = read("render.yaml");
+    for entry in render.split("- key: ").skip(1) {
+        let (name, rest) = entry.split_once('\n').unwrap();
+        let rest = rest.split('\n').take_while(|line| !line.contains("- key: ")).collect::<String>();
+        let is_secret = ["KEY", "TOKEN", "URL", "SECRET"].iter().any(|word| name.contains(word));
+        let is_kept_out = ["sync: false", "generateValue: true", "fromService:"].iter().any(|way| rest.contains(way));
+        assert!(!is_secret || is_kept_out, "{name}");
+        assert!(read(".env.example").contains(&format!("{name}=")), "{name} is no setting");
+    }
+}

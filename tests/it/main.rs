@@ -50,9 +50,11 @@ mod commands;
 mod compare;
 mod crowd;
 mod http;
+mod rolling;
 mod serve;
 mod start;
 
+mod documents;
 mod failover;
 mod files;
 mod map;

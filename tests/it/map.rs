@@ -84,7 +84,7 @@ const MAY_IMPORT: [(&str, &[&str]); 23] = [
             "telemetry",
         ],
     ),
-    ("serve", &["app", "http"]),
+    ("serve", &["app", "http", "layers"]),
     ("check", &["app", "catalogue", "config", "generate", "providers", "stores"]),
 ];
 

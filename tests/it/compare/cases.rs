@@ -15,6 +15,7 @@ fn limited() -> Value {
     with(says(429, body), "retry-after", "9")
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn of_replies() -> Vec<Case> {
     let prompt = || generate(json!({"prompt": "x"}));
     let streamed = || generate(json!({"prompt": "x", "streaming": true}));

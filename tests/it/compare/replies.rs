@@ -1,5 +1,7 @@
 //! Requests and replies as data, with the few shapes that most of them have.
 
+#![expect(clippy::needless_pass_by_value, reason = "cases are read, not run")]
+
 use llm_gateway::compare::{Body, Recorded, Reply};
 use serde_json::{Value, json};
 

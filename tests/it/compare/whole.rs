@@ -45,7 +45,8 @@ fn said(question: &Value) -> Response {
         chunk(json!({}), json!("stop")),
         json!({"choices": [], "usage": usage}),
     ];
-    let body = chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect::<String>() + "data: [DONE]\n\n";
+    let body =
+        chunks.iter().fold(String::new(), |body, chunk| body + &format!("data: {chunk}\n\n")) + "data: [DONE]\n\n";
     ([("content-type", "text/event-stream")], body).into_response()
 }
 

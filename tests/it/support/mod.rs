@@ -1,6 +1,7 @@
 //! A gateway in process, and someone behind it who does as told.
 
 mod browser;
+mod nginx;
 mod python;
 mod redis_server;
 mod scripted;
@@ -39,6 +40,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 pub(crate) use browser::{Browser, Seen};
+pub(crate) use nginx::Nginx;
 pub(crate) use python::{python, succeeds};
 pub(crate) use redis_server::{RedisCluster, RedisServer};
 pub(crate) use scripted::{Scripted, Step};

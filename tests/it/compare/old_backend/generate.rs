@@ -53,16 +53,10 @@ fn answered(memory: &mut Memory, body: &Value) -> Response {
         Err(refusal) => return json_reply(422, &refusal),
     };
     let key = format!("{provider}:{model}:{prompt}");
-    let (said, cached) = match memory.cache.get(&key) {
-        Some(text) => {
-            memory.hits += 1;
-            (Some(text.clone()), true)
-        }
-        None => {
-            memory.misses += 1;
-            (says(prompt), false)
-        }
-    };
+    let stored = memory.cache.get(&key).cloned();
+    let cached = stored.is_some();
+    *if cached { &mut memory.hits } else { &mut memory.misses } += 1;
+    let said = stored.or_else(|| says(prompt));
     if said.as_deref() == Some("") {
         let error = json!({"error": "Failed to generate code", "details": "No response generated from model"});
         return json_reply(500, &error);
@@ -132,6 +126,9 @@ fn target(body: &Value) -> Target {
     Ok((provider, model))
 }
 
+/// A field, whether a value is right for it, and what is said of one that is not.
+type Check<'a> = (&'a str, &'a dyn Fn(&Value) -> bool, &'a str);
+
 fn errors(body: &Value) -> Vec<Value> {
     let mut errors = Vec::new();
     let mut refuse = |path: &str, value: Option<&Value>, said: &str| {
@@ -150,7 +147,6 @@ fn errors(body: &Value) -> Vec<Value> {
     }
     let is_mode = |value: &Value| value.as_str().is_some_and(|mode| MODES.contains(&mode));
     let is_priority = |value: &Value| ["low", "medium", "high"].contains(&value.as_str().unwrap_or_default());
-    type Check<'a> = (&'a str, &'a dyn Fn(&Value) -> bool, &'a str);
     let checks: [Check<'_>; 6] = [
         ("model", &Value::is_string, "Model must be a string."),
         ("routingMode", &is_mode, "Invalid routing mode."),
@@ -180,6 +176,6 @@ fn thought(kind: &str) -> Value {
 }
 
 fn stream(events: &[Value]) -> Response {
-    let body: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+    let body = events.iter().fold(String::new(), |body, event| body + &format!("data: {event}\n\n"));
     ([("content-type", "text/event-stream"), ("cache-control", "no-cache")], body).into_response()
 }

@@ -54,16 +54,16 @@ pub(super) fn providers() -> Value {
     })
 }
 
-pub(super) fn stats(hits: u64, misses: u64) -> Value {
+pub(super) fn stats(hits: u32, misses: u32) -> Value {
     let all = (hits + misses).max(1);
-    let rate = (hits as f64 / all as f64 * 10_000.0).round() / 100.0;
-    json!({"hits": hits, "misses": misses, "hitRate": rate, "estimatedSavings": format!("${:.2}", hits as f64 / 100.0)})
+    let rate = (f64::from(hits) / f64::from(all) * 10_000.0).round() / 100.0;
+    json!({"hits": hits, "misses": misses, "hitRate": rate, "estimatedSavings": format!("${:.2}", f64::from(hits) / 100.0)})
 }
 
 /// The three periods, with `amount` used; `null` once an amount was none.
 pub(super) fn periods(amount: &Value) -> Value {
-    let period = |name: &str, limit: u64, date: &str| {
-        let left = amount.as_f64().map(|used| limit as f64 - used);
+    let period = |name: &str, limit: u32, date: &str| {
+        let left = amount.as_f64().map(|used| f64::from(limit) - used);
         json!({"period": name, "used": amount, "limit": limit, "remaining": left, "percentage": amount,
                "isOverLimit": false, "isNearLimit": false, "resetDate": date})
     };

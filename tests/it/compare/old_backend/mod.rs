@@ -33,8 +33,8 @@ pub(super) struct Memory {
     /// Generations by the path as it was sent.
     counts: HashMap<String, u64>,
     cache: HashMap<String, String>,
-    hits: u64,
-    misses: u64,
+    hits: u32,
+    misses: u32,
     most: u64,
 }
 
