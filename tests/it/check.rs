@@ -9,7 +9,7 @@ use axum::{
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-use crate::support::{Binary, Certificate, KEY, RedisServer, Upstash, Vendors};
+use crate::support::{Binary, Certificate, KEY, RedisCluster, RedisServer, Upstash, Vendors};
 
 type Settings = [(&'static str, String)];
 
@@ -255,6 +255,7 @@ async fn a_redis_that_does_not_do_is_told_with_what_to_mend() {
         RedisServer::start_with(&["--replicaof", "127.0.0.1", "1", "--replica-serve-stale-data", "yes"]).await;
     let reader = RedisServer::start_with(&["--user", "reader", "on", ">s3cr3t", "~*", "+@read"]).await;
     let narrow = RedisServer::start_with(&["--user", "narrow", "on", ">s3cr3t", "~llm:*", "+@all"]).await;
+    let (sealed, cluster) = (RedisServer::tls().await, RedisCluster::start().await);
     let frozen = RedisServer::start().await;
     frozen.freeze();
     let gone = RedisServer::start().await;
@@ -264,6 +265,8 @@ async fn a_redis_that_does_not_do_is_told_with_what_to_mend() {
     let right = |redis: &RedisServer, user: &str| redis.url().replace("redis://", &format!("redis://{user}:s3cr3t@"));
     for (url, said) in [
         (right(&locked, ""), "reads, writes, counts, runs scripts and deletes"),
+        (cluster.urls(), "reads, writes, counts, runs scripts and deletes"),
+        (sealed.url(), "not reached (its certificate is not trusted; EXTRA_CA_FILE can name who vouches for it)"),
         (by(&locked, ""), "the password or token is refused. Put the right one in REDIS_URL"),
         (locked.url(), "the password or token is refused. Put the right one in REDIS_URL"),
         (replica.url(), "takes no writes: it is a replica. REDIS_URL has to name the primary"),
