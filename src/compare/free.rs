@@ -33,7 +33,7 @@ enum Form {
 
 /// A route, a path in its replies, and what stands there. `*` stands for any one name, `[]` for an entry of a list; a route that ends
 /// in `/` means all below it.
-const FREE: [(&str, &str, Form); 48] = [
+const FREE: &[(&str, &str, Form)] = &[
     ("/llm/generate", "metadata.estimatedTokens", Form::Amount),
     ("/llm/generate", "metadata.estimatedCost", Form::Amount),
     ("/llm/generate", "budget.alerts", Form::List),

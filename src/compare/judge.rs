@@ -64,7 +64,7 @@ fn bodies(exchange: &Exchange<'_>, strictness: Strictness) -> Vec<Delta> {
             Diff { route: &route, event: "", strictness, found: Vec::new() }.of(old, new)
         }
         (Body::Events(old), Body::Events(new)) => events::compare(&route, old, new, strictness),
-        (Body::Text(old), Body::Text(new)) if old == new => Vec::new(),
+        (Body::Text(old), Body::Text(new)) | (Body::Page(old), Body::Page(new)) if old == new => Vec::new(),
         _ => vec![Delta::Reply],
     }
 }

@@ -1,7 +1,7 @@
 //! Sends recorded requests to the old backend and to this service, and says of each whether both answer the same, or differently as
 //! is intended, or otherwise.
 //!
-//! What may differ is said in two tables and nowhere else: [`free`] names values that are never twice the same, such as times, tokens
+//! What may differ is said in two tables and nowhere else: `free.rs` names values that are never twice the same, such as times, tokens
 //! and what a model writes; [`RULES`] names what this service does differently on purpose. Everything else is a difference.
 
 mod diff;

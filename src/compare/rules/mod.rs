@@ -28,21 +28,14 @@ impl Rule {
 }
 
 /// What a rule explains.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Covers {
     /// Both replies as wholes: their statuses and bodies, but not their headers.
     Reply(fn(&Exchange<'_>) -> bool),
     /// One thing that is not the same.
     Part(fn(&Exchange<'_>, &Delta) -> bool),
-}
-
-impl std::fmt::Debug for Covers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Covers::Reply(_) => "Reply",
-            Covers::Part(_) => "Part",
-        })
-    }
+    /// A stream that nobody asked for, in place of which there is JSON: see [`unasked_stream`].
+    UnaskedStream,
 }
 
 const fn whole(
@@ -64,7 +57,7 @@ const fn one(
 }
 
 /// The rules, in the order in which they are tried.
-pub static RULES: [Rule; 45] = [
+pub static RULES: &[Rule] = &[
     whole(
         "health-is-one-word",
         "section 3.1, faults 41 and 42",
@@ -269,15 +262,13 @@ pub static RULES: [Rule; 45] = [
         part::unchanged_streams,
     ),
     one("sane-ids", "fault 52", "Only a sane X-Request-Id is taken over.", part::sane_ids),
-    STREAMS_WHEN_ASKED,
+    Rule {
+        name: "streams-when-asked",
+        number: "fault 1, section 13.1",
+        reason: "An answer is JSON unless `streaming` is true, or is absent and Accept asks for events.",
+        covers: Covers::UnaskedStream,
+    },
 ];
-
-const STREAMS_WHEN_ASKED: Rule = one(
-    "streams-when-asked",
-    "fault 1, section 13.1",
-    "An answer is JSON unless `streaming` is true, or is absent and Accept asks for events.",
-    |_, _| false,
-);
 
 /// The stream of the old, where nobody asked for one, as the JSON that it completes with; and the rule by which that is meant.
 pub(super) fn unasked_stream(exchange: &Exchange<'_>) -> Option<(&'static Rule, Reply)> {
@@ -292,7 +283,7 @@ pub(super) fn unasked_stream(exchange: &Exchange<'_>) -> Option<(&'static Rule, 
     complete.as_object_mut()?.shift_remove("type");
     let headers = old.headers.iter().filter(|(name, _)| *name != "cache-control");
     let headers = headers.map(|(name, value)| (name.clone(), value.clone())).collect();
-    let rule = RULES.iter().find(|rule| rule.name == STREAMS_WHEN_ASKED.name)?;
+    let rule = RULES.iter().find(|rule| matches!(rule.covers, Covers::UnaskedStream))?;
     Some((rule, Reply { status: old.status, headers, body: Body::Json(complete) }))
 }
 

@@ -12,9 +12,8 @@ use crate::compare::{
 type Look = fn(&Value) -> bool;
 
 /// What a generation's answer says besides: the paths, and what stands there.
-const ADDITIONS: [(&str, Look); 9] = [
+const ADDITIONS: [(&str, Look); 8] = [
     ("cached", Value::is_boolean),
-    ("metadata.cached", Value::is_boolean),
     ("metadata.cache", is_text),
     ("metadata.usage", Value::is_object),
     ("metadata.finishReason", is_text),
