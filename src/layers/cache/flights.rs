@@ -66,6 +66,7 @@ impl Flights {
     ) -> (Option<Duration>, Reader, Option<Flight>) {
         let mut under_way = self.under_way();
         if let Some(log) = under_way.get(key).filter(|log| log.has_text() || log.age() < patience) {
+            log.link();
             return (Some(log.age()), log.reader(purpose), None);
         }
         let (log, reader) = Log::new(purpose);
