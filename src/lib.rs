@@ -53,20 +53,20 @@
 //! | 0 | `clock` | nothing |
 //! | 0 | `generate` | nothing |
 //! | 0 | `embed` | `generate` |
+//! | 0 | `client` | nothing |
+//! | 0 | `courier` | `client` |
 //! | 1 | `trace` | `config`, `courier`, `generate` |
-//! | 2 | `log` | `config`, `trace` |
 //! | 1 | `breaker` | nothing |
 //! | 1 | `metrics` | `generate` |
-//! | 0 | `client` | nothing |
-//! | 1 | `courier` | `client` |
-//! | 2 | `sentry` | `config`, `courier` |
-//! | 3 | `observers` | `client`, `config`, `courier`, `sentry`, `trace` |
 //! | 1 | `catalogue` | `clock`, `generate` |
 //! | 1 | `error` | `generate` |
 //! | 1 | `caller` | `config` |
+//! | 1 | `sentry` | `config`, `courier` |
+//! | 2 | `log` | `config`, `trace` |
 //! | 2 | `providers` | `client`, `config`, `embed`, `generate`, `trace` |
 //! | 2 | `stores` | `breaker`, `client`, `clock`, `config`, `metrics`, `trace` |
 //! | 2 | `telemetry` | `caller`, `clock`, `generate`, `metrics` |
+//! | 2 | `observers` | `client`, `config`, `courier`, `sentry`, `trace` |
 //! | 3 | `sessions` | `caller`, `clock`, `stores` |
 //! | 3 | `ledger` | `client`, `clock`, `config`, `generate`, `stores` |
 //! | 3 | `dispatch` | `breaker`, `catalogue`, `config`, `embed`, `generate`, `metrics`, `providers`, `trace` |
@@ -97,7 +97,7 @@
 //! - A stream ends in one finish or one error. Only a provider's own end makes a [`generate::Completion`], and only a
 //!   completion can be stored.
 //! - After the first text there is no second attempt, and nothing stands in.
-//! - Only [`config`] reads the environment.
+//! - Only [`config`] reads the environment, and only [`trace`] knows OpenTelemetry, whose SDK reads some variables itself.
 //! - What lasts as long as a reply (a permit, the line in the log) lives in its body.
 //! - Every task is waited for, and hears of the stop: [`app::App::tasks`]. One that makes a connection anew ends by itself.
 //! - Everything held is bounded: the cache by bytes, the limiter by clients, an answer by its length, a body by its own,
@@ -127,6 +127,7 @@ pub mod client;
 pub mod courier;
 pub mod error;
 pub mod ledger;
+pub mod observers;
 #[cfg(feature = "sentry")]
 pub mod sentry;
 pub mod stores;
@@ -138,5 +139,4 @@ pub mod embed;
 pub mod generate;
 pub mod log;
 pub mod metrics;
-pub mod observers;
 pub mod trace;

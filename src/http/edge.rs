@@ -22,6 +22,7 @@ use uuid::Uuid;
 use crate::{
     error::ApiError,
     layers::Held,
+    metrics::known_method,
     telemetry::{CallerKind, Ending, Generating, Record, Telemetry, milliseconds},
     trace,
 };
@@ -229,7 +230,7 @@ impl Drop for Ended {
         }
         telemetry.ended(record, method, status, took);
         trace::Ended {
-            method: method.as_str(),
+            method: known_method(method.as_str()),
             path,
             route: &record.route(),
             status: answered,

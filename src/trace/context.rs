@@ -37,16 +37,16 @@ pub(super) fn request_ended(span: &Span, ended: &Ended<'_>) {
     if !span.is_recording() {
         return;
     }
-    let mut attributes = vec![
-        KeyValue::new("http.request.method", method.to_owned()),
-        KeyValue::new("url.path", path.to_owned()),
-        KeyValue::new("url.scheme", "http"),
-    ];
+    let mut attributes = vec![KeyValue::new("http.request.method", method), KeyValue::new("url.scheme", "http")];
+    let verb = if method == "_OTHER" { "HTTP" } else { method };
     if route.is_empty() {
-        span.update_name(method.to_owned());
+        span.update_name(verb);
     } else {
-        span.update_name(format!("{method} {route}"));
+        span.update_name(format!("{verb} {route}"));
         attributes.push(KeyValue::new("http.route", route.to_owned()));
+    }
+    if path == route {
+        attributes.push(KeyValue::new("url.path", path.to_owned()));
     }
     attributes.extend(status.map(|status| KeyValue::new("http.response.status_code", i64::from(status))));
     attributes.extend(ending.map(|ending| KeyValue::new("llm_gateway.ending", ending)));
@@ -66,6 +66,11 @@ pub(super) fn request_ended(span: &Span, ended: &Ended<'_>) {
     }
     span.set_attributes(attributes);
     span.end();
+}
+
+/// The current span refers to `other`. (`tracing`'s own word for it locks both of them at once.)
+pub(super) fn link(other: &Span) {
+    Span::current().add_link(other.context().span().span_context().clone());
 }
 
 /// Why an answer ended. There could be several answers.

@@ -76,7 +76,8 @@ impl Export {
 }
 
 fn is_told(metadata: &Metadata<'_>) -> bool {
-    metadata.is_span() && (metadata.target() == TARGET || metadata.name() == REQUEST)
+    let is_request = || metadata.name() == REQUEST && metadata.target().starts_with("llm_gateway");
+    metadata.is_span() && (metadata.target() == TARGET || is_request())
 }
 
 /// Carries the exporter's requests to where this service's own client works.

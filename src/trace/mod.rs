@@ -26,7 +26,7 @@ pub use attempt::Attempt;
 pub use calling::calling;
 #[cfg(feature = "otel")]
 pub use export::{BadExport, Export};
-pub use request::{Ended, request};
+pub use request::{Ended, joined, request};
 pub use store::{looked_up, lookup, store};
 
 /// Where spans go that are no part of the log.

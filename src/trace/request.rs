@@ -20,11 +20,18 @@ pub fn request(id: &str, path: &str, headers: &HeaderMap) -> Span {
     span
 }
 
+/// The current request has no call of its own and waits for the one that is made in `other`.
+pub fn joined(other: &Span) {
+    if is_on() {
+        context::link(other);
+    }
+}
+
 /// How a request ended.
 pub struct Ended<'a> {
-    /// Its method.
-    pub method: &'a str,
-    /// Its path, without a query.
+    /// Its method, or `_OTHER`.
+    pub method: &'static str,
+    /// Its path, without a query. It is told only where its route holds no name: what else stands there is anybody's.
     pub path: &'a str,
     /// Its route. Empty: it matched none.
     pub route: &'a str,

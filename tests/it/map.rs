@@ -172,6 +172,15 @@ fn no_layer_knows_another() {
 }
 
 #[test]
+fn only_trace_knows_opentelemetry() {
+    let mut files = Vec::new();
+    rust_files(&source(), &mut files);
+    let knows = |file: &PathBuf| fs::read_to_string(file).unwrap().contains("opentelemetry");
+    let knowing: BTreeSet<_> = files.iter().filter(|file| knows(file)).map(|file| module_of(file)).collect();
+    assert_eq!(knowing, BTreeSet::from(["trace".to_owned()]));
+}
+
+#[test]
 fn the_map_in_the_documentation_is_this_one() {
     let lib = fs::read_to_string(source().join("lib.rs")).unwrap();
     for (module, allowed) in MAY_IMPORT {

@@ -65,8 +65,9 @@ async fn a_sentry_that_does_not_answer_or_wants_no_more_troubles_nobody() {
         }
         gateway.terminate();
         assert!(gateway.ended(Duration::from_secs(20)).await.success(), "{status:?}");
-        // One is under way, or has said that it is enough.
-        assert_eq!(sentry.taken().len(), 1, "{status:?}");
+        let told = sentry.taken().len();
+        // One that was told that it is enough tells no more.
+        assert!(told == 1 || (told > 1 && status.is_none()), "{status:?}: {told}");
     }
 }
 

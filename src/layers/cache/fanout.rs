@@ -100,9 +100,9 @@ impl Log {
         self.waiting.clone()
     }
 
-    /// A request of its own joins: its trace refers to the one in which the call is made.
-    pub(super) fn link(&self) {
-        Span::current().follows_from(&self.span);
+    /// What the call is a part of.
+    pub(super) fn span(&self) -> &Span {
+        &self.span
     }
 
     /// How long ago the log was begun.
