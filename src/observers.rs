@@ -36,7 +36,7 @@ impl Observers {
     ///
     /// # Errors
     /// [`BadObserver`], when one of them cannot be told.
-    #[cfg_attr(not(any(feature = "otel", feature = "sentry")), expect(unused_variables, clippy::unnecessary_wraps))]
+    #[cfg_attr(not(any(feature = "otel", feature = "sentry")), expect(unused_variables))]
     pub fn new(config: &Config) -> Result<Self, BadObserver> {
         // Connections of their own: nothing that a provider needs waits for them.
         #[cfg(any(feature = "otel", feature = "sentry"))]

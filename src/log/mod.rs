@@ -22,17 +22,17 @@ pub use lines::LogGuard;
 ///
 /// # Errors
 /// When the thread that writes cannot be started.
-pub fn start(config: &LogConfig, others: Vec<Box<dyn Layer<Registry> + Send + Sync>>) -> io::Result<LogGuard> {
+pub fn start(config: &LogConfig, mut others: Vec<Box<dyn Layer<Registry> + Send + Sync>>) -> io::Result<LogGuard> {
     let lines = Lines::default();
     let guard = lines.write_to(io::stdout())?;
     let layer = fmt::layer().with_writer(lines).with_target(false);
-    // None of them, and not an empty list, which would be taken for somebody who wants to hear nothing at all.
-    let log = tracing_subscriber::registry().with((!others.is_empty()).then_some(others));
     let filter = config.filter.clone().with_target(trace::TARGET, LevelFilter::OFF);
-    match config.format {
-        LogFormat::Json => log.with(layer.event_format(JsonEvent).fmt_fields(JsonFields).with_filter(filter)).init(),
-        LogFormat::Pretty => log.with(layer.with_ansi(io::stdout().is_terminal()).with_filter(filter)).init(),
-    }
+    // In one list with the others: each then has a filter, and what nobody wants to hear is never even asked about.
+    others.push(match config.format {
+        LogFormat::Json => layer.event_format(JsonEvent).fmt_fields(JsonFields).with_filter(filter).boxed(),
+        LogFormat::Pretty => layer.with_ansi(io::stdout().is_terminal()).with_filter(filter).boxed(),
+    });
+    tracing_subscriber::registry().with(others).init();
     Ok(guard)
 }
 

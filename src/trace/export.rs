@@ -2,7 +2,11 @@
 //!
 //! The SDK gathers and sends from a thread of its own; its calls go out by this service's client.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use axum::http::{HeaderMap, Request, Response};
@@ -17,7 +21,7 @@ use tracing_subscriber::{Layer, Registry, filter::FilterFn};
 
 use crate::{config::OtelConfig, courier::Courier};
 
-use super::{REQUEST, TARGET, tracer::Requests};
+use super::{IS_ON, REQUEST, TARGET, tracer::Requests};
 
 /// How long the end of the service waits for a collector that does not take what is left.
 const LAST_SPANS: Duration = Duration::from_secs(3);
@@ -53,6 +57,7 @@ impl Export {
 
     /// What listens to spans: to requests and what happens below them, and to no line of the log.
     pub fn layer(&self) -> Box<dyn Layer<Registry> + Send + Sync> {
+        IS_ON.store(true, Ordering::Relaxed);
         tracing_opentelemetry::layer()
             .with_tracer(Requests(self.0.tracer("llm-gateway")))
             .with_location(false)
@@ -82,7 +87,7 @@ fn is_told(metadata: &Metadata<'_>) -> bool {
 
 /// Carries the exporter's requests to where this service's own client works.
 struct Post {
-    courier: std::sync::Arc<Courier>,
+    courier: Arc<Courier>,
     headers: HeaderMap,
     runtime: Handle,
 }
@@ -98,7 +103,7 @@ impl fmt::Debug for Post {
 impl HttpClient for Post {
     async fn send_bytes(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         request.headers_mut().extend(self.headers.clone());
-        let courier = std::sync::Arc::clone(&self.courier);
+        let courier = Arc::clone(&self.courier);
         // The thread that asks knows nothing of tokio.
         let posting = self.runtime.spawn(async move { courier.post(request).await });
         Ok(posting.await??)

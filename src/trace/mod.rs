@@ -20,7 +20,9 @@ mod store;
 #[cfg(feature = "otel")]
 mod tracer;
 
-use tracing::{Level, Span};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tracing::Span;
 
 pub use attempt::Attempt;
 pub use calling::calling;
@@ -35,9 +37,14 @@ pub const TARGET: &str = "llm_gateway::span";
 /// What the span of a request is called in the log, which shares it: its lines bear its id.
 const REQUEST: &str = "request";
 
-/// Whether anybody listens.
+/// Whether anybody listens, as long as the process lives.
+///
+/// `tracing` can be asked too (`span_enabled!`); but then each filter of the log takes what comes next for that which was asked about
+/// and may leave it out.
+static IS_ON: AtomicBool = AtomicBool::new(false);
+
 fn is_on() -> bool {
-    tracing::span_enabled!(target: TARGET, Level::INFO)
+    IS_ON.load(Ordering::Relaxed)
 }
 
 /// It has failed like this.

@@ -19,8 +19,13 @@ async fn without_a_collector_nobody_hears_of_a_trace() {
 
 #[cfg(feature = "otel")]
 mod exported {
-    use std::{collections::BTreeMap, time::Duration};
+    use std::{
+        collections::{BTreeMap, BTreeSet},
+        io::Read,
+        time::Duration,
+    };
 
+    use flate2::read::GzDecoder;
     use opentelemetry_proto::tonic::{
         collector::trace::v1::ExportTraceServiceRequest,
         common::v1::{AnyValue, KeyValue, any_value::Value},
@@ -29,7 +34,7 @@ mod exported {
     use prost::Message as _;
     use serde_json::{Value as Json, json};
 
-    use crate::support::{Binary, KEY, RedisServer, Sink, Vendors};
+    use crate::support::{Binary, KEY, RedisServer, Sink, Taken, Vendors};
 
     const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
     const CALLER: &str = "b7ad6b7169203331";
@@ -90,6 +95,16 @@ mod exported {
         }
     }
 
+    fn unpacked(taken: &Taken) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        match taken.headers.get("content-encoding") {
+            Some(encoding) if encoding == "gzip" => GzDecoder::new(&*taken.body).read_to_end(&mut bytes).unwrap(),
+            Some(other) => panic!("{other:?}"),
+            None => Read::read_to_end(&mut &*taken.body, &mut bytes).unwrap(),
+        };
+        bytes
+    }
+
     /// Everything that `collector` was told, and of whom.
     fn told(collector: &Sink) -> Vec<Told> {
         let mut spans = Vec::new();
@@ -97,7 +112,7 @@ mod exported {
             assert_eq!(taken.path, "/v1/traces");
             assert_eq!(taken.headers["content-type"], "application/x-protobuf");
             assert_eq!(taken.headers["x-api-key"], SECRET);
-            for of in ExportTraceServiceRequest::decode(taken.body).unwrap().resource_spans {
+            for of in ExportTraceServiceRequest::decode(unpacked(&taken).as_slice()).unwrap().resource_spans {
                 let resource = attributes(of.resource.unwrap().attributes);
                 assert_eq!(resource["service.name"], "our-gateway");
                 assert_eq!(resource["service.version"], env!("CARGO_PKG_VERSION"));
@@ -284,7 +299,11 @@ mod exported {
     #[tokio::test(flavor = "multi_thread")]
     async fn what_the_sdk_reads_itself_holds() {
         let (collector, vendors) = (Sink::answering(Some(200)).await, Vendors::start().await);
-        let more = [("OTEL_TRACES_SAMPLER", "parentbased_always_off"), ("OTEL_RESOURCE_ATTRIBUTES", "team=pears")];
+        let more = [
+            ("OTEL_TRACES_SAMPLER", "parentbased_always_off"),
+            ("OTEL_RESOURCE_ATTRIBUTES", "team=pears"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ];
         let gateway = start(&collector, &vendors, &more);
         let question = json!({"prompt": "hello", "model": "gpt-4o"});
         for traceparent in ["", "00-0af7651916cd43dd8448eb211c80319d-b7ad6b7169203331-00"] {
@@ -294,7 +313,9 @@ mod exported {
         stop(gateway).await;
         let spans = told(&collector);
         assert!(!spans.is_empty() && spans.iter().all(|span| span.trace == TRACE), "{spans:#?}");
-        assert!(collector.holds("pears"));
+        let packed = collector.taken();
+        assert!(packed.iter().all(|taken| taken.headers["content-encoding"] == "gzip"));
+        assert!(String::from_utf8_lossy(&unpacked(&packed[0])).contains("pears"));
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -302,7 +323,11 @@ mod exported {
         let vendors = Vendors::start().await;
         let (hanging, failing) = (Sink::answering(None).await, Sink::answering(Some(500)).await);
         for collector in [hanging, failing, Sink::away()] {
-            let gateway = start(&collector, &vendors, &[("RATE_LIMIT_MAX", "0"), ("LOG_LEVEL", "info")]);
+            let gateway = start(
+                &collector,
+                &vendors,
+                &[("RATE_LIMIT_MAX", "0"), ("LOG_LEVEL", "info"), ("SENTRY_DSN", "http://key@127.0.0.1:9/1")],
+            );
             for number in 0..30 {
                 let question = json!({"prompt": format!("hello {number}"), "model": "gpt-4o"});
                 assert_eq!(ask(&gateway, "", &question).await.status(), 200);
@@ -313,6 +338,10 @@ mod exported {
             let is_warning = |line: &&Json| line["level"] == "WARN" || line["level"] == "ERROR";
             let warnings: Vec<_> = log.iter().filter(is_warning).collect();
             assert!((1..=2).contains(&warnings.len()), "{warnings:#?}");
+            // And the log lacks nothing because somebody else listens too.
+            let told = |line: &&Json| line["message"].as_str().is_some_and(|said| said.starts_with("LLM Cache MISS"));
+            let ids: BTreeSet<_> = log.iter().filter(told).map(|line| line["request_id"].as_str().unwrap()).collect();
+            assert_eq!(ids.len(), 30, "{log:#?}");
             assert!(!json!(log).to_string().contains(SECRET));
         }
     }
