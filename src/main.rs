@@ -12,6 +12,7 @@ use llm_gateway::{
     app::App,
     config::{Config, Problem, Sources},
     log,
+    observers::Observers,
     serve::{Limits, connections, serve},
     stores::{Shared, StoreError},
 };
@@ -57,7 +58,14 @@ fn main() -> ExitCode {
 }
 
 async fn run(config: Config) -> ExitCode {
-    let _flushed_on_drop = match log::start(&config.log) {
+    let observers = match Observers::new(&config) {
+        Ok(observers) => observers,
+        Err(error) => {
+            complain(&error.to_string());
+            return ExitCode::from(EXIT_CONFIG);
+        }
+    };
+    let _flushed_on_drop = match log::start(&config.log, observers.layers()) {
         Ok(guard) => guard,
         Err(error) => return failed(&format!("The log cannot be written: {error}")),
     };
@@ -110,6 +118,8 @@ async fn run(config: Config) -> ExitCode {
     let address = listener.local_addr().unwrap_or(address);
     tracing::info!(%address, ?providers, connections = limits.connections, version = env!("CARGO_PKG_VERSION"), "listening");
     serve(listener, app, limits, stop).await;
+    // The last requests are among what they have not been told yet.
+    observers.finish().await;
     tracing::info!("stopped");
     ExitCode::SUCCESS
 }

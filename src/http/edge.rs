@@ -22,7 +22,9 @@ use uuid::Uuid;
 use crate::{
     error::ApiError,
     layers::Held,
-    telemetry::{CallerKind, Generating, Record, Telemetry, milliseconds},
+    metrics::known_method,
+    telemetry::{CallerKind, Ending, Generating, Record, Telemetry, milliseconds},
+    trace,
 };
 
 use super::openai;
@@ -82,7 +84,7 @@ where
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let id = request_id(request.headers());
-        let span = tracing::info_span!("request", request_id = &*id);
+        let span = trace::request(&id, request.uri().path(), request.headers());
         let record = Arc::new(Record::new(Arc::clone(&id)));
         self.telemetry.metrics.http.begun();
         let ended = Ended {
@@ -209,9 +211,10 @@ struct Ended {
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        let Self { span, method, path, status, record, telemetry } = self;
-        // 499 is nginx's word for it, and most log tools know it.
-        let status = status.map_or(499, |status| status.as_u16());
+        let Self { span, method, path, status: answered, record, telemetry } = self;
+        let answered = answered.map(|status| status.as_u16());
+        // nginx's word for it, and most log tools know it.
+        let status = answered.unwrap_or(499);
         let took = record.arrived.elapsed();
         let (verb, ms) = (method.as_str(), milliseconds(took));
         match record.generation() {
@@ -226,6 +229,15 @@ impl Drop for Ended {
             }
         }
         telemetry.ended(record, method, status, took);
+        trace::Ended {
+            method: known_method(method.as_str()),
+            path,
+            route: &record.route(),
+            status: answered,
+            ending: record.ending(status).map(Ending::as_str),
+            error: record.generation().and_then(Generating::failure).map(|failure| failure.kind.as_str()),
+        }
+        .tell(span);
     }
 }
 

@@ -56,6 +56,9 @@ mod failover;
 mod files;
 mod map;
 mod metrics;
+#[cfg(feature = "sentry")]
+mod sentry;
+mod spans;
 
 mod telling;
 mod upstash_fixture;

@@ -6,6 +6,8 @@ mod python;
 mod redis_server;
 mod scripted;
 mod sdk;
+#[cfg(any(feature = "otel", feature = "sentry"))]
+mod sink;
 mod sockets;
 mod tls;
 mod upstash;
@@ -45,6 +47,8 @@ pub(crate) use python::{python, succeeds};
 pub(crate) use redis_server::{RedisCluster, RedisServer};
 pub(crate) use scripted::{Scripted, Step};
 pub(crate) use sdk::{Check, Sdk};
+#[cfg(any(feature = "otel", feature = "sentry"))]
+pub(crate) use sink::{Sink, Taken};
 pub(crate) use sockets::{Binary, Vendor};
 pub(crate) use tls::Certificate;
 pub(crate) use upstash::{Fault, Upstash};
