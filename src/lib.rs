@@ -67,6 +67,7 @@
 //! | 2 | `stores` | `breaker`, `client`, `clock`, `config`, `metrics`, `trace` |
 //! | 2 | `telemetry` | `caller`, `clock`, `generate`, `metrics` |
 //! | 2 | `observers` | `client`, `config`, `courier`, `sentry`, `trace` |
+//! | 2 | `compare` | `client` |
 //! | 3 | `sessions` | `caller`, `clock`, `stores` |
 //! | 3 | `ledger` | `client`, `clock`, `config`, `generate`, `stores` |
 //! | 3 | `dispatch` | `breaker`, `catalogue`, `config`, `embed`, `generate`, `metrics`, `providers`, `trace` |
@@ -74,6 +75,7 @@
 //! | 4 | `http` | `breaker`, `caller`, `catalogue`, `clock`, `config`, `embed`, `error`, `generate`, `layers`, `ledger`, `metrics`, `sessions`, `stores`, `telemetry`, `trace` |
 //! | 5 | `app` | `breaker`, `caller`, `catalogue`, `client`, `clock`, `config`, `dispatch`, `error`, `generate`, `http`, `layers`, `ledger`, `metrics`, `providers`, `sessions`, `stores`, `telemetry` |
 //! | 6 | `serve` | `app`, `http`, `layers` |
+//! | 6 | `check` | `app`, `catalogue`, `config`, `generate`, `providers`, `stores` |
 //!
 //! Layers never know one another, nor dispatch, nor providers.
 //!
@@ -110,6 +112,8 @@
 //! - `/health` waits on nothing, and no request waits for a store longer than `STORE_TIMEOUT_MS` in all.
 
 pub mod app;
+pub mod check;
+pub mod compare;
 pub mod serve;
 
 pub mod http;

@@ -1,6 +1,7 @@
 //! The composition root: the only place that names concrete backends and the order of the layers.
 
 mod stacks;
+mod surroundings;
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,6 +32,7 @@ use crate::{
 };
 
 use stacks::{embedding_stack, generation_stack, http_stack, routes};
+pub use surroundings::Surroundings;
 
 /// How often a provider is asked which models it has, and how long it may take to say so.
 const LIST_INTERVAL: Duration = Duration::from_mins(1);
@@ -141,11 +143,6 @@ impl App {
         let (draining, stopping) = (CancellationToken::new(), CancellationToken::new());
         // As many calls may go on unattended as are ever attended to.
         let flights = Flights::new(config.server.max_in_flight, stopping.clone());
-        let retired = match config.models.retired {
-            RetiredModels::Replace => Retired::Replace,
-            RetiredModels::Send => Retired::Send,
-            RetiredModels::Refuse => Retired::Refuse,
-        };
         let store_timeout = config.store.timeout;
         let (ttl, tasks) = (config.sessions.ttl, flights.tasks().clone());
         let (kept, guesses) = (Arc::clone(&stores.sessions), Arc::clone(&stores.guesses));
@@ -159,8 +156,7 @@ impl App {
             flights.tasks().clone(),
             webhook(config, client, draining.clone())?,
         ));
-        let catalogue = Catalogue::new(configured, config.models.file.as_deref(), retired, clock)?;
-        let catalogue = catalogue.with_aliases(config.models.aliases.clone())?;
+        let catalogue = catalogue(config, configured, clock)?;
         let backends = Backends {
             shelf: Arc::new(Shelf::new(Arc::clone(&stores.cache), config.cache, store_timeout, clock)),
             counts: Arc::new(CacheCounts::new(Arc::clone(&stores.totals), metrics.cache.clone())),
@@ -275,6 +271,17 @@ fn webhook(config: &Config, client: HttpClient, draining: CancellationToken) -> 
     let Some(url) = &config.budget.webhook_url else { return Ok(None) };
     let address = url.expose_secret().parse().map_err(|_| BadApp::Webhook)?;
     Ok(Some(Webhook::new(client, address, draining)))
+}
+
+/// The models that `config` names, of which those of `configured` can be called.
+fn catalogue(config: &Config, configured: Vec<Configured>, clock: Clock) -> Result<Catalogue, BadApp> {
+    let retired = match config.models.retired {
+        RetiredModels::Replace => Retired::Replace,
+        RetiredModels::Send => Retired::Send,
+        RetiredModels::Refuse => Retired::Refuse,
+    };
+    let catalogue = Catalogue::new(configured, config.models.file.as_deref(), retired, clock)?;
+    Ok(catalogue.with_aliases(config.models.aliases.clone())?)
 }
 
 /// The providers of the configuration, as the catalogue wants to know them.

@@ -92,6 +92,9 @@ const PRIVATE_NETWORKS: [&str; 8] = [
 /// Who may do what: the keys of clients, and the administrator's token.
 pub(super) fn read_secrets(read: &mut Reader) -> (Vec<ApiKeyConfig>, Option<SecretString>) {
     let (keys, admin_token) = (read_keys(read), read.secret(ADMIN_TOKEN));
+    if admin_token.as_ref().is_some_and(|token| token.expose_secret().len() < SHORTEST_SECRET) {
+        read.warn(format!("{ADMIN_TOKEN} is short; `openssl rand -hex 32` makes a good one"));
+    }
     let is_shared = |token: &SecretString| keys.iter().any(|key| key.secret.expose_secret() == token.expose_secret());
     if admin_token.as_ref().is_some_and(is_shared) {
         read.problem(ADMIN_TOKEN, "is one of API_KEYS", "a secret of the administrator's own");
@@ -172,6 +175,9 @@ pub(super) fn read_client_ip(read: &mut Reader) -> ClientIpConfig {
         let advice = "this looks like Render, where every client comes from the platform's own address: all of them would \
                       share one rate limit. Set CLIENT_IP_SOURCE=CfConnectingIp";
         read.warn(advice.to_owned());
+    }
+    if source != ClientIpSource::XForwardedFor && read.text("TRUSTED_PROXIES").is_some() {
+        read.warn("TRUSTED_PROXIES is set, but CLIENT_IP_SOURCE is not XForwardedFor: it has no effect".to_owned());
     }
     ClientIpConfig { source, trusted_proxies: read.networks("TRUSTED_PROXIES", &PRIVATE_NETWORKS) }
 }

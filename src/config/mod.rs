@@ -52,6 +52,8 @@ pub use store::{Backend, StoreConfig};
 
 /// Everything that can be set, each with its default (`.env.example` explains them).
 pub struct Config {
+    /// `NODE_ENV`: whether it is `production`.
+    pub is_production: bool,
     /// Where and how to listen.
     pub server: ServerConfig,
     /// `FRONTEND_URL`: who may call from a browser.
@@ -165,6 +167,10 @@ pub struct EndpointConfig {
     pub base_url: String,
     /// `None`: it wants none.
     pub api_key: Option<SecretString>,
+    /// The variable that holds the key, or would. `None`: it never wants one.
+    pub key_variable: Option<String>,
+    /// The variable that changes its address.
+    pub url_variable: String,
     /// Models that the catalogue need not know. Empty for a compatible server: it takes any.
     pub models: Vec<String>,
 }
@@ -266,6 +272,7 @@ impl Config {
         let flight = read_flight(&mut read, bounds.answer, &store.backend);
         let (api_keys, admin_token) = read_secrets(&mut read);
         let config = Self {
+            is_production: production,
             server: ServerConfig {
                 host: read.host("HOST", IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
                 port: read.number("PORT", 3001, 0..=65_535),

@@ -2,7 +2,10 @@
 
 use url::Url;
 
-use super::{address::is_origin, read::Reader};
+use super::{
+    address::{is_loopback, is_origin},
+    read::Reader,
+};
 
 const FRONTEND_URL: &str = "FRONTEND_URL";
 const ACCEPTED: &str = "origins such as https://app.example.com or https://shop-*-team.example.app";
@@ -15,6 +18,11 @@ impl Origin {
     /// Whether `origin`, as a browser sends it, is meant.
     pub fn allows(&self, origin: &[u8]) -> bool {
         std::str::from_utf8(origin).is_ok_and(|origin| matches(&self.0, origin))
+    }
+
+    /// Whether only pages of the visitor's own machine are meant.
+    pub fn is_local(&self) -> bool {
+        self.0.parse().is_ok_and(|url| is_loopback(&url))
     }
 }
 

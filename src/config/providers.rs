@@ -85,14 +85,24 @@ pub(super) fn read_providers(read: &mut Reader, production: bool) -> ProvidersCo
     let mut endpoints = Vec::new();
     for Vendor { name, wire, keys, base_url: variable, default, version } in &VENDORS {
         // All are read, so that each is checked.
-        let given: Vec<_> = keys.iter().filter_map(|key| read.secret(key)).collect();
-        let api_key = given.into_iter().next();
+        let given: Vec<_> = keys.iter().filter_map(|key| Some((*key, read.secret(key)?))).collect();
+        let (key_variable, api_key) = given.into_iter().next().unzip();
         let base_url = read.base_url(variable).map(|base_url| version.normalise(base_url));
         let is_configured = if keys.is_empty() { base_url.is_some() } else { api_key.is_some() };
+        if let (Some(key), true) = (keys.first(), base_url.is_some() && !is_configured) {
+            read.warn(format!("{variable} is set, but not {key}: nothing is sent there"));
+        }
         let base_url = base_url.or_else(|| default.map(str::to_owned));
         if let Some(base_url) = base_url.filter(|_| is_configured) {
-            let (name, models) = ((*name).to_owned(), Vec::new());
-            endpoints.push(EndpointConfig { name, wire: *wire, base_url, api_key, models });
+            endpoints.push(EndpointConfig {
+                name: (*name).to_owned(),
+                wire: *wire,
+                base_url,
+                api_key,
+                key_variable: key_variable.map(str::to_owned),
+                url_variable: (*variable).to_owned(),
+                models: Vec::new(),
+            });
         }
     }
     for name in read.between("COMPATIBLE_", &["_BASE_URL", "_API_KEY", "_MODELS"]) {
@@ -108,6 +118,8 @@ pub(super) fn read_providers(read: &mut Reader, production: bool) -> ProvidersCo
             wire: Wire::Compatible,
             base_url,
             api_key,
+            key_variable: Some(variable("API_KEY")),
+            url_variable: variable("BASE_URL"),
             models: read.list(&variable("MODELS")),
         });
     }

@@ -75,6 +75,10 @@ pub(super) fn read_store(read: &mut Reader) -> StoreConfig {
         (Wanted::Auto | Wanted::Upstash, (Some(url), Some(token))) => Backend::Upstash { url, token },
         _ => Backend::Memory,
     };
+    let set = [REDIS_URL, REST_URL].into_iter().find(|name| read.text(name).is_some());
+    if let (Wanted::Memory, Some(name)) = (wanted, set) {
+        read.warn(format!("{name} is set, but STORE is memory: nothing is shared or kept"));
+    }
     StoreConfig { backend, timeout, instances }
 }
 

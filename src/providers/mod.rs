@@ -8,6 +8,7 @@ mod embed;
 mod example;
 mod frames;
 mod gemini;
+mod list;
 mod ollama;
 mod openai;
 mod openai_chat;
@@ -37,6 +38,7 @@ pub use demo::{DEMO_SCRIPTS, Demo};
 pub use embed::{Batch, EmbedForm, EmbedReply, GeminiEmbed, OllamaEmbed, OpenAiEmbed};
 pub use frames::Framing;
 pub use gemini::Gemini;
+pub use list::{Listed, NoList, Unreachable, list};
 pub use ollama::{Ollama, OllamaServer};
 pub use openai::OpenAi;
 pub use openai_chat::{ChatVendor, OpenAiChat};
@@ -162,7 +164,7 @@ impl Providers {
         if config.demo {
             providers.add(ProviderId::from(crate::generate::DEMO), Arc::new(Demo::new()));
         }
-        for EndpointConfig { name, wire, base_url, api_key, models: _ } in config.endpoints {
+        for EndpointConfig { name, wire, base_url, api_key, .. } in config.endpoints {
             let client = client.clone();
             let provider: Arc<dyn Provider> = match wire {
                 Wire::OpenAi => Arc::new(OpenAi::new(client, &base_url, api_key)),

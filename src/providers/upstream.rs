@@ -37,7 +37,7 @@ const FAULT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a stream's connection may take to end after the vendor's last word, so that the next call can use it.
 const REST_TIMEOUT: Duration = Duration::from_millis(50);
 /// The largest body that is read whole (`providers.md` 2).
-const MAX_BODY_BYTES: usize = 32 << 20;
+pub(super) const MAX_BODY_BYTES: usize = 32 << 20;
 /// What is read of an error's body: enough for its kind.
 const MAX_FAULT_BYTES: usize = 64 << 10;
 /// The longest wait that is taken from a vendor's word.
@@ -111,16 +111,7 @@ pub struct Upstream<D> {
 impl<D: Dialect> Upstream<D> {
     /// A vendor at `base_url`, which has no trailing slash.
     pub fn new(dialect: D, client: HttpClient, base_url: &str, api_key: Option<SecretString>) -> Self {
-        let mut headers = HeaderMap::new();
-        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("llm-gateway/", env!("CARGO_PKG_VERSION"))));
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some((name, value)) = api_key.map(|key| dialect.key(key.expose_secret()))
-            && let Ok(mut value) = HeaderValue::try_from(value)
-        {
-            value.set_sensitive(true);
-            headers.insert(name, value);
-        }
+        let headers = headers(api_key.map(|key| dialect.key(key.expose_secret())));
         Self { dialect, client, base_url: base_url.to_owned(), headers }
     }
 
@@ -201,6 +192,21 @@ impl<D: Dialect> Provider for Upstream<D> {
     }
 }
 
+/// What stands at the head of every request to a vendor, its key among it.
+pub(super) fn headers(key: Option<(HeaderName, String)>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("llm-gateway/", env!("CARGO_PKG_VERSION"))));
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some((name, value)) = key
+        && let Ok(mut value) = HeaderValue::try_from(value)
+    {
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    headers
+}
+
 /// What a stream of frames says, through `decoder`.
 pub fn deltas<E: Send + 'static>(
     mut decoder: impl Decoder,
@@ -244,7 +250,7 @@ fn unreachable_for(error: &Error) -> ProviderError {
     ProviderError { detail: Some(reasons(error)), ..ErrorKind::Connection.into() }
 }
 
-async fn read_body(response: Response<Incoming>, limit_bytes: usize) -> Result<Bytes, ProviderError> {
+pub(super) async fn read_body(response: Response<Incoming>, limit_bytes: usize) -> Result<Bytes, ProviderError> {
     match Limited::new(response.into_body(), limit_bytes).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(ErrorKind::AnswerTooLong.into()),

@@ -17,6 +17,7 @@ use super::{
     TotalStore,
     memory::{MemoryBooks, MemoryCache, MemoryCounters, MemorySessions, MemoryTotals},
     redis::{BadAddress, Redis, Resp, Rest, Transport},
+    trial::{Trial, try_out},
 };
 
 /// What the layers keep things in.
@@ -57,6 +58,11 @@ impl Shared {
         self.backend.check(by).await
     }
 
+    /// Does once whatever requests ask of it, with keys of its own that do not stay.
+    pub async fn try_out(&self, by: Instant) -> Trial {
+        self.backend.try_out(by).await
+    }
+
     /// Whether nobody asks it for a while because it has failed too often.
     pub fn is_left_alone(&self) -> bool {
         self.backend.is_left_alone()
@@ -67,6 +73,8 @@ impl Shared {
 trait Checked: Send + Sync {
     async fn check(&self, by: Instant) -> Result<(), StoreError>;
 
+    async fn try_out(&self, by: Instant) -> Trial;
+
     fn is_left_alone(&self) -> bool;
 }
 
@@ -75,6 +83,10 @@ impl<T: Transport> Checked for Guard<Redis<T>> {
     async fn check(&self, by: Instant) -> Result<(), StoreError> {
         // Whoever wants to know wants to know it now, whatever was a moment ago.
         timeout_at(by, self.inner().check(by)).await.unwrap_or(Err(StoreError::Timeout))
+    }
+
+    async fn try_out(&self, by: Instant) -> Trial {
+        try_out(self.inner(), by).await
     }
 
     fn is_left_alone(&self) -> bool {

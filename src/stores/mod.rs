@@ -14,6 +14,7 @@ mod degrade;
 mod error;
 mod guard;
 mod near;
+mod trial;
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -27,6 +28,7 @@ pub use degrade::Degrade;
 pub use error::StoreError;
 pub use guard::Guard;
 pub use near::{FreshUntil, Near};
+pub use trial::{Step, Trial};
 
 /// Keeps answers for a while. Keys begin with `llm:cache:`; values are UTF-8 text, the only thing that every store keeps.
 #[async_trait]

@@ -45,6 +45,9 @@ mod scenarios;
 mod sdk;
 
 mod browser;
+mod check;
+mod commands;
+mod compare;
 mod crowd;
 mod http;
 mod rolling;

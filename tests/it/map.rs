@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Each module and what it may import from this crate, from the bottom to the top.
-const MAY_IMPORT: [(&str, &[&str]); 25] = [
+const MAY_IMPORT: [(&str, &[&str]); 27] = [
     ("config", &[]),
     ("clock", &[]),
     ("generate", &[]),
@@ -26,6 +26,7 @@ const MAY_IMPORT: [(&str, &[&str]); 25] = [
     ("providers", &["client", "config", "embed", "generate", "trace"]),
     ("stores", &["breaker", "client", "clock", "config", "metrics", "trace"]),
     ("telemetry", &["caller", "clock", "generate", "metrics"]),
+    ("compare", &["client"]),
     ("ledger", &["client", "clock", "config", "generate", "stores"]),
     ("sessions", &["caller", "clock", "stores"]),
     ("dispatch", &["breaker", "catalogue", "config", "embed", "generate", "metrics", "providers", "trace"]),
@@ -90,6 +91,7 @@ const MAY_IMPORT: [(&str, &[&str]); 25] = [
         ],
     ),
     ("serve", &["app", "http", "layers"]),
+    ("check", &["app", "catalogue", "config", "generate", "providers", "stores"]),
 ];
 
 fn source() -> PathBuf {
@@ -147,7 +149,8 @@ fn nobody_imports_what_the_map_does_not_allow() {
     rust_files(&source(), &mut files);
     for file in files {
         let module = module_of(&file);
-        if ["lib", "main"].contains(&module.as_str()) {
+        // The binary names this crate by its name.
+        if ["lib", "main", "commands"].contains(&module.as_str()) {
             continue;
         }
         let (_, allowed) = MAY_IMPORT

@@ -7,7 +7,6 @@ mod reply;
 use async_trait::async_trait;
 use hyper::StatusCode;
 use secrecy::SecretString;
-use serde::Deserialize;
 
 use crate::{
     client::HttpClient,
@@ -17,6 +16,7 @@ use crate::{
 
 use super::{
     Batch, Delta, DeltaStream, Dialect, EmbedForm, OllamaEmbed, Provider, ProviderError, Upstream, WireRequest,
+    list::{OLLAMA_PATH, ollama_names},
     openai_chat::Fault,
 };
 
@@ -78,33 +78,6 @@ impl Provider for OllamaServer {
     }
 
     async fn installed(&self) -> Option<Vec<ModelId>> {
-        self.0.get("/api/tags").await.ok().and_then(|body| names(&body))
-    }
-}
-
-/// The names in `{"models":[{"name":"llama3.2:latest"}]}`, without the tag that is meant when there is none.
-fn names(body: &[u8]) -> Option<Vec<ModelId>> {
-    #[derive(Deserialize)]
-    struct Tags {
-        models: Vec<Tag>,
-    }
-    #[derive(Deserialize)]
-    struct Tag {
-        name: Option<String>,
-    }
-    let Tags { models } = serde_json::from_slice(body).ok()?;
-    let names = models.into_iter().filter_map(|tag| tag.name);
-    Some(names.map(|name| ModelId::from(name.strip_suffix(":latest").unwrap_or(&name))).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_latest_needs_no_tag() {
-        let body = br#"{"models":[{"name":"llama3.2:latest","size":1},{"name":"qwen3:8b"}]}"#;
-        assert_eq!(names(body), Some(vec!["llama3.2".into(), "qwen3:8b".into()]));
-        assert_eq!(names(b"<html>"), None);
+        self.0.get(OLLAMA_PATH).await.ok().and_then(|body| ollama_names(&body))
     }
 }

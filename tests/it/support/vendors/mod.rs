@@ -4,6 +4,7 @@
 //! ([`script`]). A request that the vendor would not take is a 400, so that a wrong translation fails the test.
 
 mod asked;
+mod lists;
 mod reading;
 mod reply;
 mod schema;
@@ -167,7 +168,7 @@ async fn take(
     let body = serde_json::from_slice(&body).unwrap_or_default();
     let request = Request { path, headers, body };
     if method == Method::GET {
-        return list(&request.path);
+        return lists::answer(&request);
     }
     let (vendor, method) = request.path[1..].split_once('/').unwrap_or_default();
     match (vendor, method) {
@@ -232,20 +233,6 @@ fn embed<D: Dialect>(embeddings: Embeddings, dialect: D, record: &Record, reques
 fn fail<D: Dialect>(dialect: D, fault: &Fault) -> Response {
     let (status, headers, body) = dialect.fault(fault);
     reply::failed(status, &headers, &body)
-}
-
-/// The models that a vendor has.
-fn list(path: &str) -> Response {
-    let model = |id: &str| json!({"id": id, "object": "model", "created": 1_715_367_049, "owned_by": "system"});
-    match path.rsplit_once("/models") {
-        _ if path == "/ollama/api/tags" => {
-            let names = ["llama3.2:latest", "gemma4:latest", "nomic-embed-text:latest"];
-            reply::whole(&json!({"models": names.map(|name| json!({"name": name}))}))
-        }
-        Some((_, "")) => reply::whole(&json!({"object": "list", "data": [model("gpt-4o"), model("gpt-6.2-sol")]})),
-        Some((_, "/gpt-4o")) => reply::whole(&model("gpt-4o")),
-        _ => fail(OpenAiChat::OpenAi, &Fault::new(FaultKind::NotFound, "The model does not exist")),
-    }
 }
 
 impl Record {

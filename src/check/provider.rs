@@ -1,0 +1,120 @@
+//! A provider: whether it is there, takes the key, and has the models that it will be asked for.
+
+use tokio::time::Instant;
+
+use crate::{
+    app::Surroundings,
+    config::{Config, EndpointConfig, Wire},
+    generate::{DEMO, ErrorKind},
+    providers::{NoList, Unreachable, list},
+};
+
+use super::{Finding, PATIENCE, State, models::lacking};
+
+pub(super) async fn check(endpoint: &EndpointConfig, around: &Surroundings) -> Finding {
+    let what = format!("provider {}", endpoint.name);
+    let begun = Instant::now();
+    let (state, said) = match list(endpoint, &around.client, PATIENCE).await {
+        Ok(listed) => {
+            let key = if endpoint.api_key.is_some() { "takes the key, and " } else { "" };
+            let models = if listed.models.len() == 1 { "model" } else { "models" };
+            let has = format!("{key}lists {} {models}", listed.models.len());
+            match lacking(endpoint, &around.catalogue, &listed) {
+                Some(lacking) => (State::Warning, format!("{has}, but {lacking}")),
+                None => (State::Ok, has),
+            }
+        }
+        Err(reason) => said(endpoint, reason),
+    };
+    Finding::new(what, state, said).after(begun.elapsed())
+}
+
+/// The provider that is built in, or that there is none.
+pub(super) fn made_up(config: &Config) -> Option<Finding> {
+    if config.providers.demo {
+        let said = "built in: its answers are made up, and marked with metadata.mock";
+        return Some(Finding::new(format!("provider {DEMO}"), State::Ok, said));
+    }
+    config.providers.endpoints.is_empty().then(|| {
+        let said = "none is configured: every generation is refused. Set OPENAI_API_KEY, or another provider's";
+        Finding::new("providers", State::Failed, said)
+    })
+}
+
+fn said(endpoint: &EndpointConfig, reason: NoList) -> (State, String) {
+    let address = &endpoint.url_variable;
+    match reason {
+        NoList::Unreachable(reason) => (State::Failed, unreachable(reason, address)),
+        NoList::Refused { status, kind } => refused(endpoint, status.as_u16(), kind),
+        NoList::NoSense => (
+            State::Failed,
+            format!("answers, but with no list of models: a web page, or another service. {address} leads there"),
+        ),
+    }
+}
+
+fn unreachable(reason: Unreachable, address: &str) -> String {
+    match reason {
+        Unreachable::NoSuchHost => {
+            format!("not found: the name in {address} has no address. Mend it, or this machine's DNS")
+        }
+        Unreachable::NobodyListens => {
+            format!("nobody listens there. Look whether host and port of {address} are right, and the server runs")
+        }
+        Unreachable::Untrusted => {
+            format!(
+                "its certificate is not trusted. Name who vouches for it in EXTRA_CA_FILE, or mend the host in {address}"
+            )
+        }
+        Unreachable::NoTls => {
+            format!("does not speak TLS. Look whether {address} should begin with http://, or has another port")
+        }
+        Unreachable::Slow => {
+            format!(
+                "no answer in {} s. Look whether {address} is right, and whether this machine may connect there",
+                PATIENCE.as_secs()
+            )
+        }
+        Unreachable::Broke => {
+            format!(
+                "the connection broke before there was an answer. Look whether {address} should begin with https://"
+            )
+        }
+    }
+}
+
+/// What a vendor means that gives no list, by the status and what its words make of it.
+fn refused(endpoint: &EndpointConfig, status: u16, kind: ErrorKind) -> (State, String) {
+    let address = &endpoint.url_variable;
+    let key = endpoint.key_variable.as_deref().unwrap_or(address);
+    let is_compatible = endpoint.wire == Wire::Compatible;
+    match (status, kind) {
+        (_, ErrorKind::Authentication) if endpoint.api_key.is_none() => {
+            (State::Failed, format!("wants a key. Set {key}"))
+        }
+        (_, ErrorKind::Authentication) => (State::Failed, format!("refuses the key. Put a valid one in {key}")),
+        (_, ErrorKind::QuotaExhausted) => {
+            (State::Failed, format!("the account of {key} has nothing left. Pay in, or raise its limit"))
+        }
+        (_, ErrorKind::Permission) => {
+            let advice = "Give it the right to list models, or look whether account, project and region are allowed";
+            (State::Failed, format!("the key in {key} may not do this (status {status}). {advice}"))
+        }
+        (300..=399, _) => (State::Failed, format!("has moved (status {status}). Put its new address in {address}")),
+        (404 | 405 | 501, _) if is_compatible => {
+            (State::Warning, "is there, but lists no models: it cannot be checked for free".to_owned())
+        }
+        (404, _) => {
+            (State::Failed, format!("there is nothing at this address (status 404). Look at the path of {address}"))
+        }
+        (429, _) => {
+            let advice = "Try again later; meanwhile nobody knows whether it is valid";
+            (State::Warning, format!("limits the key in {key} for the moment (status 429). {advice}"))
+        }
+        (500.., _) => {
+            let advice = "Try again later; meanwhile nobody knows whether it takes the key";
+            (State::Warning, format!("is in trouble itself (status {status}). {advice}"))
+        }
+        _ => (State::Failed, format!("refuses to list its models (status {status}). Look at {address} and {key}")),
+    }
+}

@@ -1,0 +1,59 @@
+//! What the binary can do: a file for each command, and how each of them speaks.
+
+mod check;
+mod compare;
+mod health;
+mod serve;
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use llm_gateway::config::{Config, Sources};
+
+pub(crate) use check::{CheckArguments, check};
+pub(crate) use compare::{CompareArguments, compare};
+pub(crate) use health::health;
+pub(crate) use serve::serve;
+
+/// `EX_CONFIG` of `sysexits.h`.
+const EXIT_CONFIG: u8 = 78;
+
+/// The settings of this process.
+///
+/// # Errors
+/// The exit status, once each problem is told.
+fn configuration() -> Result<Config, ExitCode> {
+    Config::read(Sources::environment()).map_err(|problems| {
+        for problem in &problems {
+            complain(&problem.to_string());
+        }
+        ExitCode::from(EXIT_CONFIG)
+    })
+}
+
+/// Ends with a problem that the settings have.
+fn misconfigured(problem: &str) -> ExitCode {
+    complain(problem);
+    ExitCode::from(EXIT_CONFIG)
+}
+
+/// Ends with a problem.
+pub(crate) fn failed(problem: &str) -> ExitCode {
+    complain(problem);
+    ExitCode::FAILURE
+}
+
+/// Ends with what was asked for.
+fn said(text: &str) -> ExitCode {
+    match writeln!(io::stdout(), "{text}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+pub(crate) fn complain(line: &str) {
+    // If nobody can be told, the exit status still does.
+    drop(writeln!(io::stderr(), "{line}"));
+}

@@ -1,0 +1,114 @@
+//! Whether two replies to one request are the same, and why not.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use super::{
+    Body, Exchange, Recorded, Reply, Strictness,
+    diff::{Delta, Diff, Place, kind},
+    events, headers,
+    rules::{self, Rule},
+};
+
+/// One thing that is not the same.
+#[derive(Clone, Debug)]
+pub struct Difference {
+    /// Where, such as `status`, `header etag`, `metadata.mock` or `COMPLETE metadata.mock`.
+    pub place: String,
+    /// What is there. Values that clients can name, or that may be secret, are not repeated.
+    pub what: String,
+    /// The rule by which it is intended. `None`: it is not.
+    pub rule: Option<&'static Rule>,
+}
+
+impl Difference {
+    pub(super) fn is_of_every_reply(&self) -> bool {
+        self.rule.is_some_and(Rule::is_of_every_reply)
+    }
+}
+
+/// What is not the same in `old` and `new`, the replies to `request`. Empty: nothing.
+pub fn judge(request: &Recorded, old: &Reply, new: &Reply, strictness: Strictness) -> Vec<Difference> {
+    let mut found = Vec::new();
+    // A stream that nobody asked for is compared by what it says.
+    let old = match rules::unasked_stream(&Exchange { request, old, new }) {
+        Some((rule, whole)) => {
+            let what = "events → JSON".to_owned();
+            found.push(Difference { place: "body".to_owned(), what, rule: Some(rule) });
+            Cow::Owned(whole)
+        }
+        None => Cow::Borrowed(old),
+    };
+    let exchange = Exchange { request, old: &old, new };
+    if let Some(rule) = rules::of_reply(&exchange) {
+        found.push(difference(&exchange, &Delta::Reply, Some(rule)));
+    } else {
+        let deltas = bodies(&exchange, strictness);
+        found.extend(deltas.iter().map(|delta| difference(&exchange, delta, rules::of_part(&exchange, delta))));
+    }
+    let deltas = headers::compare(&exchange);
+    found.extend(deltas.iter().map(|delta| difference(&exchange, delta, rules::of_part(&exchange, delta))));
+    found
+}
+
+fn bodies(exchange: &Exchange<'_>, strictness: Strictness) -> Vec<Delta> {
+    let Exchange { request, old, new } = exchange;
+    if old.status != new.status {
+        return vec![Delta::Reply];
+    }
+    let route = request.route();
+    match (&old.body, &new.body) {
+        (Body::Nothing, Body::Nothing) => Vec::new(),
+        (Body::Json(old), Body::Json(new)) => {
+            Diff { route: &route, event: "", strictness, found: Vec::new() }.of(old, new)
+        }
+        (Body::Events(old), Body::Events(new)) => events::compare(&route, old, new, strictness),
+        (Body::Text(old), Body::Text(new)) if old == new => Vec::new(),
+        _ => vec![Delta::Reply],
+    }
+}
+
+fn difference(exchange: &Exchange<'_>, delta: &Delta, rule: Option<&'static Rule>) -> Difference {
+    let (place, what) = match delta {
+        Delta::Reply => {
+            let said = |reply: &Reply| format!("{} {}", reply.status, reply.body.form());
+            ("reply".to_owned(), format!("{} → {}", said(exchange.old), said(exchange.new)))
+        }
+        Delta::Missing(place, old) => (named(place), format!("{} → nothing", shown(old))),
+        Delta::Added(place, new) => (named(place), format!("nothing → {}", shown(new))),
+        Delta::Changed(place, old, new) => (named(place), format!("{} → {}", shown(old), shown(new))),
+        Delta::Header(name, old, new) => {
+            let said = |value: &Option<String>| value.as_ref().map_or("nothing", |_| "a value");
+            let (before, after) = match (old, new) {
+                (Some(_), Some(_)) => ("a value", "another"),
+                _ => (said(old), said(new)),
+            };
+            (format!("header {name}"), format!("{before} → {after}"))
+        }
+        Delta::EventMissing(name) => (format!("event {name}"), "there → not there, or not in its place".to_owned()),
+        Delta::EventAdded(name, true) => (format!("event {name}"), "not there → there".to_owned()),
+        Delta::EventAdded(name, false) => (format!("event {name}"), "not there → there, out of its place".to_owned()),
+    };
+    Difference { place, what, rule }
+}
+
+fn named(Place { event, path }: &Place) -> String {
+    let path = if path.is_empty() { "body" } else { path };
+    if event.is_empty() { path.to_owned() } else { format!("{event} {path}") }
+}
+
+/// A value as reports show it: numbers, flags and words as they are; texts that somebody wrote, by their length.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::String(text)
+            if text.len() <= 24 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) =>
+        {
+            format!("`{text}`")
+        }
+        Value::String(text) => format!("a text of {} characters", text.chars().count()),
+        Value::Array(list) => format!("{} of {}", kind(value), list.len()),
+        Value::Object(_) => kind(value).to_owned(),
+    }
+}

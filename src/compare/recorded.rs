@@ -1,0 +1,139 @@
+//! Requests as they were recorded: a JSON object a line.
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// A request that is sent to both.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// What it is called in reports: as recorded, or method and path.
+    pub name: String,
+    /// How it is sent.
+    pub method: Method,
+    /// Path and query.
+    pub path: String,
+    /// Headers. A JSON body has its content type, whether it was recorded or not.
+    pub headers: HeaderMap,
+    /// The body as it is sent. Empty: none.
+    pub body: Bytes,
+}
+
+/// A line that is no request.
+#[derive(Debug, thiserror::Error)]
+#[error("line {line}: {why}")]
+pub struct BadRequest {
+    line: usize,
+    why: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    name: Option<String>,
+    method: String,
+    path: String,
+    #[serde(default)]
+    headers: Map<String, Value>,
+    /// Any JSON.
+    #[serde(default, deserialize_with = "present")]
+    body: Option<Value>,
+    /// What is sent as it stands, for what is no JSON.
+    text: Option<String>,
+}
+
+/// `null` is a body too, and not the same as none.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+impl Recorded {
+    /// The requests of a file, in their order. Blank lines, and those that begin with `#`, say nothing.
+    ///
+    /// # Errors
+    /// [`BadRequest`], for the first line that is none.
+    pub fn read(text: &str) -> Result<Vec<Self>, BadRequest> {
+        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
+        lines.map(|(at, line)| Self::of(line).map_err(|why| BadRequest { line: at + 1, why })).collect()
+    }
+
+    fn of(line: &str) -> Result<Self, String> {
+        let line: Line = serde_json::from_str(line).map_err(|error| error.to_string())?;
+        let method = line.method.to_uppercase().parse().map_err(|_| format!("`{}` is no method", line.method))?;
+        if !line.path.starts_with('/') {
+            return Err(format!("the path `{}` does not begin with a slash", line.path));
+        }
+        let mut headers = HeaderMap::new();
+        for (name, value) in &line.headers {
+            // A value may be a secret, and is not repeated.
+            let wrong = || format!("the header `{name}` cannot be sent");
+            let value = value.as_str().and_then(|value| HeaderValue::from_str(value).ok()).ok_or_else(wrong)?;
+            headers.append(HeaderName::try_from(name).map_err(|_| wrong())?, value);
+        }
+        let body = match (line.body, line.text) {
+            (Some(_), Some(_)) => return Err("it has both `body` and `text`".to_owned()),
+            (Some(body), None) => {
+                headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+                Bytes::from(body.to_string())
+            }
+            (None, text) => Bytes::from(text.unwrap_or_default()),
+        };
+        let name = line.name.unwrap_or_else(|| format!("{method} {}", line.path));
+        Ok(Self { name, method, path: line.path, headers, body })
+    }
+
+    /// The path that is meant: without query and trailing slash, in lower case.
+    pub(super) fn route(&self) -> String {
+        let path = self.path.split('?').next().unwrap_or_default().trim_end_matches('/').to_lowercase();
+        if path.is_empty() { "/".to_owned() } else { path }
+    }
+
+    /// The body, if it is JSON that is sent as such.
+    pub(super) fn json(&self) -> Option<Value> {
+        let content_type = self.header("content-type")?.to_lowercase();
+        content_type.starts_with("application/json").then(|| serde_json::from_slice(&self.body).ok()).flatten()
+    }
+
+    /// A field of the body. `None`: it is left out.
+    pub(super) fn field(&self, name: &str) -> Option<Value> {
+        self.json()?.get(name).cloned()
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    pub(super) fn is_generation(&self) -> bool {
+        self.method == Method::POST && self.route() == "/llm/generate"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_a_request_and_a_wrong_one_is_named_by_its_number() {
+        let text = "# a comment\n\n{\"method\":\"get\",\"path\":\"/health/?x=1\"}\n\
+                    {\"name\":\"n\",\"method\":\"POST\",\"path\":\"/LLM/Generate/\",\"headers\":{\"X-A\":\"b\"},\"body\":null}\n\
+                    {\"method\":\"POST\",\"path\":\"/x\",\"text\":\"{\"}";
+        let requests = Recorded::read(text).unwrap();
+        let [health, generate, broken] = requests.as_slice() else { panic!("{requests:?}") };
+        assert_eq!((health.name.as_str(), health.route().as_str()), ("GET /health/?x=1", "/health"));
+        assert_eq!((generate.name.as_str(), generate.is_generation()), ("n", true));
+        assert_eq!((generate.header("x-a"), &*generate.body), (Some("b"), &b"null"[..]));
+        assert_eq!((broken.json(), &*broken.body), (None, &b"{"[..]));
+        for (line, why) in [
+            ("{", "line 1: EOF"),
+            (r#"{"method":"GET","path":"health"}"#, "line 1: the path `health` does not begin with a slash"),
+            (r#"{"method":"G T","path":"/"}"#, "line 1: `G T` is no method"),
+            (r#"{"method":"GET","path":"/","bdy":1}"#, "line 1: unknown field `bdy`"),
+            (r#"{"method":"GET","path":"/","body":1,"text":"1"}"#, "line 1: it has both"),
+            (r#"{"method":"GET","path":"/","headers":{"a":"s3cr3t\n"}}"#, "line 1: the header `a` cannot be sent"),
+        ] {
+            let error = Recorded::read(line).unwrap_err().to_string();
+            assert!(error.starts_with(why) && !error.contains("s3cr3t"), "{error}");
+        }
+    }
+}

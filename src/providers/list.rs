@@ -1,0 +1,240 @@
+//! What a vendor says that its models are: the one question that every vendor answers for nothing, and only to who has a key.
+
+use std::{io, iter::successors, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    Request, StatusCode,
+    header::{HeaderName, HeaderValue},
+};
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
+use tokio::time::timeout;
+
+use crate::{
+    client::HttpClient,
+    config::{EndpointConfig, Wire},
+    generate::{ErrorKind, ModelId},
+};
+
+use super::{
+    Anthropic, ChatVendor, Dialect as _, Gemini, Ollama, OpenAiChat, ProviderError,
+    upstream::{MAX_BODY_BYTES, headers, read_body},
+};
+
+/// The models of a vendor.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// By its own names for them, in its order.
+    pub models: Vec<ModelId>,
+    /// Whether these are all. A vendor with more than a page of them says that there are others.
+    pub is_whole: bool,
+}
+
+/// Why there is no list. Holds none of the vendor's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoList {
+    /// Nobody answered.
+    Unreachable(Unreachable),
+    /// It answered with this status, which together with its words means this.
+    Refused {
+        /// The status.
+        status: StatusCode,
+        /// What it means.
+        kind: ErrorKind,
+    },
+    /// It answered with success and no list of models.
+    NoSense,
+}
+
+/// Why nobody answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreachable {
+    /// The name has no address.
+    NoSuchHost,
+    /// Nobody listens there.
+    NobodyListens,
+    /// Nobody vouches for its certificate, or it is another's.
+    Untrusted,
+    /// It does not speak TLS as we do, or not at all.
+    NoTls,
+    /// It took too long.
+    Slow,
+    /// The connection broke.
+    Broke,
+}
+
+/// How a wire format asks for the list, and reads it.
+struct Form {
+    path: &'static str,
+    headers: &'static [(&'static str, &'static str)],
+    key: fn(&str) -> (HeaderName, String),
+    fault: fn(StatusCode, &[u8]) -> ProviderError,
+    /// Where the models stand, and where in each of them its name.
+    models: (&'static str, &'static str),
+    /// What stands before or behind a name and is not part of it.
+    around: (&'static str, &'static str),
+    /// Where it stands that there are others.
+    more: &'static str,
+}
+
+const OPENAI: Form = Form {
+    path: "/models",
+    headers: &[],
+    key: |key| OpenAiChat::new(ChatVendor::OpenAi).key(key),
+    fault: |status, body| OpenAiChat::new(ChatVendor::OpenAi).fault(status, body),
+    models: ("data", "id"),
+    around: ("", ""),
+    more: "has_more",
+};
+
+const ANTHROPIC: Form = Form {
+    path: "/v1/models?limit=1000",
+    headers: &[("anthropic-version", "2023-06-01")],
+    key: |key| Anthropic.key(key),
+    fault: |status, body| Anthropic.fault(status, body),
+    ..OPENAI
+};
+
+const GEMINI: Form = Form {
+    path: "/v1/models?pageSize=1000",
+    headers: &[],
+    key: |key| Gemini.key(key),
+    fault: |status, body| Gemini.fault(status, body),
+    models: ("models", "name"),
+    around: ("models/", ""),
+    more: "nextPageToken",
+};
+
+pub(super) const OLLAMA_PATH: &str = "/api/tags";
+
+const OLLAMA: Form = Form {
+    path: OLLAMA_PATH,
+    headers: &[],
+    key: |key| Ollama.key(key),
+    fault: |status, body| Ollama.fault(status, body),
+    models: ("models", "name"),
+    // The tag that is meant when there is none.
+    around: ("", ":latest"),
+    more: "",
+};
+
+fn form(wire: Wire) -> &'static Form {
+    match wire {
+        Wire::OpenAi | Wire::Xai | Wire::Compatible => &OPENAI,
+        Wire::Anthropic => &ANTHROPIC,
+        Wire::Gemini => &GEMINI,
+        Wire::Ollama => &OLLAMA,
+    }
+}
+
+/// Asks the vendor of `endpoint` which models it has, with its key, for at most so long.
+///
+/// # Errors
+/// [`NoList`], when it does not say.
+pub async fn list(endpoint: &EndpointConfig, client: &HttpClient, patience: Duration) -> Result<Listed, NoList> {
+    let form = form(endpoint.wire);
+    match timeout(patience, ask(form, endpoint, client)).await {
+        Ok(Ok((status, body))) if status.is_success() => form.read(&body).ok_or(NoList::NoSense),
+        Ok(Ok((status, body))) => Err(NoList::Refused { status, kind: (form.fault)(status, &body).kind }),
+        Ok(Err(reason)) => Err(NoList::Unreachable(reason)),
+        Err(_) => Err(NoList::Unreachable(Unreachable::Slow)),
+    }
+}
+
+async fn ask(form: &Form, endpoint: &EndpointConfig, client: &HttpClient) -> Result<(StatusCode, Bytes), Unreachable> {
+    let request = Request::get(format!("{}{}", endpoint.base_url, form.path)).body(Full::default());
+    // The address was checked when it was configured.
+    let mut request = request.map_err(|_| Unreachable::NoSuchHost)?;
+    *request.headers_mut() = headers(endpoint.api_key.as_ref().map(|key| (form.key)(key.expose_secret())));
+    for (name, value) in form.headers {
+        request.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    let response = client.request(request).await.map_err(|error| reason(&error))?;
+    let status = response.status();
+    let body = read_body(response, MAX_BODY_BYTES).await.map_err(|_| Unreachable::Broke)?;
+    Ok((status, body))
+}
+
+impl Form {
+    /// What a body with a status of success says. `None`: it is no list.
+    fn read(&self, body: &[u8]) -> Option<Listed> {
+        let body: Value = serde_json::from_slice(body).ok()?;
+        let (list, name) = self.models;
+        let names = body.get(list)?.as_array()?.iter().filter_map(|model| model.get(name)?.as_str());
+        let (before, behind) = self.around;
+        let bare = |name: &str| {
+            let name = name.strip_prefix(before).unwrap_or(name);
+            ModelId::from(name.strip_suffix(behind).unwrap_or(name))
+        };
+        let has_more = body.get(self.more).is_some_and(|more| !matches!(more, Value::Null | Value::Bool(false)));
+        Some(Listed { models: names.map(bare).collect(), is_whole: !has_more })
+    }
+}
+
+/// The names in Ollama's list. `None`: it is none.
+pub(super) fn ollama_names(body: &[u8]) -> Option<Vec<ModelId>> {
+    OLLAMA.read(body).map(|listed| listed.models)
+}
+
+fn reason(error: &(dyn std::error::Error + 'static)) -> Unreachable {
+    for cause in successors(Some(error), |error| behind(*error)) {
+        if let Some(error) = cause.downcast_ref::<rustls::Error>() {
+            let is_untrusted = matches!(error, rustls::Error::InvalidCertificate(_));
+            return if is_untrusted { Unreachable::Untrusted } else { Unreachable::NoTls };
+        }
+        match cause.downcast_ref().map(io::Error::kind) {
+            Some(io::ErrorKind::ConnectionRefused) => return Unreachable::NobodyListens,
+            Some(io::ErrorKind::TimedOut) => return Unreachable::Slow,
+            // A name that is not found has no type of its own.
+            None if cause.to_string().starts_with("dns error") => return Unreachable::NoSuchHost,
+            Some(_) | None => {}
+        }
+    }
+    Unreachable::Broke
+}
+
+/// What `error` came of. An error of the system that is made of another passes over that one.
+fn behind<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a (dyn std::error::Error + 'static)> {
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(inner) => Some(inner),
+        None => error.source(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(wire: Wire, body: &str) -> Option<(Vec<String>, bool)> {
+        let listed = form(wire).read(body.as_bytes())?;
+        Some((listed.models.iter().map(ToString::to_string).collect(), listed.is_whole))
+    }
+
+    #[test]
+    fn each_vendor_names_its_models_in_its_own_way() {
+        for (wire, body, names, is_whole) in [
+            (
+                Wire::OpenAi,
+                r#"{"object":"list","data":[{"id":"gpt-4o"},{"id":"gpt-5"}]}"#,
+                &["gpt-4o", "gpt-5"][..],
+                true,
+            ),
+            (Wire::Anthropic, r#"{"data":[{"type":"model","id":"claude"}],"has_more":true}"#, &["claude"], false),
+            (Wire::Gemini, r#"{"models":[{"name":"models/gemini"}],"nextPageToken":"x"}"#, &["gemini"], false),
+            (
+                Wire::Ollama,
+                r#"{"models":[{"name":"llama3.2:latest"},{"name":"qwen3:8b"}]}"#,
+                &["llama3.2", "qwen3:8b"],
+                true,
+            ),
+        ] {
+            assert_eq!(read(wire, body), Some((names.iter().map(ToString::to_string).collect(), is_whole)));
+        }
+        for body in ["<html>", "{}", r#"{"data":"x"}"#, r#"{"models":{}}"#] {
+            assert_eq!(read(Wire::OpenAi, body), None, "{body}");
+            assert_eq!(read(Wire::Gemini, body), None, "{body}");
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! One case for each rule of single fields, events and headers, and one near miss.
+
+use serde_json::{Value, json};
+
+use super::replies::{Case, Near, answer, complete, error, errors, generate, get, page, says, streams, thoughts, with};
+
+fn case(rule: &'static str, request: Value, old: Value, new: Value, near: Near) -> Case {
+    Case { rule, request, old, new, near }
+}
+
+const MISS: [&str; 6] = ["user", "planning", "researching", "executing", "drafting", "summary"];
+const HIT: [&str; 5] = ["user", "planning", "researching", "drafting", "summary"];
+
+/// A reply to `GET /llm/usage` with a header.
+fn usage(name: &str, value: &str) -> Value {
+    with(says(200, json!({"totalCost": 1})), name, value)
+}
+
+#[expect(clippy::too_many_lines, reason = "a table")]
+pub(super) fn of_fields() -> Vec<Case> {
+    let prompt = || generate(json!({"prompt": "x"}));
+    let streamed = || generate(json!({"prompt": "x", "streaming": true}));
+    let stream = |kinds: &[&str], changes: Value| streams(thoughts(kinds, complete(answer(changes))));
+    let failed = |event: Value| streams(thoughts(&["user", "planning", "researching", "executing"], event));
+    let with_code = |code: Value, tokens: Value| {
+        let mut answer = answer(json!({"estimatedTokens": tokens, "cached": true}));
+        answer["code"] = code;
+        says(200, answer)
+    };
+    let adds = |path: &str, value: Value| {
+        let mut answer = answer(json!({}));
+        *answer.pointer_mut(path).unwrap() = value;
+        says(200, answer)
+    };
+    let cached = |value: Value| {
+        let mut answer = answer(json!({}));
+        answer["cached"] = value;
+        says(200, answer)
+    };
+    let models =
+        |names: &[&str]| says(422, json!({"error": "Model not supported for provider", "availableModels": names}));
+    let emoji = || format!("{}🦀 and more", "x".repeat(99));
+    let prompted = |text: String| {
+        let mut events = thoughts(&MISS, complete(answer(json!({}))));
+        events[0]["text"] = text.into();
+        streams(events)
+    };
+    let providers = |names: &[&str]| {
+        let provider = |name: &&str| json!({"name": name, "apiBaseUrl": "", "models": {}});
+        says(200, json!({"providers": names.iter().map(provider).collect::<Vec<_>>()}))
+    };
+    let tested = |said: &str| says(200, json!({"provider": "xai", "success": false, "error": said, "responseTime": 3}));
+    let waits = |seconds: Value| says(429, json!({"error": "Rate limit exceeded", "retryAfter": seconds}));
+    let test = || json!({"method": "POST", "path": "/llm/test-provider", "body": {"providerName": "xai"}});
+    let off = adds("/metadata/routingMode", json!("heuristic"));
+    vec![
+        case(
+            "made-up-no-more",
+            prompt(),
+            says(200, answer(json!({"mock": true, "error": "x"}))),
+            says(200, answer(json!({}))),
+            Near::Old(says(200, answer(json!({"mock": false, "error": "x"})))),
+        ),
+        case(
+            "made-up-no-more",
+            streamed(),
+            stream(&["user", "planning", "researching", "executing", "summary"], json!({"mock": true})),
+            stream(&MISS, json!({})),
+            Near::New(stream(&HIT, json!({}))),
+        ),
+        case(
+            "text-stays-text",
+            prompt(),
+            with_code(json!({"answer": 42}), Value::Null),
+            with_code(json!("x"), json!(2)),
+            Near::New(with_code(json!("x"), json!("2"))),
+        ),
+        case(
+            "cold-cache",
+            streamed(),
+            stream(&HIT, json!({"cached": true})),
+            stream(&MISS, json!({})),
+            Near::Old(stream(&HIT, json!({"cached": false}))),
+        ),
+        case(
+            "cold-cache",
+            prompt(),
+            says(200, answer(json!({"cached": true}))),
+            says(200, answer(json!({}))),
+            Near::New(off),
+        ),
+        case(
+            "pieces",
+            streamed(),
+            stream(&MISS, json!({})),
+            stream(
+                &["user", "planning", "researching", "executing", "DELTA", "DELTA", "drafting", "summary"],
+                json!({}),
+            ),
+            Near::New(stream(
+                &["user", "planning", "DELTA", "researching", "executing", "drafting", "summary"],
+                json!({}),
+            )),
+        ),
+        case(
+            "each-attempt-is-told",
+            streamed(),
+            stream(&MISS, json!({})),
+            stream(&["user", "planning", "researching", "executing", "executing", "drafting", "summary"], json!({})),
+            Near::New(stream(
+                &["user", "planning", "planning", "researching", "executing", "drafting", "summary"],
+                json!({}),
+            )),
+        ),
+        case(
+            "error-message",
+            streamed(),
+            failed(json!({"type": "ERROR", "error": "Failed"})),
+            failed(json!({"type": "ERROR", "error": "Failed", "message": "Try again."})),
+            Near::New(failed(json!({"type": "ERROR", "error": "Failed", "message": ""}))),
+        ),
+        case("additions", prompt(), says(200, answer(json!({}))), cached(json!(false)), Near::New(cached(json!("no")))),
+        case(
+            "additions",
+            prompt(),
+            says(200, answer(json!({}))),
+            says(
+                200,
+                answer(json!({"usage": {}, "finishReason": "stop", "attempts": 1, "requestId": "id", "cache": "x"})),
+            ),
+            Near::New(says(200, answer(json!({"raw": "x"})))),
+        ),
+        case(
+            "error-fields",
+            generate(json!({})),
+            says(400, json!({"errors": errors("prompt")["errors"]})),
+            says(400, errors("prompt")),
+            Near::New(says(400, json!({"errors": errors("prompt")["errors"], "stack": "at line 3"}))),
+        ),
+        case(
+            "whole-characters",
+            generate(json!({"prompt": emoji(), "streaming": true})),
+            prompted(format!("Prompt: {}\u{fffd}...", "x".repeat(99))),
+            prompted(format!("Prompt: {}...", "x".repeat(99))),
+            Near::New(prompted(format!("Prompt: {}...", "x".repeat(50)))),
+        ),
+        case(
+            "retry-after",
+            prompt(),
+            waits(json!(60)),
+            with(waits(json!(7)), "retry-after", "7"),
+            Near::New(with(waits(json!(0)), "retry-after", "7")),
+        ),
+        case(
+            "more-models",
+            generate(json!({"prompt": "x", "model": "gpt-9"})),
+            models(&["gpt-4o"]),
+            models(&["gpt-5", "gpt-4o"]),
+            Near::New(models(&["gpt-5"])),
+        ),
+        case(
+            "no-supernova",
+            get("/llm/models"),
+            providers(&["OpenAI", "Supernova AI"]),
+            providers(&["OpenAI"]),
+            Near::New(providers(&["Supernova AI"])),
+        ),
+        case(
+            "vendors-words",
+            test(),
+            tested("{\"error\":{\"message\":\"key sk-x\"}}"),
+            tested("The provider does not take the key"),
+            Near::New(tested("Provider not found")),
+        ),
+        case(
+            "real-analytics",
+            get("/llm/budget/analytics"),
+            says(200, json!({"totalCost": 1})),
+            says(200, json!({"totalCost": 1, "spent": {}, "avoided": {}, "estimatedCost": 0.1})),
+            Near::New(says(200, json!({"totalCost": 1, "spent": 3}))),
+        ),
+    ]
+}
+
+pub(super) fn of_headers() -> Vec<Case> {
+    let page_of = |origin: &str| json!({"method": "GET", "path": "/llm/usage", "headers": {"origin": origin}});
+    let with_id = |id: &str| json!({"method": "GET", "path": "/llm/usage", "headers": {"x-request-id": id}});
+    let plain = || says(200, json!({"totalCost": 1}));
+    let app = "https://app.example.com";
+    let allowed = || usage("access-control-allow-origin", app);
+    let streamed = || generate(json!({"prompt": "x", "streaming": true}));
+    let events = |control: &str| with(streams(thoughts(&MISS, complete(answer(json!({}))))), "cache-control", control);
+    vec![
+        case(
+            "no-express",
+            get("/llm/usage"),
+            usage("x-powered-by", "Express"),
+            plain(),
+            Near::New(usage("x-powered-by", "PHP")),
+        ),
+        case("no-etags", get("/llm/usage"), usage("etag", "W/\"1\""), plain(), Near::New(usage("etag", "W/\"2\""))),
+        case(
+            "new-headers",
+            get("/llm/usage"),
+            plain(),
+            usage("x-content-type-options", "nosniff"),
+            Near::New(usage("x-debug", "1")),
+        ),
+        case(
+            "new-headers",
+            get("/nothing"),
+            page(404),
+            with(says(404, error("Not found")), "cache-control", "no-store"),
+            Near::New(with(says(404, error("Not found")), "cache-control", "public")),
+        ),
+        case(
+            "readable-headers",
+            page_of(app),
+            allowed(),
+            with(allowed(), "access-control-expose-headers", "age"),
+            Near::New(usage("access-control-expose-headers", "age")),
+        ),
+        case("more-origins", page_of(app), plain(), allowed(), Near::New(usage("access-control-allow-origin", "*"))),
+        // Who could call must still be able to.
+        case(
+            "more-origins",
+            page_of(app),
+            plain(),
+            allowed(),
+            Near::Old(usage("access-control-allow-origin", "https://other.example")),
+        ),
+        case(
+            "cookies-across-sites",
+            page_of(app),
+            allowed(),
+            with(allowed(), "access-control-allow-credentials", "true"),
+            Near::New(with(allowed(), "access-control-allow-credentials", "maybe")),
+        ),
+        case(
+            "unchanged-streams",
+            streamed(),
+            events("no-cache"),
+            events("no-cache, no-transform"),
+            Near::New(events("max-age=60")),
+        ),
+        case(
+            "sane-ids",
+            with_id("a b c"),
+            usage("x-request-id", "a b c"),
+            usage("x-request-id", "0123-abc"),
+            Near::Request(with_id("abc")),
+        ),
+        case(
+            "streams-when-asked",
+            generate(json!({"prompt": "x"})),
+            events("no-cache"),
+            says(200, answer(json!({}))),
+            Near::Request(streamed()),
+        ),
+    ]
+}
