@@ -216,7 +216,7 @@ impl Drop for Ended {
         let (verb, ms) = (method.as_str(), milliseconds(took));
         match record.generation() {
             Some(generating) => tell(span, verb, path, status, ms, record, generating),
-            None if is_routine(&path) => {
+            None if is_routine(path) => {
                 tracing::debug!(parent: &*span, method = verb, path, status, ms, "answered");
             }
             None => {

@@ -47,6 +47,8 @@ mod sdk;
 mod browser;
 mod crowd;
 mod http;
+mod page;
+mod page_files;
 mod serve;
 mod start;
 

@@ -22,8 +22,9 @@ export class Refused extends Error {
 export async function call(path, { token, headers, ...init } = {}) {
   const sent = new Headers(headers);
   if (token) sent.set('authorization', `Bearer ${token}`);
-  // Without cookies: who has a session there did not come here to use it.
-  const reply = await fetch(new URL(path, ROOT), { ...init, headers: sent, credentials: 'omit', cache: 'no-store' });
+  // Without cookies: who has a session there did not come here to use it. And with the usual `cache`: others make the browser send
+  // a `Cache-Control`, which this service heeds.
+  const reply = await fetch(new URL(path, ROOT), { ...init, headers: sent, credentials: 'omit' });
   if (reply.ok) return reply;
   throw new Refused(reply, await reply.json().catch(() => ({})));
 }

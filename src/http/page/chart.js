@@ -63,6 +63,13 @@ export class Chart {
     this.#tabulate();
   }
 
+  /** From the first to the end of the last, in seconds. Not by what uPlot says: it takes a single step for a day. */
+  #hours() {
+    const [first, last] = [this.#slices[0], this.#slices.at(-1)].map(slice => slice.startMs / 1_000);
+    const end = last + this.#stepSeconds;
+    return [Math.min(first, end - LEAST_SECONDS), end];
+  }
+
   /** Nothing on a stack is not seen; on a line it is. */
   #isThere(value) {
     return this.#of.isStacked ? value > 0 : value !== null;
@@ -91,20 +98,20 @@ export class Chart {
     const shown = isStacked ? this.#drawn.toReversed() : this.#drawn;
     const look = ({ colour: name }) => (isStacked
       ? { fill: colour(name), width: 0, points: { show: false }, paths: uPlot.paths.bars({ size: [0.86, 60], align: 1 }) }
-      : { stroke: colour(name), width: 2, points: { show: true, size: 5, fill: colour(name) } });
+      : { stroke: colour(name), width: 2, points: { size: 5, fill: colour(name) } });
     const axes = { stroke: text, font: FONT, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1, size: 4 } };
     this.#plot = new uPlot({
       width: this.canvas.clientWidth,
       height: HEIGHT,
-      padding: [8, 12, 0, 0],
+      padding: [8, 30, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { show: !isStacked } },
-      scales: { x: { range: (plot, from, to) => [Math.min(from, to + this.#stepSeconds - LEAST_SECONDS), to + this.#stepSeconds] }, y: scale },
+      scales: { x: { range: () => this.#hours() }, y: scale },
       series: [{}, ...shown.map(look)],
       axes: [
         { ...axes, size: 28, gap: 4, space: 76, values: (plot, splits) => splits.map(seconds => clock(seconds * 1_000)) },
         { ...axes, gap: 4, size: (plot, values) => 14 + 6.6 * Math.max(0, ...(values ?? []).map(value => value?.length ?? 0)),
-          values: (plot, splits) => splits.map(value => (value === null ? null : format(value))), ...axis },
+          values: (plot, splits) => splits.map(value => (value === null ? null : format(value))), ...axis, grid: { ...axes.grid, ...axis?.grid }, ticks: { ...axes.ticks, ...axis?.ticks } },
       ],
       hooks: { setCursor: [() => this.#tell()] },
     }, this.#data(), this.canvas);
@@ -130,7 +137,7 @@ export class Chart {
     const cell = value => element('td', { class: 'n' }, value === null ? '–' : this.#of.format(value));
     const isThere = slice => this.#drawn.some(series => this.#isThere(series.value(slice)));
     const row = slice => element('tr', {}, element('th', { scope: 'row' }, this.#span(slice)), ...this.#drawn.map(series => cell(series.value(slice))));
-    const heads = ['Time', ...this.#drawn.map(series => series.label)].map(label => element('th', { scope: 'col' }, label));
+    const heads = ['Time', ...this.#drawn.map(series => series.label)].map((label, at) => element('th', { scope: 'col', class: at > 0 && 'n' }, label));
     this.table.replaceChildren(element('thead', {}, element('tr', {}, ...heads)), element('tbody', {}, ...this.#slices.filter(isThere).reverse().map(row)));
   }
 }

@@ -6,6 +6,8 @@ import { count, milliseconds, money, percent, plural, stretch } from './format.j
 import { OUTCOMES, sum, total } from './outcomes.js';
 
 const COUNTS = [1, 2, 5].flatMap((step, at, steps) => [0, 1, 2, 3, 4, 5, 6].map(power => step * 10 ** power)).sort((a, b) => a - b);
+/** Of the steps on such a scale, those that have a number. */
+const tenfold = (plot, splits) => splits.map(value => (Number.isInteger(Number(Math.log10(value).toFixed(6))) ? value : null));
 const fromZero = { range: (plot, from, to) => [0, to > 0 ? to * 1.08 : 1] };
 
 function outcomes(slices) {
@@ -39,17 +41,18 @@ const CHARTS = [
     axis: { incrs: COUNTS },
   }),
   new Chart({
-    title: 'Time to the end of the reply',
-    note: 'On a scale of tenfold steps. Stored answers count too.',
+    title: 'Latency',
+    note: 'To the end of the reply, on a scale of tenfold steps. Stored answers count too.',
     none: 'Nothing has come to its end.',
     series: [
-      { label: 'half at most', colour: '--median', value: slice => slice.medianMilliseconds },
-      { label: '19 of 20 at most', colour: '--p95', value: slice => slice.p95Milliseconds },
+      { label: 'median', colour: '--median', value: slice => slice.medianMilliseconds },
+      { label: 'p95', colour: '--p95', value: slice => slice.p95Milliseconds },
     ],
     format: milliseconds,
-    summary: slices => `Half of the generations took at most ${highest(slices, slice => slice.medianMilliseconds, milliseconds)}, `
-      + `19 of 20 at most ${highest(slices, slice => slice.p95Milliseconds, milliseconds)}.`,
+    summary: slices => `The median was ${highest(slices, slice => slice.medianMilliseconds, milliseconds)}, `
+      + `the 95th percentile ${highest(slices, slice => slice.p95Milliseconds, milliseconds)}.`,
     scale: { distr: 3, log: 10 },
+    axis: { grid: { filter: tenfold }, ticks: { filter: tenfold } },
   }),
   new Chart({
     title: 'Hit rate',

@@ -47,7 +47,7 @@ export function showReceipt({ metadata, headers, firstTextMs, totalMs }) {
     ['Ended by', metadata.finishReason],
     ['First text', firstTextMs === undefined ? '–' : milliseconds(firstTextMs)],
     ['Total', milliseconds(totalMs)],
-    timing && ['In the service, before the stream began', timings(timing)],
+    timing && ['Server-Timing', timings(timing)],
     metadata.ignored?.length && ['Left out', metadata.ignored.join(', ')],
     ['Request', element('code', {}, metadata.requestId)],
   ];

@@ -24,7 +24,7 @@ function limiter({ max, windowSeconds, mode }) {
 }
 
 const provider = ([id, { ok }]) =>
-  element('li', {}, element('code', {}, id), ' ', ok ? badge('good', 'is asked') : badge('bad', 'skipped: it failed too often in a row'));
+  element('li', {}, element('code', {}, id), ' ', ok ? badge('good', 'available') : badge('bad', 'skipped: it failed too often in a row'));
 
 export function showState({ store: itsStore, limiter: itsLimiter, providers, cache }) {
   const all = Object.entries(providers);
@@ -47,7 +47,7 @@ function budget(name, { used, limit, percentage, isOverLimit, isNearLimit, reset
   // The text says it; this is for the eye.
   const bar = element('progress', { class: state, max: 100, value: Math.min(100, Math.max(0, percentage || 0)), 'aria-hidden': 'true' });
   return entry(name, `${money(used)} of ${money(limit)} `, state !== 'good' && badge(state, isOverLimit ? 'exceeded' : 'nearly spent'),
-    bar, element('span', { class: 'muted' }, `${percent(percentage || 0)}, anew ${day(resetDate)}`));
+    bar, element('span', { class: 'muted' }, `${percent(percentage || 0)}, resets ${day(resetDate)}`));
 }
 
 export function showBudgets({ budget: periods }) {

@@ -10,10 +10,10 @@ const tile = (id, term, number, ...said) =>
 
 function latency({ slices, sliceSeconds }) {
   const last = slices.findLast(slice => slice.medianMilliseconds !== null);
-  if (!last) return tile('latency', 'Half take at most', '–', 'nothing has been asked yet');
+  if (!last) return tile('latency', 'Median latency', '–', 'nothing has been asked yet');
   const until = last.startMs + sliceSeconds * 1_000;
-  return tile('latency', 'Half take at most', milliseconds(last.medianMilliseconds),
-    `19 of 20 at most ${milliseconds(last.p95Milliseconds)}`, `${clock(last.startMs)} to ${clock(until)}`);
+  return tile('latency', 'Median latency', milliseconds(last.medianMilliseconds),
+    `p95 ${milliseconds(last.p95Milliseconds)}`, `${clock(last.startMs)} to ${clock(until)}`);
 }
 
 export function showTiles(status) {

@@ -1,6 +1,7 @@
 //! A gateway in process, and someone behind it who does as told.
 
 mod browser;
+mod devtools;
 mod python;
 mod redis_server;
 mod scripted;
@@ -39,10 +40,11 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 pub(crate) use browser::{Browser, Seen};
+pub(crate) use devtools::{LOOKS, Look};
 pub(crate) use python::{python, succeeds};
 pub(crate) use redis_server::{RedisCluster, RedisServer};
 pub(crate) use scripted::{Scripted, Step};
-pub(crate) use sdk::{Check, Sdk};
+pub(crate) use sdk::{Check, Sdk, package_file};
 pub(crate) use sockets::{Binary, Vendor};
 pub(crate) use tls::Certificate;
 pub(crate) use upstash::{Fault, Upstash};
