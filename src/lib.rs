@@ -79,6 +79,8 @@
 //! [`telemetry`] tells it to the log, to [`metrics`], and to the memory of `GET /llm/status`. Where something else is counted (an
 //! attempt, a store call, a decision of the limiter), it is counted where it happens.
 //!
+//! [`http::page`] shows it to people: plain files in the binary, which ask `GET /llm/status` as anyone could.
+//!
 //! # What clients can know
 //!
 //! [`http::openapi`] describes every route, from what stands at its handler and what the layers in front of it say.

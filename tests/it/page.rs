@@ -250,6 +250,7 @@ async fn tokens_are_asked_for_kept_in_the_tab_and_forgotten() {
     browser.fill("#admin-token", "wr0ng").await;
     browser.click("#admin button").await;
     browser.until("document.getElementById('admin-said').innerText.includes('does not take this token')").await;
+    assert_eq!(browser.evaluate("document.activeElement.id").await, "admin-token");
     assert_presentable(&browser, "a wrong token").await;
     browser.fill("#admin-token", "tökén").await;
     browser.click("#admin button").await;

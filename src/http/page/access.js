@@ -61,12 +61,10 @@ class Token {
   /** The service wants it. If `tried` was it, that is wrong. */
   want(tried) {
     this.#isWanted = true;
-    if (tried && tried === this.value) {
-      storage.removeItem(kept(this.#kind));
-      this.#complain(WRONG[this.#kind]);
-      byId(`${this.#kind}-token`).focus();
-    }
+    const isWrong = tried && tried === this.value;
+    if (isWrong) storage.removeItem(kept(this.#kind));
     this.#show();
+    if (isWrong) this.#complain(WRONG[this.#kind]);
   }
 
   focus() {
@@ -76,7 +74,7 @@ class Token {
   #complain(text) {
     say(byId(`${this.#kind}-said`), text);
     byId(`${this.#kind}-token`).setAttribute('aria-invalid', String(Boolean(text)));
-    if (text) byId(`${this.#kind}-token`).focus();
+    if (text) this.focus();
   }
 
   #show() {
@@ -84,6 +82,7 @@ class Token {
     byId(this.#kind).hidden = !isHeld && !this.#isWanted;
     byId(this.#kind).querySelector('form').hidden = isHeld;
     byId(`${this.#kind}-held`).hidden = !isHeld;
+    byId('admin-only').hidden = byId('key').hidden;
     byId('access').hidden = byId('admin').hidden && byId('key').hidden;
   }
 }

@@ -18,7 +18,7 @@ const isDark = matchMedia('(prefers-color-scheme: dark)');
  * - `title`, `note`, and `none`, which stands there while there is nothing to draw;
  * - `series`: `[{ label, colour, value }]`, of which `value` takes a slice, and `null` is a gap;
  * - `isStacked`: bars on top of one another, instead of lines;
- * - `format`: a value as a text; `summary`: all slices in a sentence;
+ * - `format`: a value as a text; `summary`: all slices, and how many seconds each is, in a sentence;
  * - `scale` and `axis`: what uPlot is to know besides of the values' scale and axis.
  */
 export class Chart {
@@ -56,7 +56,7 @@ export class Chart {
     const isEmpty = drawn.length === 0;
     this.empty.hidden = !isEmpty;
     this.canvas.hidden = this.key.hidden = this.when.hidden = this.details.hidden = isEmpty;
-    this.canvas.setAttribute('aria-label', `${this.#of.title}. ${this.#of.summary(slices)}`);
+    this.canvas.setAttribute('aria-label', `${this.#of.title}. ${this.#of.summary(slices, stepSeconds)}`);
     if (isNew || !this.#plot) this.#build();
     else this.#plot.setData(this.#data());
     this.#tell();
@@ -98,7 +98,7 @@ export class Chart {
     const shown = isStacked ? this.#drawn.toReversed() : this.#drawn;
     const look = ({ colour: name }) => (isStacked
       ? { fill: colour(name), width: 0, points: { show: false }, paths: uPlot.paths.bars({ size: [0.86, 60], align: 1 }) }
-      : { stroke: colour(name), width: 2, points: { size: 5, fill: colour(name) } });
+      : { stroke: colour(name), width: 2, points: { size: 7, fill: colour(name) } });
     const axes = { stroke: text, font: FONT, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1, size: 4 } };
     this.#plot = new uPlot({
       width: this.canvas.clientWidth,

@@ -73,7 +73,7 @@ const CHARTS = [
       { label: 'saved', colour: '--saved', value: slice => slice.saved },
     ],
     format: money,
-    summary: slices => `${sumOf(slices, 'spent')} spent and ${sumOf(slices, 'saved')} saved in ${stretch(slices.length * 300)}.`,
+    summary: (slices, seconds) => `${sumOf(slices, 'spent')} spent and ${sumOf(slices, 'saved')} saved in ${stretch(slices.length * seconds)}.`,
     scale: fromZero,
   }),
 ];

@@ -33,7 +33,14 @@ function fail(said, status) {
   say(byId('ask-said'), byId('answer').textContent ? 'Not the whole answer' : 'No answer');
 }
 
-/** Shows what comes to its end. */
+/** Adds, and does not replace: who listens hears what is new, and who selects keeps what is selected. Who reads the end, stays there. */
+function append(answer, text) {
+  const isAtEnd = answer.scrollHeight - answer.scrollTop - answer.clientHeight < 24;
+  answer.append(text);
+  if (isAtEnd) answer.scrollTop = answer.scrollHeight;
+}
+
+/** Shows what comes, to its end. */
 async function follow(reply, begun) {
   const answer = byId('answer');
   let firstTextMs;
@@ -45,8 +52,7 @@ async function follow(reply, begun) {
       case 'DELTA':
         firstTextMs ??= performance.now() - begun;
         say(byId('ask-said'), 'Answering…');
-        // Added, not replaced: who listens hears the new, and who selects keeps what is selected.
-        answer.append(event.text);
+        append(answer, event.text);
         break;
       case 'COMPLETE':
         // A stored answer comes whole.
