@@ -338,6 +338,13 @@ async fn what_is_old_looks_old_until_the_service_is_back() {
             .await,
         json!([true, true])
     );
+
+    // Nor does it look fresh when the page itself is at a loss.
+    browser.evaluate("(window.fetch = async () => new Response('{}'), 0)").await;
+    browser
+        .until("document.getElementById('trouble-text').innerText.includes('cannot show what the service answers')")
+        .await;
+    assert_eq!(browser.text("#pulse-word").await, "Old");
 }
 
 #[tokio::test]

@@ -34,9 +34,16 @@ async function ask(signal) {
     tokens[door].want(token);
     throw error;
   }
-  // Charts must be seen to know their width.
-  byId('numbers').hidden = false;
-  for (const show of [showTiles, showAlerts, showCharts, showState, showBudgets, showRecent]) show(status);
+  try {
+    // Charts must be seen to know their width.
+    byId('numbers').hidden = false;
+    for (const show of [showTiles, showAlerts, showCharts, showState, showBudgets, showRecent]) show(status);
+  } catch (error) {
+    console.error(error);
+    // Not the service's fault: it may be a later one than that which the page is from.
+    error.isOurs = true;
+    throw error;
+  }
 }
 
 async function models() {

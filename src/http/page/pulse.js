@@ -6,6 +6,11 @@ import { OLD_MS } from './poll.js';
 
 const WORDS = { waiting: 'Asking…', live: 'Live', old: 'Old', locked: 'Locked' };
 
+function trouble(error) {
+  if (error.isOurs) return 'This page cannot show what the service answers. Reload it: the service may be a newer one.';
+  return error.status ? `The service answers with an error: ${error.message} (${error.status}).` : 'The service does not answer.';
+}
+
 export class Pulse {
   #last;
   #outcome = {};
@@ -44,8 +49,7 @@ export class Pulse {
     const isTrouble = state === 'old' && Boolean(error);
     byId('trouble').hidden = !isTrouble;
     if (!isTrouble) return;
-    const what = error.status ? `The service answers with an error: ${error.message} (${error.status}).` : 'The service does not answer.';
-    say(byId('trouble-text'), what + (this.#last ? ` What is shown is from ${time(this.#last)}, and may not be so any more.` : ''));
+    say(byId('trouble-text'), trouble(error) + (this.#last ? ` What is shown is from ${time(this.#last)}, and may not be so any more.` : ''));
     const left = Math.ceil((nextMs - Date.now()) / 1_000);
     say(byId('trouble-next'), left > 0 ? `Next attempt in ${left} s.` : 'Asking again…');
   }
