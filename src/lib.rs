@@ -85,6 +85,8 @@
 //! [`telemetry`] tells it to the log, to [`metrics`], and to the memory of `GET /llm/status`. Where something else is counted (an
 //! attempt, a store call, a decision of the limiter), it is counted where it happens.
 //!
+//! [`http::page`] shows it to people: plain files in the binary, which ask `GET /llm/status` as anyone could.
+//!
 //! [`trace`] makes the spans of a request where what they tell of happens. With the features `otel` and `sentry`, and an address for each,
 //! [`observers`] are told outside: a collector of the spans, and Sentry of panics and errors.
 //!

@@ -36,10 +36,10 @@ const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// The longest id that is taken over from a client.
 const MAX_ID_BYTES: usize = 128;
 
-/// What a page may load: nothing but what it brings itself.
+/// What a page may load: nothing but what it brings itself. And its scripts cannot make markup of texts, whatever they try.
 const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
-     form-action 'none'; frame-ancestors 'none'",
+     form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
 );
 
 /// Puts an [`Edge`] around a service: outside everything else.
@@ -219,8 +219,7 @@ impl Drop for Ended {
         let (verb, ms) = (method.as_str(), milliseconds(took));
         match record.generation() {
             Some(generating) => tell(span, verb, path, status, ms, record, generating),
-            // Platforms and monitors ask every few seconds.
-            None if path == "/health" || path == "/metrics" => {
+            None if is_routine(path) => {
                 tracing::debug!(parent: &*span, method = verb, path, status, ms, "answered");
             }
             None => {
@@ -239,6 +238,11 @@ impl Drop for Ended {
         }
         .tell(span);
     }
+}
+
+/// Whether platforms, monitors or an open page ask for it every few seconds, or a page that is opened for many at once.
+fn is_routine(path: &str) -> bool {
+    ["/health", "/metrics", "/llm/status"].contains(&path) || path.starts_with("/assets/")
 }
 
 /// Tells of a generation. Its path is its route: there is none with a name in it.

@@ -50,6 +50,8 @@ mod commands;
 mod compare;
 mod crowd;
 mod http;
+mod page;
+mod page_files;
 mod rolling;
 mod serve;
 mod start;
