@@ -12,13 +12,13 @@ ENV RUSTFLAGS='-C target-feature=+crt-static --cfg getrandom_backend="linux_getr
 COPY Cargo.toml Cargo.lock ./
 RUN target="$(rustc -vV | sed -n 's/^host: //p')" \
     && mkdir src benches && echo 'fn main() {}' | tee src/main.rs benches/first_byte.rs && touch src/lib.rs \
-    && cargo build --release --locked --target "$target" \
+    && cargo build --release --locked --all-features --target "$target" \
     && rm -r src
 COPY src src
 # Newer than what was built from the empty sources.
 RUN target="$(rustc -vV | sed -n 's/^host: //p')" \
     && touch src/main.rs src/lib.rs \
-    && cargo build --release --locked --target "$target" \
+    && cargo build --release --locked --all-features --target "$target" \
     && cp "target/$target/release/llm-gateway" llm-gateway
 
 FROM scratch

@@ -97,6 +97,12 @@ pub fn client(extra_ca_pem: Option<&str>) -> Result<HttpClient, BadRoots> {
     Ok(client)
 }
 
+/// Why a request got no reply, one reason behind the other. They hold neither its address nor what was sent.
+pub fn reasons(error: &dyn std::error::Error) -> String {
+    let reasons = std::iter::successors(Some(error), |error| error.source());
+    reasons.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

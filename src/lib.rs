@@ -53,22 +53,26 @@
 //! | 0 | `clock` | nothing |
 //! | 0 | `generate` | nothing |
 //! | 0 | `embed` | `generate` |
-//! | 1 | `log` | `config` |
+//! | 0 | `client` | nothing |
+//! | 0 | `courier` | `client` |
+//! | 1 | `trace` | `config`, `courier`, `generate` |
 //! | 1 | `breaker` | nothing |
 //! | 1 | `metrics` | `generate` |
-//! | 1 | `client` | nothing |
 //! | 1 | `catalogue` | `clock`, `generate` |
 //! | 1 | `error` | `generate` |
 //! | 1 | `caller` | `config` |
-//! | 2 | `providers` | `client`, `config`, `embed`, `generate` |
-//! | 2 | `stores` | `breaker`, `client`, `clock`, `config`, `metrics` |
+//! | 1 | `sentry` | `config`, `courier` |
+//! | 2 | `log` | `config`, `trace` |
+//! | 2 | `providers` | `client`, `config`, `embed`, `generate`, `trace` |
+//! | 2 | `stores` | `breaker`, `client`, `clock`, `config`, `metrics`, `trace` |
 //! | 2 | `telemetry` | `caller`, `clock`, `generate`, `metrics` |
+//! | 2 | `observers` | `client`, `config`, `courier`, `sentry`, `trace` |
 //! | 2 | `compare` | `client` |
 //! | 3 | `sessions` | `caller`, `clock`, `stores` |
 //! | 3 | `ledger` | `client`, `clock`, `config`, `generate`, `stores` |
-//! | 3 | `dispatch` | `breaker`, `catalogue`, `config`, `embed`, `generate`, `metrics`, `providers` |
-//! | 3 | `layers` | `caller`, `catalogue`, `clock`, `config`, `embed`, `error`, `generate`, `ledger`, `metrics`, `sessions`, `stores`, `telemetry` |
-//! | 4 | `http` | `breaker`, `caller`, `catalogue`, `clock`, `config`, `embed`, `error`, `generate`, `layers`, `ledger`, `metrics`, `sessions`, `stores`, `telemetry` |
+//! | 3 | `dispatch` | `breaker`, `catalogue`, `config`, `embed`, `generate`, `metrics`, `providers`, `trace` |
+//! | 3 | `layers` | `caller`, `catalogue`, `clock`, `config`, `embed`, `error`, `generate`, `ledger`, `metrics`, `sessions`, `stores`, `telemetry`, `trace` |
+//! | 4 | `http` | `breaker`, `caller`, `catalogue`, `clock`, `config`, `embed`, `error`, `generate`, `layers`, `ledger`, `metrics`, `sessions`, `stores`, `telemetry`, `trace` |
 //! | 5 | `app` | `breaker`, `caller`, `catalogue`, `client`, `clock`, `config`, `dispatch`, `error`, `generate`, `http`, `layers`, `ledger`, `metrics`, `providers`, `sessions`, `stores`, `telemetry` |
 //! | 6 | `serve` | `app`, `http`, `layers` |
 //! | 6 | `check` | `app`, `catalogue`, `config`, `generate`, `providers`, `stores` |
@@ -81,6 +85,11 @@
 //! [`telemetry`] tells it to the log, to [`metrics`], and to the memory of `GET /llm/status`. Where something else is counted (an
 //! attempt, a store call, a decision of the limiter), it is counted where it happens.
 //!
+//! [`http::page`] shows it to people: plain files in the binary, which ask `GET /llm/status` as anyone could.
+//!
+//! [`trace`] makes the spans of a request where what they tell of happens. With the features `otel` and `sentry`, and an address for each,
+//! [`observers`] are told outside: a collector of the spans, and Sentry of panics and errors.
+//!
 //! # What clients can know
 //!
 //! [`http::openapi`] describes every route, from what stands at its handler and what the layers in front of it say.
@@ -92,7 +101,7 @@
 //! - A stream ends in one finish or one error. Only a provider's own end makes a [`generate::Completion`], and only a
 //!   completion can be stored.
 //! - After the first text there is no second attempt, and nothing stands in.
-//! - Only [`config`] reads the environment.
+//! - Only [`config`] reads the environment, and only [`trace`] knows OpenTelemetry, whose SDK reads some variables itself.
 //! - What lasts as long as a reply (a permit, the line in the log) lives in its body.
 //! - Every task is waited for, and hears of the stop: [`app::App::tasks`]. One that makes a connection anew ends by itself.
 //! - Everything held is bounded: the cache by bytes, the limiter by clients, an answer by its length, a body by its own,
@@ -120,8 +129,13 @@ pub mod breaker;
 pub mod caller;
 pub mod catalogue;
 pub mod client;
+#[cfg(any(feature = "otel", feature = "sentry"))]
+pub mod courier;
 pub mod error;
 pub mod ledger;
+pub mod observers;
+#[cfg(feature = "sentry")]
+pub mod sentry;
 pub mod stores;
 pub mod telemetry;
 
@@ -131,3 +145,4 @@ pub mod embed;
 pub mod generate;
 pub mod log;
 pub mod metrics;
+pub mod trace;

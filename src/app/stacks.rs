@@ -178,6 +178,8 @@ pub(super) fn routes(config: &Config, backends: &Backends, places: Places, api: 
         .route("/v1/chat/completions", post_service(chat))
         .route("/v1/embeddings", post_service(embeddings))
         // Not shed: while the process serves, it says so.
+        .route("/", get(http::page::page))
+        .route("/assets/{*name}", get(http::page::asset))
         .route("/openapi.json", get(http::openapi::openapi))
         .route("/health", get(http::health))
         .route("/health/ready", get(http::ready))

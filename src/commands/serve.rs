@@ -5,6 +5,7 @@ use std::{future::Future, io, net::SocketAddr, process::ExitCode, time::Duration
 use llm_gateway::{
     app::App,
     log,
+    observers::Observers,
     serve::{self, Limits, connections},
     stores::{Shared, StoreError},
 };
@@ -28,7 +29,11 @@ pub(crate) async fn serve() -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
-    let _flushed_on_drop = match log::start(&config.log) {
+    let observers = match Observers::new(&config) {
+        Ok(observers) => observers,
+        Err(error) => return misconfigured(&error.to_string()),
+    };
+    let _flushed_on_drop = match log::start(&config.log, observers.layers()) {
         Ok(guard) => guard,
         Err(error) => return failed(&format!("The log cannot be written: {error}")),
     };
@@ -77,6 +82,8 @@ pub(crate) async fn serve() -> ExitCode {
     let address = listener.local_addr().unwrap_or(address);
     tracing::info!(%address, ?providers, connections = limits.connections, version = env!("CARGO_PKG_VERSION"), "listening");
     serve::serve(listener, app, limits, stop).await;
+    // The last requests are among what they have not been told yet.
+    observers.finish().await;
     tracing::info!("stopped");
     ExitCode::SUCCESS
 }

@@ -6,8 +6,12 @@ mod aliases;
 mod budget;
 mod cache;
 mod origin;
+#[cfg(feature = "otel")]
+mod otel;
 mod providers;
 mod read;
+#[cfg(feature = "sentry")]
+mod sentry;
 mod sources;
 mod store;
 
@@ -31,9 +35,17 @@ pub use cache::{CacheConfig, CacheScope, Coalesce, FlightConfig};
 use cache::{read_cache, read_flight};
 pub use origin::Origin;
 use origin::read_origins;
+#[cfg(feature = "otel")]
+pub use otel::OtelConfig;
+#[cfg(feature = "otel")]
+use otel::read_otel;
 use providers::read_providers;
 pub use read::MOST_DOLLARS;
 use read::Reader;
+#[cfg(feature = "sentry")]
+pub use sentry::SentryConfig;
+#[cfg(feature = "sentry")]
+use sentry::read_sentry;
 pub use sources::{Problem, Sources};
 use store::read_store;
 pub use store::{Backend, StoreConfig};
@@ -78,7 +90,13 @@ pub struct Config {
     pub prompt_style: PromptStyle,
     /// What may be spent.
     pub budget: BudgetConfig,
-    /// Settings that are set and do nothing yet.
+    /// Where spans are exported to. `None`: nowhere.
+    #[cfg(feature = "otel")]
+    pub otel: Option<OtelConfig>,
+    /// Which Sentry is told of errors. `None`: none.
+    #[cfg(feature = "sentry")]
+    pub sentry: Option<SentryConfig>,
+    /// Settings that are set and do nothing in this build.
     pub unused: Vec<&'static str>,
     /// Settings that are taken, and that the operator may want to think about.
     pub warnings: Vec<String>,
@@ -227,8 +245,13 @@ pub enum PromptStyle {
     Plain,
 }
 
-/// Promised settings that nothing reads yet (`interface.md`): the start says so instead of keeping quiet.
-const NOT_USED_YET: [&str; 2] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "SENTRY_DSN"];
+/// Settings of features that this build was made without: the start says so instead of keeping quiet.
+const NOT_BUILT_IN: &[&str] = &[
+    #[cfg(not(feature = "otel"))]
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    #[cfg(not(feature = "sentry"))]
+    "SENTRY_DSN",
+];
 
 impl Config {
     /// Reads every setting.
@@ -237,7 +260,8 @@ impl Config {
     /// All problems at once, in the order of the settings.
     pub fn read(sources: Sources) -> Result<Self, Vec<Problem>> {
         let mut read = Reader::new(sources);
-        let production = read.text("NODE_ENV").is_some_and(|env| env == "production");
+        let environment = read.text("NODE_ENV").unwrap_or_else(|| "development".to_owned());
+        let production = environment == "production";
         let bounds = BoundsConfig {
             answer: read.seconds("PROVIDER_TIMEOUT_SECONDS", 55, 1..=3_600),
             idle: read.seconds("PROVIDER_IDLE_SECONDS", 30, 1..=3_600),
@@ -301,7 +325,11 @@ impl Config {
                 &[("code", PromptStyle::Code), ("plain", PromptStyle::Plain)],
             ),
             budget: read_budget(&mut read),
-            unused: read.set_among(&NOT_USED_YET),
+            #[cfg(feature = "otel")]
+            otel: read_otel(&mut read, &environment),
+            #[cfg(feature = "sentry")]
+            sentry: read_sentry(&mut read, &environment),
+            unused: read.set_among(NOT_BUILT_IN),
             warnings: Vec::new(),
         };
         read.finish().map(|warnings| Self { warnings, ..config })

@@ -11,6 +11,7 @@ use std::{
 use futures_util::StreamExt as _;
 use tokio::time::{sleep, timeout_at};
 use tower::Service;
+use tracing::Instrument as _;
 
 use crate::{
     embed::{EmbedRequest, EmbedStep, EmbedStream, Input, tokens_of},
@@ -61,15 +62,16 @@ impl Desk {
                         let Target { provider: id, model } = target.clone();
                         let calling = Calling { provider: id, model, attempt: attempts };
                         yield EmbedStep::Calling { calling, question_tokens };
-                        let call = self.call_of(Operation::Embeddings, &target);
-                        let embedded = timeout_at(deadline, provider.embed(&request, inputs)).await;
+                        let attempt = self.attempt(Operation::Embeddings, &target, attempts);
+                        let embedded = timeout_at(deadline, provider.embed(&request, inputs));
+                        let embedded = embedded.instrument(attempt.span()).await;
                         match embedded.unwrap_or_else(|_| Err(ErrorKind::Timeout.into())) {
                             Ok(embedded) => {
-                                call.succeeded();
+                                attempt.embedded(embedded.usage);
                                 break Ok(embedded);
                             }
                             Err(error) => {
-                                call.failed(error.kind);
+                                attempt.failed(error.kind);
                                 error
                             }
                         }

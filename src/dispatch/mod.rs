@@ -1,6 +1,7 @@
 //! Asks a provider, again or another one where that may help, within the time there is, and puts the pieces of the answer
 //! together.
 
+mod attempt;
 mod course;
 mod embed;
 mod patience;
@@ -19,7 +20,7 @@ use std::{
 use futures_util::{StreamExt as _, TryFutureExt as _};
 use tokio::time::{Instant, sleep, timeout_at};
 use tower::Service;
-use tracing::field::debug;
+use tracing::{Instrument as _, field::debug};
 
 use crate::{
     breaker::{Breaker, Pauses},
@@ -29,10 +30,11 @@ use crate::{
         Answer, Calling, Draft, ErrorKind, Event, EventStream, Failed, GenerateError, GenerateRequest, Generation,
         Outcome, ProviderId, Receipt, Served, Target, Usage,
     },
-    metrics::{Call, CallMetrics, Operation},
+    metrics::{CallMetrics, Operation},
     providers::{Delta, DeltaStream, Provider, ProviderError, Providers},
 };
 
+use attempt::Attempt;
 use course::{Course, Next};
 use patience::Patience;
 use verdict::Verdict;
@@ -101,18 +103,18 @@ impl Desk {
             let mut attempts = 0;
             let mut ignored = None;
             let mut verdict = self.verdict(&request.target, patience.deadline());
-            let (call, first, mut deltas) = loop {
+            let (attempt, first, mut deltas) = loop {
                 let error = if let Some(wait) = verdict.skipped() {
                     ProviderError { retry_after: Some(wait), ..ErrorKind::Skipped.into() }
                 } else {
                     attempts += 1;
                     let Target { provider, model } = request.target.clone();
                     yield Event::Calling(Calling { provider, model, attempt: attempts });
-                    let call = self.call_of(Operation::Chat, &request.target);
-                    match self.begin(&request, &patience, &mut course).await {
-                        Ok((first, deltas)) => break (call, first, deltas),
+                    let attempt = self.attempt(Operation::Chat, &request.target, attempts);
+                    match self.begin(&request, &patience, &mut course).instrument(attempt.span()).await {
+                        Ok((first, deltas)) => break (attempt, first, deltas),
                         Err(error) => {
-                            call.failed(error.kind);
+                            attempt.failed(error.kind);
                             error
                         }
                     }
@@ -140,7 +142,7 @@ impl Desk {
                 }
             };
             verdict.has_begun();
-            call.has_begun();
+            attempt.has_begun();
 
             let mut draft = Draft::new(self.bounds.answer_bytes, request.estimated_tokens());
             let GenerateRequest { target, tools, .. } = request;
@@ -173,7 +175,7 @@ impl Desk {
             let finish = match finish {
                 Ok(finish) => finish,
                 Err(error) => {
-                    call.failed(error.kind);
+                    attempt.failed(error.kind);
                     verdict.failed(error.kind);
                     note(&target, &error);
                     verdict.close();
@@ -182,7 +184,7 @@ impl Desk {
                     return;
                 }
             };
-            call.succeeded();
+            attempt.finished(&finish);
             verdict.close();
             let mock = self.providers.get(&target.provider).is_some_and(|provider| provider.is_mock());
             let served = Served { provider: target.provider, model: target.model, attempts, mock, ignored };
@@ -191,9 +193,9 @@ impl Desk {
         events.boxed()
     }
 
-    /// An attempt at `target` that begins now, for the metrics.
-    fn call_of(&self, operation: Operation, target: &Target) -> Call {
-        self.metrics.begin(operation, self.catalogue.bounded(target))
+    /// The `number`th attempt of a request, at `target`, that begins now.
+    fn attempt(&self, operation: Operation, target: &Target, number: u32) -> Attempt {
+        Attempt::begin(&self.metrics, operation, target, self.catalogue.bounded(target), number)
     }
 
     /// Where the generation stands with the provider of `target`, which must have said something by `overdue`.

@@ -22,7 +22,9 @@ use uuid::Uuid;
 use crate::{
     error::ApiError,
     layers::Held,
-    telemetry::{CallerKind, Generating, Record, Telemetry, milliseconds},
+    metrics::known_method,
+    telemetry::{CallerKind, Ending, Generating, Record, Telemetry, milliseconds},
+    trace,
 };
 
 use super::openai;
@@ -34,10 +36,10 @@ const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// The longest id that is taken over from a client.
 const MAX_ID_BYTES: usize = 128;
 
-/// What a page may load: nothing but what it brings itself.
+/// What a page may load: nothing but what it brings itself. And its scripts cannot make markup of texts, whatever they try.
 const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
-     form-action 'none'; frame-ancestors 'none'",
+     form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
 );
 
 /// Puts an [`Edge`] around a service: outside everything else.
@@ -82,7 +84,7 @@ where
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let id = request_id(request.headers());
-        let span = tracing::info_span!("request", request_id = &*id);
+        let span = trace::request(&id, request.uri().path(), request.headers());
         let record = Arc::new(Record::new(Arc::clone(&id)));
         self.telemetry.metrics.http.begun();
         let ended = Ended {
@@ -209,15 +211,15 @@ struct Ended {
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        let Self { span, method, path, status, record, telemetry } = self;
-        // 499 is nginx's word for it, and most log tools know it.
-        let status = status.map_or(499, |status| status.as_u16());
+        let Self { span, method, path, status: answered, record, telemetry } = self;
+        let answered = answered.map(|status| status.as_u16());
+        // nginx's word for it, and most log tools know it.
+        let status = answered.unwrap_or(499);
         let took = record.arrived.elapsed();
         let (verb, ms) = (method.as_str(), milliseconds(took));
         match record.generation() {
             Some(generating) => tell(span, verb, path, status, ms, record, generating),
-            // Platforms and monitors ask every few seconds.
-            None if path == "/health" || path == "/metrics" => {
+            None if is_routine(path) => {
                 tracing::debug!(parent: &*span, method = verb, path, status, ms, "answered");
             }
             None => {
@@ -226,7 +228,21 @@ impl Drop for Ended {
             }
         }
         telemetry.ended(record, method, status, took);
+        trace::Ended {
+            method: known_method(method.as_str()),
+            path,
+            route: &record.route(),
+            status: answered,
+            ending: record.ending(status).map(Ending::as_str),
+            error: record.generation().and_then(Generating::failure).map(|failure| failure.kind.as_str()),
+        }
+        .tell(span);
     }
+}
+
+/// Whether platforms, monitors or an open page ask for it every few seconds, or a page that is opened for many at once.
+fn is_routine(path: &str) -> bool {
+    ["/health", "/metrics", "/llm/status"].contains(&path) || path.starts_with("/assets/")
 }
 
 /// Tells of a generation. Its path is its route: there is none with a name in it.

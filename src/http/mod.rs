@@ -3,6 +3,7 @@
 pub mod budget;
 pub mod generate;
 pub mod openai;
+pub mod page;
 
 pub mod cors;
 pub mod edge;

@@ -27,7 +27,7 @@ use crate::{
     telemetry::{CallerKind, Record},
 };
 
-use super::bearer::{bearer_token, unauthorized};
+use super::bearer::{Realm, bearer_token, unauthorized};
 
 const ADVICE: &str = "Send the service's ADMIN_TOKEN as `Authorization: Bearer <token>`.";
 
@@ -75,7 +75,7 @@ where
         let act = Act::of(&request);
         if !knows(request.headers(), &self.token) {
             act.refused();
-            return ready(Ok(unauthorized("Administrator only", ADVICE))).boxed();
+            return ready(Ok(unauthorized(Realm::Administration, "Administrator only", ADVICE))).boxed();
         }
         if let Some(record) = request.extensions().get::<Arc<Record>>() {
             record.set_caller(CallerKind::Admin);

@@ -31,7 +31,7 @@ use crate::{
 
 use super::{
     NamedSession, StoreTook,
-    bearer::{bearer_token, unauthorized},
+    bearer::{Realm, bearer_token, unauthorized},
 };
 
 const USER_HEADER: &str = "x-user-id";
@@ -155,7 +155,7 @@ impl Desk {
                 None => None,
             };
             if session.is_none() && caller.who == Who::Anyone && !self.keys.is_empty() {
-                return Err(unauthorized("Not signed in", NO_KEY));
+                return Err(unauthorized(Realm::Clients, "Not signed in", NO_KEY));
             }
             caller.who = match (session.and_then(|session| session.user), caller.who) {
                 (Some(user), _) => Who::User(user),
@@ -176,11 +176,13 @@ impl Desk {
             return Ok(None);
         }
         match (bearer_token(headers), wanted) {
-            (Some(token), Wanted::Client | Wanted::Key) => {
-                self.keys.of(token).map(Some).ok_or_else(|| unauthorized("The API key is not known", NO_KEY))
-            }
+            (Some(token), Wanted::Client | Wanted::Key) => self
+                .keys
+                .of(token)
+                .map(Some)
+                .ok_or_else(|| unauthorized(Realm::Clients, "The API key is not known", NO_KEY)),
             (Some(token), Wanted::Anyone) => Ok(self.keys.of(token)),
-            (None, Wanted::Key) => Err(unauthorized("An API key is wanted", ONLY_KEY)),
+            (None, Wanted::Key) => Err(unauthorized(Realm::Clients, "An API key is wanted", ONLY_KEY)),
             (None, Wanted::Client | Wanted::Anyone) => Ok(None),
         }
     }

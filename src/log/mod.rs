@@ -5,27 +5,34 @@ mod lines;
 
 use std::io::{self, IsTerminal as _};
 
-use tracing_subscriber::{fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{Layer, Registry, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-use crate::config::{LogConfig, LogFormat};
+use crate::{
+    config::{LogConfig, LogFormat},
+    trace,
+};
 
 use json::{JsonEvent, JsonFields};
 use lines::Lines;
 pub use lines::LogGuard;
 
-/// Begins to log, to standard output. Lines that still wait are written when the guard is dropped.
+/// Begins to log, to standard output, and lets `others` listen, who have filters of their own. Lines that still wait are written when
+/// the guard is dropped.
 ///
 /// # Errors
 /// When the thread that writes cannot be started.
-pub fn start(config: &LogConfig) -> io::Result<LogGuard> {
+pub fn start(config: &LogConfig, mut others: Vec<Box<dyn Layer<Registry> + Send + Sync>>) -> io::Result<LogGuard> {
     let lines = Lines::default();
     let guard = lines.write_to(io::stdout())?;
     let layer = fmt::layer().with_writer(lines).with_target(false);
-    let log = tracing_subscriber::registry().with(config.filter.clone());
-    match config.format {
-        LogFormat::Json => log.with(layer.event_format(JsonEvent).fmt_fields(JsonFields)).init(),
-        LogFormat::Pretty => log.with(layer.with_ansi(io::stdout().is_terminal())).init(),
-    }
+    let filter = config.filter.clone().with_target(trace::TARGET, LevelFilter::OFF);
+    // In one list with the others: each then has a filter, and what nobody wants to hear is never even asked about.
+    others.push(match config.format {
+        LogFormat::Json => layer.event_format(JsonEvent).fmt_fields(JsonFields).with_filter(filter).boxed(),
+        LogFormat::Pretty => layer.with_ansi(io::stdout().is_terminal()).with_filter(filter).boxed(),
+    });
+    tracing_subscriber::registry().with(others).init();
     Ok(guard)
 }
 

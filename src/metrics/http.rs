@@ -62,7 +62,7 @@ impl HttpMetrics {
     pub fn ended(&self, method: &str, route: Arc<str>, status: u16, took: Duration) {
         self.active.dec();
         let labels =
-            Labels { http_request_method: known(method), http_route: route, http_response_status_code: status };
+            Labels { http_request_method: known_method(method), http_route: route, http_response_status_code: status };
         self.durations.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
@@ -72,8 +72,8 @@ impl HttpMetrics {
     }
 }
 
-/// A method that is known; clients may make up others.
-fn known(method: &str) -> &'static str {
+/// A method as OpenTelemetry names it (`http.request.method`): one that is known, or [`OTHER`], because clients may make up more.
+pub fn known_method(method: &str) -> &'static str {
     const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
     METHODS.into_iter().find(|known| *known == method).unwrap_or(OTHER)
 }

@@ -25,7 +25,7 @@ use prometheus_client::{
 
 pub use cache::CacheMetrics;
 pub use calls::{Call, CallMetrics, Operation};
-pub use http::{HttpMetrics, OTHER};
+pub use http::{HttpMetrics, OTHER, known_method};
 pub use limiter::LimiterMetrics;
 pub use spending::SpendingMetrics;
 pub use state::StateMetrics;

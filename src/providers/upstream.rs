@@ -20,9 +20,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::timeout;
 
 use crate::{
-    client::HttpClient,
+    client::{HttpClient, reasons},
     embed::{EmbedRequest, Embedded, Input},
     generate::{ErrorKind, GenerateRequest, ModelId, Params},
+    trace,
 };
 
 use super::{
@@ -138,6 +139,7 @@ impl<D: Dialect> Upstream<D> {
         let mut request = request.map_err(|_| ErrorKind::Connection)?;
         *request.headers_mut() = self.headers.clone();
         request.headers_mut().extend(headers);
+        trace::calling(&mut request);
         let response = self.client.request(request).await.map_err(|error| unreachable_for(&error))?;
         let status = response.status();
         if status.is_success() {
@@ -246,11 +248,6 @@ pub fn deltas<E: Send + 'static>(
 /// What is to say of a request that got no reply: the reasons, one behind the other, hold no words of the vendor.
 fn unreachable_for(error: &Error) -> ProviderError {
     ProviderError { detail: Some(reasons(error)), ..ErrorKind::Connection.into() }
-}
-
-fn reasons(error: &dyn std::error::Error) -> String {
-    let reasons = std::iter::successors(Some(error), |error| error.source());
-    reasons.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 pub(super) async fn read_body(response: Response<Incoming>, limit_bytes: usize) -> Result<Bytes, ProviderError> {

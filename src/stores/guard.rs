@@ -10,10 +10,12 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument as _;
 
 use crate::{
     breaker::{Breaker, Pauses},
     metrics::StoreMetrics,
+    trace,
 };
 
 use super::{
@@ -68,7 +70,11 @@ impl<S> Guard<S> {
             self.metrics.skipped();
             return Err(StoreError::Skipped);
         };
-        let answer = timeout_at(by, asking).await.unwrap_or(Err(StoreError::Timeout));
+        let span = trace::store(operation);
+        let answer = timeout_at(by, asking).instrument(span.clone()).await.unwrap_or(Err(StoreError::Timeout));
+        if let Err(error) = &answer {
+            trace::failed(&span, error.as_str());
+        }
         self.metrics.asked(operation, answer.as_ref().err().map_or("", StoreError::as_str), begun.elapsed());
         let now = Instant::now();
         let Err(error) = &answer else {

@@ -106,7 +106,7 @@ impl Record {
     }
 
     /// What became of a generation whose reply has ended and began with `status`. `None`: it is none.
-    pub(super) fn ending(&self, status: u16) -> Option<Ending> {
+    pub fn ending(&self, status: u16) -> Option<Ending> {
         let generation = self.generation();
         if generation.is_none() && !self.route.get().is_some_and(|route| GENERATIONS.contains(&&**route)) {
             return None;

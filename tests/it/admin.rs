@@ -31,7 +31,7 @@ async fn only_the_administrator_may_and_without_a_token_there_is_no_such_route()
         delete(&open, path, TOKEN).await.expect(200);
         for wrong in ["", "wrong", "righ", "right2", "RIGHT"] {
             let refused = delete(&open, path, wrong).await;
-            assert_eq!(refused.expect(401).header("www-authenticate"), "Bearer realm=\"llm-gateway\"");
+            assert_eq!(refused.expect(401).header("www-authenticate"), "Bearer realm=\"llm-gateway administration\"");
         }
         assert_eq!(delete(&closed, path, "").await.expect(404).json()["error"], "Not found");
     }

@@ -198,7 +198,7 @@ async fn every_command_of_the_documents_prints_what_they_say() {
 fn no_command_hides_in_another_kind_of_block() {
     let untried = [
         "cargo run --release",
-        "scripts/install-test-tools && cargo test --locked",
+        "scripts/install-test-tools && cargo test --locked --all-features",
         "docker build",
         "docker run",
         "render ",

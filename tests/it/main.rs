@@ -50,6 +50,8 @@ mod commands;
 mod compare;
 mod crowd;
 mod http;
+mod page;
+mod page_files;
 mod rolling;
 mod serve;
 mod start;
@@ -59,6 +61,9 @@ mod failover;
 mod files;
 mod map;
 mod metrics;
+#[cfg(feature = "sentry")]
+mod sentry;
+mod spans;
 
 mod telling;
 mod upstash_fixture;

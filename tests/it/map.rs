@@ -7,25 +7,29 @@ use std::{
 };
 
 /// Each module and what it may import from this crate, from the bottom to the top.
-const MAY_IMPORT: [(&str, &[&str]); 23] = [
+const MAY_IMPORT: [(&str, &[&str]); 27] = [
     ("config", &[]),
     ("clock", &[]),
     ("generate", &[]),
     ("embed", &["generate"]),
-    ("log", &["config"]),
+    ("trace", &["config", "courier", "generate"]),
+    ("log", &["config", "trace"]),
     ("breaker", &[]),
     ("metrics", &["generate"]),
     ("client", &[]),
+    ("courier", &["client"]),
+    ("sentry", &["config", "courier"]),
+    ("observers", &["client", "config", "courier", "sentry", "trace"]),
     ("catalogue", &["clock", "generate"]),
     ("error", &["generate"]),
     ("caller", &["config"]),
-    ("providers", &["client", "config", "embed", "generate"]),
-    ("stores", &["breaker", "client", "clock", "config", "metrics"]),
+    ("providers", &["client", "config", "embed", "generate", "trace"]),
+    ("stores", &["breaker", "client", "clock", "config", "metrics", "trace"]),
     ("telemetry", &["caller", "clock", "generate", "metrics"]),
     ("compare", &["client"]),
     ("ledger", &["client", "clock", "config", "generate", "stores"]),
     ("sessions", &["caller", "clock", "stores"]),
-    ("dispatch", &["breaker", "catalogue", "config", "embed", "generate", "metrics", "providers"]),
+    ("dispatch", &["breaker", "catalogue", "config", "embed", "generate", "metrics", "providers", "trace"]),
     (
         "layers",
         &[
@@ -41,6 +45,7 @@ const MAY_IMPORT: [(&str, &[&str]); 23] = [
             "sessions",
             "stores",
             "telemetry",
+            "trace",
         ],
     ),
     (
@@ -60,6 +65,7 @@ const MAY_IMPORT: [(&str, &[&str]); 23] = [
             "sessions",
             "stores",
             "telemetry",
+            "trace",
         ],
     ),
     (
@@ -166,6 +172,15 @@ fn no_layer_knows_another() {
         let text = fs::read_to_string(&file).unwrap();
         assert!(!text.contains("crate::layers") && !text.contains("layers::"), "{}", file.display());
     }
+}
+
+#[test]
+fn only_trace_knows_opentelemetry() {
+    let mut files = Vec::new();
+    rust_files(&source(), &mut files);
+    let knows = |file: &PathBuf| fs::read_to_string(file).unwrap().contains("opentelemetry");
+    let knowing: BTreeSet<_> = files.iter().filter(|file| knows(file)).map(|file| module_of(file)).collect();
+    assert_eq!(knowing, BTreeSet::from(["trace".to_owned()]));
 }
 
 #[test]

@@ -70,6 +70,20 @@ async fn a_generations_line_says_all_that_is_known_and_an_administrators_act_is_
 }
 
 #[tokio::test]
+async fn an_open_page_does_not_fill_the_log() {
+    let mut gateway = Binary::start(&[]);
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    for path in ["/", "/assets/page.js", "/assets/none.js", "/llm/status", "/health", "/metrics", "/llm/models"] {
+        client.get(gateway.url(path)).send().await.unwrap().bytes().await.unwrap();
+    }
+    gateway.terminate();
+    gateway.ended(Duration::from_secs(10)).await;
+    let log = gateway.log();
+    let paths: Vec<_> = told(&log, "answered").iter().map(|line| line["path"].as_str().unwrap()).collect();
+    assert_eq!(paths, ["/", "/llm/models"]);
+}
+
+#[tokio::test]
 async fn the_status_agrees_with_what_the_other_routes_say() {
     let gateway = Gateway::with([], Scripted::hello());
     for _ in 0..3 {

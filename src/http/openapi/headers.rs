@@ -42,7 +42,10 @@ pub(super) const ORIGIN: Promised =
     text("Origin", "Wanted from a browser whose session is named by its cookie alone: one of FRONTEND_URL.");
 pub(super) const RETRY_AFTER: Promised =
     number("Retry-After", "Seconds until another attempt may succeed, where that is known.");
-pub(super) const CHALLENGE: Promised = text("WWW-Authenticate", "`Bearer`.");
+pub(super) const CHALLENGE: Promised = text(
+    "WWW-Authenticate",
+    "`Bearer`, with one realm for clients and another, `llm-gateway administration`, for the administrator.",
+);
 pub(super) const SHOULD_RETRY: Promised =
     text("x-should-retry", "`true` or `false`, where it is not what clients take the status for.");
 

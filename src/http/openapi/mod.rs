@@ -27,7 +27,7 @@ use utoipa::{
 use super::{
     budget, cache, check, edge, explain, generate, health, metrics, models,
     openai::{self, ChatCompletionChunk},
-    sessions, status, test_provider,
+    page, sessions, status, test_provider,
 };
 
 pub(super) use streams::{ChatStream, GenerateStream};
@@ -116,7 +116,7 @@ struct Watched;
 
 /// What is open to anyone, and never shed.
 #[derive(OpenApi)]
-#[openapi(paths(health::health, health::ready, openapi))]
+#[openapi(paths(health::health, health::ready, openapi, page::page, page::asset))]
 struct Open;
 
 /// What the groups have in common.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use tokio::{sync::watch, time::Instant};
+use tracing::Span;
 
 use crate::generate::{ErrorKind, Event, EventStream, GenerateError, Purpose, Seat, ToolPiece, Waiting};
 
@@ -18,6 +19,8 @@ pub(super) struct Log {
     state: watch::Sender<State>,
     waiting: Waiting,
     begun: Instant,
+    /// What the call is a part of: the request that began it.
+    span: Span,
 }
 
 /// One who reads a [`Log`]. As long as there is one, the log is not abandoned.
@@ -77,8 +80,8 @@ impl Whose {
 impl Log {
     /// An empty log and its first reader, who reads for `purpose`.
     pub(super) fn new(purpose: &Purpose) -> (Self, Reader) {
-        let log =
-            Self { state: watch::Sender::new(State::default()), waiting: Waiting::default(), begun: Instant::now() };
+        let (state, waiting) = (watch::Sender::new(State::default()), Waiting::default());
+        let log = Self { state, waiting, begun: Instant::now(), span: Span::current() };
         let reader = log.reader(purpose);
         (log, reader)
     }
@@ -95,6 +98,11 @@ impl Log {
     /// The clients among its readers.
     pub(super) fn waiting(&self) -> Waiting {
         self.waiting.clone()
+    }
+
+    /// What the call is a part of.
+    pub(super) fn span(&self) -> &Span {
+        &self.span
     }
 
     /// How long ago the log was begun.

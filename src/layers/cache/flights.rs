@@ -9,7 +9,10 @@ use std::{
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::generate::{Failover, Fingerprint, Purpose};
+use crate::{
+    generate::{Failover, Fingerprint, Purpose},
+    trace,
+};
 
 use super::fanout::{Log, Reader};
 
@@ -66,6 +69,7 @@ impl Flights {
     ) -> (Option<Duration>, Reader, Option<Flight>) {
         let mut under_way = self.under_way();
         if let Some(log) = under_way.get(key).filter(|log| log.has_text() || log.age() < patience) {
+            trace::joined(log.span());
             return (Some(log.age()), log.reader(purpose), None);
         }
         let (log, reader) = Log::new(purpose);

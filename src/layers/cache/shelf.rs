@@ -4,12 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use crate::{
     clock::Clock,
     config::CacheConfig,
     generate::{CacheResult, Completion, Fingerprint, Freshness, GenerateRequest, Target},
     stores::{CacheStore, Held, StoreError},
+    trace,
 };
 
 use super::{
@@ -63,11 +65,19 @@ impl Shelf {
         if !self.config.enabled {
             return None;
         }
-        let found = self.store.get(key, by).await.unwrap_or_else(|error| {
+        let span = trace::lookup();
+        let bytes = self.store.get(key, by).instrument(span.clone()).await.unwrap_or_else(|error| {
             tracing::debug!(%error, "the cache could not be read");
             None
         });
-        self.read(&found?, target)
+        let found = bytes.and_then(|bytes| self.read(&bytes, target));
+        let result = match &found {
+            Some(found) if found.freshness.is_fresh() => "hit",
+            Some(_) => "stale",
+            None => "miss",
+        };
+        trace::looked_up(&span, result);
+        found
     }
 
     /// The same, as far as this process knows.
@@ -98,10 +108,18 @@ impl Shelf {
 
     /// What is kept under each of `keys`, whatever it is. Of a store that fails, or does not say `by` then, what this process knows.
     pub(super) async fn find_many(&self, keys: &[&str], by: Instant) -> Vec<Option<Bytes>> {
-        self.store.get_many(keys, by).await.unwrap_or_else(|error| {
+        let span = trace::lookup();
+        let found = self.store.get_many(keys, by).instrument(span.clone()).await.unwrap_or_else(|error| {
             tracing::debug!(%error, "the cache could not be read");
             keys.iter().map(|key| self.store.peek(key)).collect()
-        })
+        });
+        let result = match found.iter().flatten().count() {
+            0 => "miss",
+            all if all == keys.len() => "hit",
+            _ => "partial",
+        };
+        trace::looked_up(&span, result);
+        found
     }
 
     /// Keeps `entries` for `lifetime`, and says whether it did.

@@ -6,11 +6,11 @@ use std::{
     collections::HashMap,
     io::{self, BufRead as _, BufReader},
     process::{Child, ChildStdout, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::http::{HeaderMap, StatusCode};
-use fantoccini::{Client, ClientBuilder};
+use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -21,9 +21,22 @@ use super::{Certificate, Reply};
 /// For a page to load, and for a script to end: a loaded machine takes its time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What every browser of the tests is started with.
+const ARGUMENTS: [&str; 7] = [
+    "--headless=new",
+    // Chromium has no sandbox for root, which tests in a container run as.
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--no-first-run",
+    // So that it hears when its driver has ended, and ends.
+    "--remote-debugging-pipe",
+    "--no-proxy-server",
+];
+
 /// One browser with one window.
 pub(crate) struct Browser {
-    client: Client,
+    pub(super) client: Client,
     _driver: Driver,
 }
 
@@ -31,21 +44,23 @@ impl Browser {
     /// Takes every name for this machine's, and `certificate` for a good one.
     pub(crate) async fn start(certificate: &Certificate) -> Self {
         let arguments = [
-            "--headless=new",
-            // Chromium has no sandbox for root, which tests in a container run as.
-            "--no-sandbox",
-            "--disable-dev-shm-usage",
-            "--disable-gpu",
-            "--no-first-run",
-            // So that it hears when its driver has ended, and ends.
-            "--remote-debugging-pipe",
-            "--no-proxy-server",
             "--host-resolver-rules=MAP * 127.0.0.1",
             &format!("--ignore-certificate-errors-spki-list={}", certificate.public_key_hash),
         ];
+        Self::launch(&arguments).await
+    }
+
+    /// Takes only names that this machine's are, and nothing for a certificate: for pages of the gateway's own.
+    pub(crate) async fn at_home() -> Self {
+        Self::launch(&[]).await
+    }
+
+    async fn launch(more: &[&str]) -> Self {
+        let arguments = [&ARGUMENTS, more].concat();
         let patience_ms = u64::try_from(PATIENCE.as_millis()).unwrap();
         let capabilities = json!({
             "timeouts": {"pageLoad": patience_ms, "script": patience_ms},
+            "goog:loggingPrefs": {"browser": "ALL"},
             "goog:chromeOptions": {
                 "args": arguments,
                 // Keep and send the cookies of other sites, which Debian's Chromium does not by itself.
@@ -80,6 +95,36 @@ impl Browser {
             "const done = arguments[0]; Promise.resolve({expression}).then(done, error => done(String(error)))"
         );
         self.client.execute_async(&script, Vec::new()).await.unwrap()
+    }
+
+    /// Waits until an expression is true in the page that is open.
+    pub(crate) async fn until(&self, expression: &str) {
+        let begun = Instant::now();
+        while self.evaluate(expression).await != true {
+            if begun.elapsed() > PATIENCE {
+                let page = self.evaluate("document.body.innerText").await;
+                panic!("`{expression}` does not come true. The page:\n{}", page.as_str().unwrap_or_default());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// The text of an element, as it is seen.
+    pub(crate) async fn text(&self, selector: &str) -> String {
+        let text = self.evaluate(&format!("document.querySelector({selector:?}).innerText")).await;
+        text.as_str().unwrap_or_else(|| panic!("{selector}: {text}")).to_owned()
+    }
+
+    /// Puts a text into a field, as if it had been typed.
+    pub(crate) async fn fill(&self, selector: &str, text: &str) {
+        let field = self.client.find(Locator::Css(selector)).await.unwrap();
+        field.clear().await.unwrap();
+        field.send_keys(text).await.unwrap();
+    }
+
+    /// Clicks where a person would.
+    pub(crate) async fn click(&self, selector: &str) {
+        self.client.find(Locator::Css(selector)).await.unwrap().click().await.unwrap();
     }
 }
 

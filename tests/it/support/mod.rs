@@ -1,11 +1,14 @@
 //! A gateway in process, and someone behind it who does as told.
 
 mod browser;
+mod devtools;
 mod nginx;
 mod python;
 mod redis_server;
 mod scripted;
 mod sdk;
+#[cfg(any(feature = "otel", feature = "sentry"))]
+mod sink;
 mod sockets;
 mod tls;
 mod upstash;
@@ -40,11 +43,14 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 pub(crate) use browser::{Browser, Seen};
+pub(crate) use devtools::{LOOKS, Look};
 pub(crate) use nginx::Nginx;
 pub(crate) use python::{python, succeeds};
 pub(crate) use redis_server::{RedisCluster, RedisServer};
 pub(crate) use scripted::{Scripted, Step};
-pub(crate) use sdk::{Check, Sdk};
+pub(crate) use sdk::{Check, Sdk, package_file};
+#[cfg(any(feature = "otel", feature = "sentry"))]
+pub(crate) use sink::{Sink, Taken};
 pub(crate) use sockets::{Binary, Vendor};
 pub(crate) use tls::Certificate;
 pub(crate) use upstash::{Fault, Upstash};

@@ -88,6 +88,12 @@ fn python(script: &str) -> Command {
     command
 }
 
+/// A file of a package that `tests/sdk/javascript` pins.
+pub(crate) fn package_file(path: &str) -> Vec<u8> {
+    let file = environment("javascript", "package-lock.json").join("node_modules").join(path);
+    std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
 /// Node looks for packages beside a script and above it, so the scripts are copied to below where they are.
 fn javascript(script: &str) -> (Command, TempDir) {
     let folder = tempfile::tempdir_in(environment("javascript", "package-lock.json")).unwrap();
