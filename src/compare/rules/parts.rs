@@ -212,6 +212,8 @@ pub(super) fn new_headers(exchange: &Exchange<'_>, delta: &Delta) -> bool {
         // Also on what is refused before the old had made one.
         "x-request-id" => !new.is_empty(),
         "vary" => new.to_ascii_lowercase().contains("origin"),
+        // The status page may be kept, as nothing else may.
+        "cache-control" | "etag" if exchange.request.route() == "/" => exchange.new.is_page(),
         "cache-control" => new == "no-store",
         "allow" => exchange.new.status == 405,
         "x-routing-decision" => serde_json::from_str::<Value>(new).is_ok_and(|decision| decision.is_object()),

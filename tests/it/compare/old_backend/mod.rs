@@ -113,6 +113,7 @@ fn routed(memory: &Shared, method: &Method, uri: &Uri, headers: &HeaderMap, body
     let path = uri.path().trim_end_matches('/').to_lowercase();
     let mut memory = memory.lock().unwrap();
     match (method.as_str(), path.as_str()) {
+        ("GET", "") => page(200, "The backend is running."),
         ("GET", "/health") => {
             json_reply(503, &json!({"healthy": false, "redis": true, "memory": false, "uptime": 34.959}))
         }
