@@ -106,7 +106,6 @@ mod tests {
             ("BUDGET_HARD_LIMIT", "false", "no budget stops anything"),
             ("REDIS_URL", "", "no shared store"),
             ("STORE", "memory", "REDIS_URL is set, but STORE is memory"),
-            #[cfg(not(feature = "sentry"))]
             ("SENTRY_DSN", "https://key@sentry.example/1", "SENTRY_DSN is set, but without effect"),
             ("XAI_BASE_URL", "https://x.test/v1", "XAI_BASE_URL is set, but not XAI_API_KEY"),
             ("TRUSTED_PROXIES", "10.0.0.0/8", "TRUSTED_PROXIES is set, but CLIENT_IP_SOURCE is not XForwardedFor"),
