@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{CheckArguments, CompareArguments, complain, failed};
+use commands::{CheckArguments, CompareArguments, failed};
 
 /// A gateway in front of LLM providers: cached, coalesced, rate limited. Without a command it serves.
 #[derive(Parser)]
@@ -56,8 +56,8 @@ fn main() -> ExitCode {
 
 /// What clap has to say, which may also be the help that was asked for.
 fn told(error: &clap::Error) -> ExitCode {
-    if let Err(error) = error.print() {
-        complain(&error.to_string());
+    if let Err(unwritten) = error.print() {
+        return failed(&unwritten.to_string());
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }

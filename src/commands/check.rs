@@ -2,9 +2,11 @@
 
 use std::process::ExitCode;
 
+use serde_json::json;
+
 use llm_gateway::check::{State, check as try_out};
 
-use super::{configuration, misconfigured, said};
+use super::{misconfigured, said, settings};
 
 #[derive(clap::Args)]
 pub(crate) struct CheckArguments {
@@ -14,14 +16,24 @@ pub(crate) struct CheckArguments {
 }
 
 pub(crate) async fn check(arguments: &CheckArguments) -> ExitCode {
-    let config = match configuration() {
+    let config = match settings() {
         Ok(config) => config,
-        Err(code) => return code,
+        Err(problems) => return refused(arguments, &problems),
     };
     let report = match try_out(&config).await {
         Ok(report) => report,
-        Err(error) => return misconfigured(&error.to_string()),
+        Err(error) => return refused(arguments, &[error.to_string()]),
     };
     let code = said(&if arguments.json { report.to_json().to_string() } else { report.table() });
     if report.count(State::Failed) > 0 { ExitCode::FAILURE } else { code }
+}
+
+/// Ends with the problems that the settings have, told to scripts too.
+fn refused(arguments: &CheckArguments, problems: &[String]) -> ExitCode {
+    let code = misconfigured(problems);
+    if arguments.json {
+        // Written or not, the settings are wrong.
+        said(&json!({"problems": problems}).to_string());
+    }
+    code
 }

@@ -25,17 +25,22 @@ const EXIT_CONFIG: u8 = 78;
 /// # Errors
 /// The exit status, once each problem is told.
 fn configuration() -> Result<Config, ExitCode> {
-    Config::read(Sources::environment()).map_err(|problems| {
-        for problem in &problems {
-            complain(&problem.to_string());
-        }
-        ExitCode::from(EXIT_CONFIG)
-    })
+    settings().map_err(|problems| misconfigured(&problems))
 }
 
-/// Ends with a problem that the settings have.
-fn misconfigured(problem: &str) -> ExitCode {
-    complain(problem);
+/// The settings of this process.
+///
+/// # Errors
+/// What is wrong with them, a line each.
+fn settings() -> Result<Config, Vec<String>> {
+    Config::read(Sources::environment()).map_err(|problems| problems.iter().map(ToString::to_string).collect())
+}
+
+/// Ends with the problems that the settings have.
+fn misconfigured(problems: &[String]) -> ExitCode {
+    for problem in problems {
+        complain(problem);
+    }
     ExitCode::from(EXIT_CONFIG)
 }
 
@@ -53,7 +58,7 @@ fn said(text: &str) -> ExitCode {
     }
 }
 
-pub(crate) fn complain(line: &str) {
+fn complain(line: &str) {
     // If nobody can be told, the exit status still does.
     drop(writeln!(io::stderr(), "{line}"));
 }

@@ -31,7 +31,7 @@ pub(crate) async fn serve() -> ExitCode {
     };
     let observers = match Observers::new(&config) {
         Ok(observers) => observers,
-        Err(error) => return misconfigured(&error.to_string()),
+        Err(error) => return misconfigured(&[error.to_string()]),
     };
     let _flushed_on_drop = match log::start(&config.log, observers.layers()) {
         Ok(guard) => guard,
@@ -66,12 +66,12 @@ pub(crate) async fn serve() -> ExitCode {
     };
     let app = match App::new(config) {
         Ok(app) => app,
-        Err(error) => return misconfigured(&error.to_string()),
+        Err(error) => return misconfigured(&[error.to_string()]),
     };
     if let Some(store) = &app.store
         && let Err(problem) = check(store).await
     {
-        return misconfigured(&problem);
+        return misconfigured(&[problem]);
     }
     if demo {
         tracing::warn!("the demo provider is on: its answers are made up, and marked with `metadata.mock`");

@@ -44,11 +44,13 @@ pub use settings::{Changes, Settings, Thresholds};
 pub use status::{BudgetStatus, PeriodStatus};
 pub use webhook::Webhook;
 
-use batch::BUDGET;
+use batch::{ALL, BUDGET};
 use books::{Books, Reset, reset_field};
 
 /// The notes: settings, resets and alerts.
 const NOTES: &str = "llm:{ledger}:notes";
+/// The sheets that are kept for good.
+pub const STANDING: [&str; 3] = [ALL, BUDGET, NOTES];
 /// How long alerts are remembered.
 const ALERTS_KEPT: Duration = Duration::from_hours(24 * 90);
 /// How long what the store said is news, in milliseconds: an instance that is busy asks more often, and an idle one does not.

@@ -58,9 +58,9 @@ impl Shared {
         self.backend.check(by).await
     }
 
-    /// Does once whatever requests ask of it, with keys of its own that do not stay.
-    pub async fn try_out(&self, by: Instant) -> Trial {
-        self.backend.try_out(by).await
+    /// Does once whatever the start and requests ask of it, with keys of its own that do not stay, and reads the sheets `standing`.
+    pub async fn try_out(&self, standing: &[&str], by: Instant) -> Trial {
+        self.backend.try_out(standing, by).await
     }
 
     /// Whether nobody asks it for a while because it has failed too often.
@@ -73,7 +73,7 @@ impl Shared {
 trait Checked: Send + Sync {
     async fn check(&self, by: Instant) -> Result<(), StoreError>;
 
-    async fn try_out(&self, by: Instant) -> Trial;
+    async fn try_out(&self, standing: &[&str], by: Instant) -> Trial;
 
     fn is_left_alone(&self) -> bool;
 }
@@ -85,8 +85,8 @@ impl<T: Transport> Checked for Guard<Redis<T>> {
         timeout_at(by, self.inner().check(by)).await.unwrap_or(Err(StoreError::Timeout))
     }
 
-    async fn try_out(&self, by: Instant) -> Trial {
-        try_out(self.inner(), by).await
+    async fn try_out(&self, standing: &[&str], by: Instant) -> Trial {
+        try_out(self.inner(), standing, by).await
     }
 
     fn is_left_alone(&self) -> bool {

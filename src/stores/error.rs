@@ -36,6 +36,9 @@ pub enum StoreError {
     /// It is full, and takes no writes and no scripts.
     #[error("the store is full")]
     Full,
+    /// It cannot write to its disk, and takes no writes.
+    #[error("the store cannot write to its disk")]
+    Disk,
     /// What was sent is too large for it.
     #[error("too large for the store")]
     TooLarge,
@@ -49,6 +52,31 @@ pub enum StoreError {
     #[error("refused: {0}")]
     Refused(String),
 }
+
+/// The codes of Redis that an error may show.
+const CODES: [&str; 19] = [
+    "ERR",
+    "WRONGPASS",
+    "NOAUTH",
+    "NOPERM",
+    "LOADING",
+    "CLUSTERDOWN",
+    "MASTERDOWN",
+    "TRYAGAIN",
+    "MOVED",
+    "ASK",
+    "BUSY",
+    "BUSYKEY",
+    "CROSSSLOT",
+    "DENIED",
+    "EXECABORT",
+    "NOREPLICAS",
+    "NOPROTO",
+    "NOTBUSY",
+    "UNKILLABLE",
+];
+/// In place of another.
+const UNKNOWN: &str = "no code of Redis";
 
 impl StoreError {
     /// Its word in metrics (`error.type`).
@@ -64,6 +92,7 @@ impl StoreError {
             Self::Access(_) => "access",
             Self::Quota => "quota",
             Self::Full => "full",
+            Self::Disk => "disk",
             Self::TooLarge => "too_large",
             Self::NoScript => "no_script",
             Self::WrongType => "wrong_type",
@@ -89,6 +118,7 @@ impl StoreError {
             Self::Skipped
             | Self::ReadOnly
             | Self::Full
+            | Self::Disk
             | Self::TooLarge
             | Self::NoScript
             | Self::WrongType
@@ -114,7 +144,9 @@ impl StoreError {
     /// What a server's own error means, by what `upstash-rest.md` 4 promises of its text.
     pub(super) fn of_server(text: &str) -> Self {
         let code = text.split([' ', ':']).next().unwrap_or_default();
-        let code = || code.chars().filter(char::is_ascii_uppercase).take(20).collect::<String>();
+        // A server that is no Redis leads with anything, a secret even.
+        let code =
+            || CODES.iter().find(|known| **known == code).map_or_else(|| UNKNOWN.to_owned(), ToString::to_string);
         let has = |part: &str| text.contains(part);
         match text {
             _ if has("max requests limit exceeded") || has("max daily request limit exceeded") => Self::Quota,
@@ -122,7 +154,11 @@ impl StoreError {
                 Self::TooLarge
             }
             _ if has("DB capacity quota exceeded") => Self::Full,
-            _ if text.starts_with("OOM") || text.starts_with("MISCONF") => Self::Full,
+            _ if has("max number of clients reached") => Self::NotReady("too many clients".to_owned()),
+            // Only so it tells that a script may not do something.
+            _ if has("ACL failure in script") || has("executing the script can't") => Self::Access("NOPERM".to_owned()),
+            _ if text.starts_with("OOM") => Self::Full,
+            _ if text.starts_with("MISCONF") => Self::Disk,
             _ if text.starts_with("READONLY") => Self::ReadOnly,
             _ if text.starts_with("NOSCRIPT") => Self::NoScript,
             _ if text.starts_with("WRONGTYPE") => Self::WrongType,

@@ -5,7 +5,11 @@ use std::{fmt, num::NonZeroU32, time::Duration};
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
-use super::{CacheStore, CounterStore, LeaseStore, Quota, SessionStore, StoreError, TotalStore};
+use super::{
+    BookStore, CacheStore, CounterStore, Entry, LeaseStore, Posting, Quota, Reservation, SessionStore, StoreError,
+    TotalStore,
+    redis::{CHECK_KEY, Redis, Transport},
+};
 
 /// How long what the trial writes lives, should it not come to forget it: in whole seconds, and longer than the trial may take.
 const TTL: Duration = Duration::from_secs(10);
@@ -21,7 +25,7 @@ pub enum Step {
     Write,
     /// To read it.
     Read,
-    /// To add to a number.
+    /// To add to a number under `llm:stats:`, and to read it.
     Count,
     /// To run a script, for limits, under `ratelimit:`.
     Script,
@@ -29,8 +33,16 @@ pub enum Step {
     Sessions,
     /// To let one instance fetch what all want, under `llm:lease:`.
     Leases,
+    /// To read the sheets that are there already.
+    Standing,
+    /// To book money under `llm:{ledger}:`.
+    Books,
+    /// To look for all answers, as who clears the cache does.
+    Scan,
     /// To forget a value.
     Delete,
+    /// To write what each start writes.
+    Start,
 }
 
 impl fmt::Display for Step {
@@ -38,35 +50,39 @@ impl fmt::Display for Step {
         f.write_str(match self {
             Step::Write => "write under llm:cache:",
             Step::Read => "read what it has written",
-            Step::Count => "count",
+            Step::Count => "count under llm:stats:",
             Step::Script => "run scripts under ratelimit:",
             Step::Sessions => "keep sessions under session: and llm:sessions:",
             Step::Leases => "take leases under llm:lease:",
+            Step::Standing => "read the books under llm:{ledger}:",
+            Step::Books => "keep books under llm:{ledger}:",
+            Step::Scan => "look for keys, which it takes to clear the cache (SCAN)",
             Step::Delete => "delete",
+            Step::Start => "write llm:check, as each start does",
         })
     }
 }
 
-/// Asks `store` for everything once, until `by`.
-pub(super) async fn try_out<S>(store: &S, by: Instant) -> Trial
-where
-    S: CacheStore + TotalStore + CounterStore + SessionStore + LeaseStore,
-{
+/// Asks `store` for everything once, until `by`. Of the real keys only the sheets `standing` are read, and nothing is changed.
+pub(super) async fn try_out<T: Transport>(store: &Redis<T>, standing: &[&str], by: Instant) -> Trial {
     let mut step = Step::Write;
-    match timeout_at(by, try_each(store, by, &mut step)).await {
+    match timeout_at(by, try_each(store, standing, by, &mut step)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err((step, error)),
         Err(_) => Err((step, StoreError::Timeout)),
     }
 }
 
-async fn try_each<S>(store: &S, by: Instant, step: &mut Step) -> Result<(), StoreError>
-where
-    S: CacheStore + TotalStore + CounterStore + SessionStore + LeaseStore,
-{
+async fn try_each<T: Transport>(
+    store: &Redis<T>,
+    standing: &[&str],
+    by: Instant,
+    step: &mut Step,
+) -> Result<(), StoreError> {
     // Its own keys, so that two trials at once do not meet.
     let id = uuid::Uuid::new_v4().simple();
-    let (cached, limited) = (format!("llm:cache:check:{id}"), format!("ratelimit:check:{id}"));
+    let (cached, limited, total) =
+        (format!("llm:cache:check:{id}"), format!("ratelimit:check:{id}"), format!("llm:stats:check:{id}"));
     let (session, group) = (format!("session:check-{id}"), format!("llm:sessions:check-{id}"));
     let (zero, one) = (Bytes::from_static(b"0"), Bytes::from_static(b"1"));
 
@@ -77,7 +93,11 @@ where
     }
     *step = Step::Count;
     // Adding keeps the time to live of what is there.
-    store.add(&[(&cached, 1)], by).await?.into_iter().collect::<Result<(), _>>()?;
+    CacheStore::put(store, &total, zero.clone(), TTL, by).await?;
+    store.add(&[(&total, 1)], by).await?.into_iter().collect::<Result<(), _>>()?;
+    if TotalStore::read(store, &[&total], by).await? != [1] {
+        return Err(StoreError::Broken("what was added up is not what is read".to_owned()));
+    }
     *step = Step::Script;
     store.admit(&limited, QUOTA, NonZeroU32::MIN, by).await?;
     *step = Step::Sessions;
@@ -89,8 +109,47 @@ where
     store.withdraw(&group, &session, by).await?;
     *step = Step::Leases;
     store.take(&cached, TTL, by).await?;
+    store.look(&cached, by).await?;
+    store.renew(&cached, TTL, by).await?;
     store.release(&cached, by).await?;
+    *step = Step::Standing;
+    store.sheets(standing, by).await?;
+    *step = Step::Books;
+    try_books(store, &format!("llm:{{ledger}}:check:{id}"), by).await?;
+    *step = Step::Scan;
+    store.try_scan().await?;
     *step = Step::Delete;
     SessionStore::delete(store, &session, by).await?;
-    CacheStore::delete(store, &cached, by).await.map(drop)
+    CacheStore::delete(store, &total, by).await?;
+    CacheStore::delete(store, &cached, by).await?;
+    *step = Step::Start;
+    store.check(by).await?;
+    CacheStore::delete(store, CHECK_KEY, by).await.map(drop)
+}
+
+/// Books, holds and notes on `sheet`, and forgets it.
+async fn try_books<T: Transport>(store: &Redis<T>, sheet: &str, by: Instant) -> Result<(), StoreError> {
+    let (amount, hold, note) = ("amount".to_owned(), "hold".to_owned(), "note".to_owned());
+    let entry = Entry {
+        sheet: sheet.to_owned(),
+        keep: Some(TTL),
+        amounts: vec![(amount.clone(), 1)],
+        dropped: vec![hold.clone()],
+    };
+    let posting = Posting { key: format!("{sheet}:posting"), entries: vec![entry] };
+    let posted = store.post(&posting, by).await;
+    // It would be remembered for a day, even one that broke off in the middle.
+    let forgotten = CacheStore::delete(store, &posting.key, by).await;
+    posted?;
+    forgotten?;
+    let reservation = Reservation { field: &hold, amount: 1, now_ms: 0, until_ms: 1, besides: 0 };
+    if store.reserve(sheet, &reservation, &[(amount.clone(), 2)], by).await?.amounts != [1] {
+        return Err(StoreError::Broken("what was booked is not what is read".to_owned()));
+    }
+    // On the sheet, so that they end with it.
+    store.note(sheet, &[(note.clone(), String::new())], by).await?;
+    store.note_new(sheet, &note, "", by).await?;
+    store.sheet_and_notes(sheet, sheet, by).await?;
+    store.forget(sheet, &[note], by).await?;
+    CacheStore::delete(store, sheet, by).await.map(drop)
 }

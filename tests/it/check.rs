@@ -70,7 +70,7 @@ async fn where_all_is_well_it_says_so_and_leaves_nothing_behind() {
     let expected = "\
 what                state       took  what is wrong, and how to mend it
 settings            ok             -  read; NODE_ENV is production
-store Redis         ok# ms  reads, writes, counts, runs scripts and deletes
+store Redis         ok# ms  reads, writes, counts, books, runs scripts and deletes
 provider openai     ok# ms  takes the key, and lists 24 models
 provider anthropic  ok# ms  takes the key, and lists 17 models
 provider google     ok# ms  takes the key, and lists 14 models
@@ -255,6 +255,19 @@ async fn a_redis_that_does_not_do_is_told_with_what_to_mend() {
         RedisServer::start_with(&["--replicaof", "127.0.0.1", "1", "--replica-serve-stale-data", "yes"]).await;
     let reader = RedisServer::start_with(&["--user", "reader", "on", ">s3cr3t", "~*", "+@read"]).await;
     let narrow = RedisServer::start_with(&["--user", "narrow", "on", ">s3cr3t", "~llm:*", "+@all"]).await;
+    let user = async |name: &str, rights: &[&str]| {
+        let arguments = [&["--user", name, "on", ">s3cr3t"], rights].concat();
+        RedisServer::start_with(&arguments).await
+    };
+    let known = ["~llm:cache:*", "~llm:lease:*", "~llm:sessions:*", "~session:*", "~ratelimit:*", "+@all"];
+    let start = user("start", &known).await;
+    let unstarted = user("unstarted", &[&known[..], &["~llm:stats:*", "~llm:{ledger}:*"]].concat()).await;
+    let unhashed = user("unhashed", &["~*", "+@all", "-@hash"]).await;
+    let unwritten = user("unwritten", &["~*", "+@all", "-hset"]).await;
+    let unscanned = user("unscanned", &["~*", "+@all", "-scan"]).await;
+    let strange = RedisServer::start().await;
+    let set = redis::cmd("SET").arg("llm:{ledger}:all").arg("1").to_owned();
+    set.exec_async(&mut strange.connection().await).await.unwrap();
     let (sealed, cluster) = (RedisServer::tls().await, RedisCluster::start().await);
     let frozen = RedisServer::start().await;
     frozen.freeze();
@@ -264,8 +277,8 @@ async fn a_redis_that_does_not_do_is_told_with_what_to_mend() {
     let by = |redis: &RedisServer, user: &str| redis.url().replace("redis://", &format!("redis://{user}:s3cr3t-no@"));
     let right = |redis: &RedisServer, user: &str| redis.url().replace("redis://", &format!("redis://{user}:s3cr3t@"));
     for (url, said) in [
-        (right(&locked, ""), "reads, writes, counts, runs scripts and deletes"),
-        (cluster.urls(), "reads, writes, counts, runs scripts and deletes"),
+        (right(&locked, ""), "reads, writes, counts, books, runs scripts and deletes"),
+        (cluster.urls(), "reads, writes, counts, books, runs scripts and deletes"),
         (sealed.url(), "not reached (its certificate is not trusted; EXTRA_CA_FILE can name who vouches for it)"),
         (by(&locked, ""), "the password or token is refused. Put the right one in REDIS_URL"),
         (locked.url(), "the password or token is refused. Put the right one in REDIS_URL"),
@@ -274,6 +287,14 @@ async fn a_redis_that_does_not_do_is_told_with_what_to_mend() {
         (right(&narrow, "narrow"), "the user or token of REDIS_URL may not run scripts under ratelimit:. Give it that"),
         (format!("{}/99", gone.url()), "not reached (connection refused). Look whether REDIS_URL is right"),
         (format!("{}/99", right(&locked, "")), "refuses to write under llm:cache: ("),
+        (cluster.nodes[0].url(), "this is a cluster: name several of its nodes in REDIS_URL, with commas between"),
+        (right(&start, "start"), "the user or token of REDIS_URL may not count under llm:stats:"),
+        (right(&unstarted, "unstarted"), "the user or token of REDIS_URL may not write llm:check, as each start does"),
+        (right(&unhashed, "unhashed"), "the user or token of REDIS_URL may not read the books under llm:{ledger}:"),
+        (right(&unwritten, "unwritten"), "the user or token of REDIS_URL may not keep books under llm:{ledger}:"),
+        (right(&unscanned, "unscanned"), "the user or token of REDIS_URL may not look for keys"),
+        (strange.url(), "cannot read the books under llm:{ledger}:: a key there holds something else"),
+        ("redis://no-such-host.invalid:6379".to_owned(), "not found: the name in REDIS_URL has no address"),
         (page, "no answer that makes sense (not the protocol of Redis). Look whether REDIS_URL names a Redis"),
         (frozen.url(), "no answer in 5 s. Look whether REDIS_URL is right, and how the store is"),
     ] {
@@ -289,7 +310,7 @@ async fn an_upstash_that_does_not_do_is_told_with_what_to_mend() {
     let behind = RedisServer::start().await;
     let upstash = Upstash::start(&behind).await;
     for (token, said) in [
-        (upstash.token(), "reads, writes, counts, runs scripts and deletes"),
+        (upstash.token(), "reads, writes, counts, books, runs scripts and deletes"),
         ("0123456789abcdef", "the password or token is refused. Put the right one in UPSTASH_REDIS_REST_TOKEN"),
         (upstash.read_only_token(), "the user or token of UPSTASH_REDIS_REST_TOKEN may not write under llm:cache:"),
     ] {
@@ -297,6 +318,21 @@ async fn an_upstash_that_does_not_do_is_told_with_what_to_mend() {
         let (code, told) = store(&settings).await;
         assert!(told.starts_with(said) && !told.contains(token), "{told}");
         assert_eq!(code, i32::from(!said.starts_with("reads")), "{told}");
+    }
+    for (status, code, said) in [
+        (
+            404,
+            1,
+            "no answer that makes sense (status 404). Look whether UPSTASH_REDIS_REST_URL is the REST address of an",
+        ),
+        (429, 0, "too many commands for the moment (status 429)"),
+        (500, 0, "is in trouble itself (status 500)"),
+    ] {
+        let url = replies(status, "text/html", "<html>").await;
+        let settings = owned(&[("UPSTASH_REDIS_REST_URL", &url), ("UPSTASH_REDIS_REST_TOKEN", upstash.token())]);
+        let (ended, told) = store(&settings).await;
+        assert!(told.starts_with(said), "{told}");
+        assert_eq!(ended, code, "{told}");
     }
     let (url, token) = (upstash.url(), upstash.token().to_owned());
     upstash.close().await;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::stores::{CacheStore, Held, StoreError};
 
-use super::{BATCH, Redis, Repeat, Transport, kept, packed, read};
+use super::{BATCH, Node, Redis, Repeat, Transport, kept, packed, read};
 
 /// The keys that [`CacheStore::clear`] forgets.
 const CACHE_KEYS: &str = "llm:cache:*";
@@ -101,9 +101,7 @@ impl<T: Transport> CacheStore for Redis<T> {
         for node in self.transport.nodes().await? {
             let mut cursor = "0".to_owned();
             loop {
-                let mut scan = cmd("SCAN");
-                scan.arg(&cursor).arg("MATCH").arg(CACHE_KEYS).arg("COUNT").arg(SCAN_COUNT);
-                let (next, keys): (String, Vec<String>) = read(self.transport.send_to(&node, &scan).await?)?;
+                let (next, keys) = self.scan(&node, &cursor).await?;
                 for keys in keys.chunks(BATCH) {
                     let commands: Vec<Cmd> = keys.iter().map(|key| cmd("UNLINK").arg(key).to_owned()).collect();
                     for unlinked in self.run_all(&commands).await? {
@@ -121,5 +119,25 @@ impl<T: Transport> CacheStore for Redis<T> {
 
     fn held(&self) -> Held {
         Held::default()
+    }
+}
+
+impl<T: Transport> Redis<T> {
+    /// Looks for answers once in each place, as [`CacheStore::clear`] does.
+    ///
+    /// # Errors
+    /// When that is not possible.
+    pub async fn try_scan(&self) -> Result<(), StoreError> {
+        for node in self.transport.nodes().await? {
+            self.scan(&node, "0").await?;
+        }
+        Ok(())
+    }
+
+    /// Some of the answers in one place, and where to go on.
+    async fn scan(&self, node: &Node, cursor: &str) -> Result<(String, Vec<String>), StoreError> {
+        let mut scan = cmd("SCAN");
+        scan.arg(cursor).arg("MATCH").arg(CACHE_KEYS).arg("COUNT").arg(SCAN_COUNT);
+        read(self.transport.send_to(node, &scan).await?)
     }
 }

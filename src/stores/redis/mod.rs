@@ -33,7 +33,7 @@ pub use transport::{Node, Transport};
 /// Commands in one round trip: no server states a limit, and a bound is kind.
 const BATCH: usize = 100;
 /// What [`Redis::check`] writes, and for how long.
-const CHECK_KEY: &str = "llm:check";
+pub(super) const CHECK_KEY: &str = "llm:check";
 const CHECK_SECONDS: u64 = 10;
 
 /// Further attempts, and the wait before the first of them; it doubles (`upstash-rest.md` 8).

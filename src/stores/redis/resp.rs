@@ -100,7 +100,9 @@ fn store_error(error: &RedisError) -> StoreError {
     match error.kind() {
         ErrorKind::AuthenticationFailed => StoreError::Access("WRONGPASS".to_owned()),
         ErrorKind::Server(ServerErrorKind::NoPerm) => StoreError::Access("NOPERM".to_owned()),
-        ErrorKind::Server(ServerErrorKind::ResponseError) => StoreError::of_server(error.detail().unwrap_or_default()),
+        ErrorKind::Server(ServerErrorKind::ResponseError) => {
+            StoreError::of_server(&format!("ERR {}", error.detail().unwrap_or_default()))
+        }
         ErrorKind::Server(_) | ErrorKind::Extension => StoreError::of_server(error.code().unwrap_or_default()),
         ErrorKind::ClusterConnectionNotFound => StoreError::Unreached("no node of the cluster"),
         ErrorKind::Io if error.is_connection_refusal() => StoreError::Unreached("connection refused"),
