@@ -45,5 +45,9 @@ async fn ask(client: &HttpClient, address: Uri) -> Result<(), String> {
     }
     let body = Limited::new(response.into_body(), MAX_BODY_BYTES).collect().await;
     let body = body.ok().and_then(|body| serde_json::from_slice::<Value>(&body.to_bytes()).ok());
-    if body.is_some_and(|body| body["status"] == "ok") { Ok(()) } else { Err("is another service".to_owned()) }
+    if body.is_some_and(|body| body.get("status").is_some_and(|status| status == "ok")) {
+        Ok(())
+    } else {
+        Err("is another service".to_owned())
+    }
 }
