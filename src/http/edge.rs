@@ -1,6 +1,7 @@
 //! What every request gets: an id, a span, errors as JSON, and one line in the log when its reply has ended.
 
 use std::{
+    borrow::Cow,
     convert::Infallible,
     future::Future,
     sync::Arc,
@@ -217,14 +218,16 @@ impl Drop for Ended {
         let status = answered.unwrap_or(499);
         let took = record.arrived.elapsed();
         let (verb, ms) = (method.as_str(), milliseconds(took));
+        let path = &*without_ids(path);
+        let ending = record.ending(status).map(Ending::as_str);
         match record.generation() {
-            Some(generating) => tell(span, verb, path, status, ms, record, generating),
+            Some(generating) => tell(span, verb, path, status, ms, ending, record, generating),
             None if is_routine(path) => {
                 tracing::debug!(parent: &*span, method = verb, path, status, ms, "answered");
             }
             None => {
                 let caller = record.caller().map(CallerKind::as_str);
-                tracing::info!(parent: &*span, method = verb, path, status, ms, caller, "answered");
+                tracing::info!(parent: &*span, method = verb, path, status, ms, caller, cache = ending, "answered");
             }
         }
         telemetry.ended(record, method, status, took);
@@ -233,11 +236,21 @@ impl Drop for Ended {
             path,
             route: &record.route(),
             status: answered,
-            ending: record.ending(status).map(Ending::as_str),
+            ending,
             error: record.generation().and_then(Generating::failure).map(|failure| failure.kind.as_str()),
         }
         .tell(span);
     }
+}
+
+/// A path as the log may show it: whoever puts the id of a session there by mistake has not published it.
+fn without_ids(path: &str) -> Cow<'_, str> {
+    let is_id = |segment: &str| segment.len() == 64 && segment.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if path.len() < 64 || !path.split('/').any(is_id) {
+        return path.into();
+    }
+    let segments: Vec<_> = path.split('/').map(|segment| if is_id(segment) { "…" } else { segment }).collect();
+    segments.join("/").into()
 }
 
 /// Whether platforms, monitors or an open page ask for it every few seconds, or a page that is opened for many at once.
@@ -246,13 +259,22 @@ fn is_routine(path: &str) -> bool {
 }
 
 /// Tells of a generation. Its path is its route: there is none with a name in it.
-fn tell(span: &Span, method: &str, path: &str, status: u16, ms: f64, record: &Record, generating: &Generating) {
+#[expect(clippy::too_many_arguments, reason = "they are the fields of one line")]
+fn tell(
+    span: &Span,
+    method: &str,
+    path: &str,
+    status: u16,
+    ms: f64,
+    cache: Option<&str>,
+    record: &Record,
+    generating: &Generating,
+) {
     let (answer, failure) = (generating.answer(), generating.failure());
     let caller = record.caller().map(CallerKind::as_str);
     let target = answer.map_or(&generating.asked, |answer| &answer.served);
     let (provider, model) = (target.provider.as_str(), target.model.as_str());
     let attempts = generating.attempts();
-    let cache = generating.ending().as_str();
     let input_tokens = answer.map(|answer| answer.usage.input_tokens);
     let output_tokens = answer.map(|answer| answer.usage.output_tokens);
     let cost = answer.map(|answer| answer.cost.unwrap_or_default().dollars());
@@ -278,6 +300,16 @@ mod tests {
     use axum::response::{Html, IntoResponse as _};
 
     use super::*;
+
+    #[test]
+    fn the_log_shows_no_id_of_a_session() {
+        let id = "4f".repeat(32);
+        assert_eq!(without_ids(&format!("/sessions/{id}/x")), "/sessions/…/x");
+        assert_eq!(
+            without_ids(&format!("/llm/cache/llm:cache:demo:gpt-4o:{id}")),
+            format!("/llm/cache/llm:cache:demo:gpt-4o:{id}")
+        );
+    }
 
     #[test]
     fn a_page_says_what_it_may_load_and_may_say_it_itself() {

@@ -74,7 +74,9 @@ impl SpendingMetrics {
     /// A call of `target`, whose model is one of a bounded number, took `usage` and `cost`.
     #[expect(clippy::cast_precision_loss, reason = "exact up to nine quadrillion tokens")]
     pub fn spent(&self, kind: &'static str, target: Target, usage: &Usage, cost: MicroDollars) {
-        for (gen_ai_token_type, tokens) in [("input", usage.input_tokens), ("output", usage.output_tokens)] {
+        // Who took none is no sample: an attempt in vain, and the answer of who makes vectors.
+        let tokens = [("input", usage.input_tokens), ("output", usage.output_tokens)];
+        for (gen_ai_token_type, tokens) in tokens.into_iter().filter(|(_, tokens)| *tokens > 0) {
             let (gen_ai_provider_name, gen_ai_request_model) = (target.provider.clone(), target.model.clone());
             let labels = TokenLabels { gen_ai_provider_name, gen_ai_request_model, gen_ai_token_type };
             self.tokens.get_or_create(&labels).observe(tokens as f64);

@@ -1,5 +1,7 @@
 //! What became of a generation, as an operator wants to know.
 
+use crate::generate::ErrorKind;
+
 /// Every generation comes to one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -66,6 +68,34 @@ impl Ending {
             | Ending::Refused
             | Ending::Failed
             | Ending::Left => false,
+        }
+    }
+
+    /// Of a request that got no answer for this reason, whatever the status of its reply: a stream's head says nothing of its end.
+    pub(super) fn of_failure(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::RateLimited | ErrorKind::OverBudget(_) => Ending::Limited,
+            ErrorKind::InvalidRequest
+            | ErrorKind::ContextLengthExceeded
+            | ErrorKind::ContentFilter
+            | ErrorKind::PayloadTooLarge
+            | ErrorKind::ModelNotFound
+            // It asked for what is stored, or nothing.
+            | ErrorKind::NotCached => Ending::Refused,
+            ErrorKind::Authentication
+            | ErrorKind::Permission
+            | ErrorKind::QuotaExhausted
+            | ErrorKind::Overloaded
+            | ErrorKind::Skipped
+            | ErrorKind::ServerError
+            | ErrorKind::Timeout
+            | ErrorKind::Connection
+            | ErrorKind::BadResponse
+            | ErrorKind::StreamInterrupted
+            | ErrorKind::EmptyAnswer
+            | ErrorKind::AnswerTooLong
+            | ErrorKind::Stopping
+            | ErrorKind::Internal => Ending::Failed,
         }
     }
 

@@ -121,10 +121,10 @@ impl Generating {
         self.failure.get()
     }
 
-    /// What it came to, if nobody has been told anything else by a status.
-    pub fn ending(&self) -> Ending {
-        if self.failure.get().is_some() {
-            return Ending::Failed;
+    /// What it came to, as far as is known of it. A reply that never began is not.
+    pub(super) fn ending(&self) -> Ending {
+        if let Some(failure) = self.failure.get() {
+            return Ending::of_failure(failure.kind);
         }
         let Some(answer) = self.answer.get() else { return Ending::Left };
         let receipt = self.receipt.get();

@@ -111,6 +111,12 @@ impl Record {
         if generation.is_none() && !self.route.get().is_some_and(|route| GENERATIONS.contains(&&**route)) {
             return None;
         }
-        Some(Ending::of_status(status).or(generation.map(Generating::ending)).unwrap_or(Ending::Left))
+        let by_status = || Ending::of_status(status).or(generation.map(Generating::ending)).unwrap_or(Ending::Left);
+        match generation.filter(|generation| generation.failure().is_some()) {
+            // The client hears of nothing any more.
+            Some(_) if Ending::of_status(status) == Some(Ending::Left) => Some(Ending::Left),
+            Some(failed) => Some(failed.ending()),
+            None => Some(by_status()),
+        }
     }
 }

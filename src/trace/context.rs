@@ -51,7 +51,7 @@ pub(super) fn request_ended(span: &Span, ended: &Ended<'_>) {
     attributes.extend(status.map(|status| KeyValue::new("http.response.status_code", i64::from(status))));
     attributes.extend(ending.map(|ending| KeyValue::new("llm_gateway.ending", ending)));
     // What is the client's own fault, or wish, is no failure of this service.
-    let is_ours = status.is_some_and(|status| !(400..500).contains(&status));
+    let is_ours = status.is_some_and(|status| !(400..500).contains(&status)) && ending != Some("refused");
     let error: Option<Value> = match (error, status) {
         (_, None) => Some("cancelled".into()),
         (Some(error), _) => Some(error.into()),

@@ -249,6 +249,26 @@ fn the_runbook_quotes_what_the_code_says() {
     }
 }
 
+/// Every error that is not merely a bad request has its entry.
+#[test]
+fn the_runbook_knows_every_error_that_needs_one() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let runbook = fs::read_to_string(root.join("docs/operating.md")).unwrap();
+    let code = sources(&root.join("src"));
+    let mut known = 0;
+    for said in code.split("StatusCode::").skip(1) {
+        let name = said.split(|letter: char| !letter.is_ascii_uppercase() && letter != '_').next().unwrap();
+        let Some((status, rest)) = said.split_once(',').filter(|(status, _)| *status == name) else { continue };
+        let Some(title) = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next()) else { continue };
+        let is_self_explaining = ["BAD_REQUEST", "NOT_FOUND", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE"];
+        if !is_self_explaining.contains(&status) && title != "x" {
+            assert!(runbook.contains(&format!("`{title}`")), "{status} `{title}` has no entry");
+            known += 1;
+        }
+    }
+    assert!(known > 20, "{known}");
+}
+
 fn sources(folder: &Path) -> String {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries

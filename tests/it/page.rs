@@ -118,7 +118,7 @@ async fn the_playground_streams_an_answer_and_shows_its_receipt() {
     browser
         .evaluate(
             "(window.lengths = [], new MutationObserver(() => lengths.push(document.getElementById('answer').textContent.length))
-                .observe(document.getElementById('answer'), { childList: true }))",
+                .observe(document.getElementById('answer'), { childList: true, characterData: true, subtree: true }))",
         )
         .await;
     ask(&browser, "Create a login form", "").await;
@@ -221,7 +221,7 @@ async fn failures_say_what_can_be_done() {
     browser.until("document.getElementById('steps').children.length > 2").await;
     browser.click("#stop").await;
     browser.until(IS_ANSWERED).await;
-    assert_eq!(browser.text("#ask-said").await, "Stopped.");
+    assert!(browser.text("#ask-said").await.starts_with("Stopped. "));
 
     ask(&browser, "x", "").await;
     ask(&browser, "x", "").await;

@@ -33,15 +33,48 @@ function fail(said, status) {
   say(byId('ask-said'), byId('answer').textContent ? 'Not the whole answer' : 'No answer');
 }
 
-/** Adds, and does not replace: who listens hears what is new, and who selects keeps what is selected. Who reads the end, stays there. */
-function append(answer, text) {
-  const isAtEnd = answer.scrollHeight - answer.scrollTop - answer.clientHeight < 24;
-  answer.append(text);
-  if (isAtEnd) answer.scrollTop = answer.scrollHeight;
+/**
+ * Adds to `answer` what comes, once a frame: laid out after each piece, a long answer would leave no time for anything else. Adds, and
+ * does not replace: who listens hears what is new, and who selects keeps what is selected. Who reads the end, stays there.
+ */
+function writer(answer) {
+  const text = answer.appendChild(document.createTextNode(''));
+  let waiting = '';
+  let frame;
+  const write = () => {
+    frame = undefined;
+    const isAtEnd = answer.scrollHeight - answer.scrollTop - answer.clientHeight < 24;
+    text.appendData(waiting);
+    waiting = '';
+    if (isAtEnd) answer.scrollTop = answer.scrollHeight;
+  };
+  return {
+    add(piece) {
+      waiting += piece;
+      // A page that nobody sees has no frames, and needs none.
+      frame ??= requestAnimationFrame(write);
+    },
+    end() {
+      cancelAnimationFrame(frame);
+      if (waiting) write();
+    },
+  };
 }
+
+/** What is said of an answer that has come to its end. */
+const ending = ({ finishReason }) => finishReason === 'length' ? 'Cut off at the limit of tokens.' : 'The answer is whole.';
 
 /** Shows what comes, to its end. */
 async function follow(reply, begun) {
+  const writing = writer(byId('answer'));
+  try {
+    await show(reply, begun, writing);
+  } finally {
+    writing.end();
+  }
+}
+
+async function show(reply, begun, writing) {
   const answer = byId('answer');
   let firstTextMs;
   for await (const event of events(reply.body)) {
@@ -52,18 +85,21 @@ async function follow(reply, begun) {
       case 'DELTA':
         firstTextMs ??= performance.now() - begun;
         say(byId('ask-said'), 'Answering…');
-        append(answer, event.text);
+        writing.add(event.text);
         break;
       case 'COMPLETE':
+        writing.end();
         // A stored answer comes whole.
         if (answer.textContent !== event.code) answer.textContent = event.code;
         firstTextMs ??= performance.now() - begun;
         showReceipt({ metadata: event.metadata, headers: reply.headers, firstTextMs, totalMs: performance.now() - begun });
-        return say(byId('ask-said'), 'The answer is whole.');
+        return say(byId('ask-said'), ending(event.metadata));
       case 'ERROR':
+        writing.end();
         return fail(event);
     }
   }
+  writing.end();
   fail(BROKEN);
 }
 
@@ -88,7 +124,7 @@ async function ask(tokens) {
     await follow(reply, begun);
   } catch (error) {
     if (running.signal.aborted) {
-      say(byId('ask-said'), 'Stopped.');
+      say(byId('ask-said'), 'Stopped. What was begun may be finished for the cache, and paid for (ON_ABANDON).');
     } else if (error instanceof Refused) {
       fail(error.body, error.status);
       if (error.wants === 'key') tokens.key.want(token);

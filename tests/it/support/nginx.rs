@@ -8,8 +8,8 @@ use std::{
 
 use tempfile::TempDir;
 
-/// One nginx, with nothing in it but a way to the instances behind it. It keeps connections to them, and asks the next when one
-/// cannot be reached; what one was asked already it asks nobody else, because that may cost money twice.
+/// One nginx, as the documents set it up. It asks the next instance when one cannot be reached; what one was asked already it asks
+/// nobody else, because that may cost money twice.
 pub(crate) struct Nginx {
     child: Child,
     folder: TempDir,
@@ -48,27 +48,22 @@ impl Drop for Nginx {
     }
 }
 
+/// The one that docs/operating.md shows, for these addresses.
 fn config(instances: &[SocketAddr], address: SocketAddr) -> String {
-    // An idle connection is let go of before an instance that stops would close it.
-    // `max_fails=0`: one that was away for a moment is asked again at once.
-    let servers: Vec<_> = instances.iter().map(|instance| format!("server {instance} max_fails=0;")).collect();
-    let servers = servers.join("\n");
+    let document = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operating.md")).unwrap();
+    let shown = document.split_once("```nginx\n").unwrap().1.split_once("```").unwrap().0;
+    let shown = shown.replace("listen 8080", &format!("listen {address}"));
+    let shown = ["127.0.0.1:3001", "127.0.0.1:3002"].iter().zip(instances).fold(shown, |shown, (said, here)| {
+        assert!(shown.contains(said), "the document does not name {said}");
+        shown.replace(said, &here.to_string())
+    });
     format!(
         "daemon off; worker_processes 1; pid nginx.pid; error_log stderr warn;
         events {{ worker_connections 1024; }}
         http {{
             access_log off;
             client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;
-            upstream gateways {{ {servers} keepalive 32; keepalive_timeout 1s; }}
-            server {{
-                listen {address};
-                location / {{
-                    proxy_pass http://gateways;
-                    proxy_http_version 1.1;
-                    proxy_set_header Connection '';
-                    proxy_buffering off;
-                }}
-            }}
+            {shown}
         }}"
     )
 }
