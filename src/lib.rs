@@ -79,6 +79,9 @@
 //!
 //! Layers never know one another, nor dispatch, nor providers.
 //!
+//! On top of all stands the binary: `main.rs` reads the arguments, and `commands/` has a file for each command, which uses this crate as
+//! anyone could.
+//!
 //! # What operators can know
 //!
 //! The edge gives every request a [`telemetry::Record`]; layers and handlers take down in it what they learn. When the reply has ended,
