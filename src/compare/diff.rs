@@ -24,6 +24,8 @@ pub(super) enum Delta {
     EventMissing(String),
     /// An event that only the new has; and whether it stands where such events belong.
     EventAdded(String, bool),
+    /// What is wrong with the answer of the new, by itself.
+    Unsound(Place, &'static str),
 }
 
 /// Where in a reply.
@@ -58,6 +60,9 @@ impl Diff<'_> {
     }
 
     fn compare(&mut self, path: &str, old: &Value, new: &Value, by: By) {
+        if old == new {
+            return;
+        }
         match freedom(self.route, path, new, self.strictness) {
             // What is free is so where the old keeps to it too: whatever else stands there has a meaning.
             Some(Freedom::Kept) if kind(old) == kind(new) => return,
@@ -80,7 +85,7 @@ impl Diff<'_> {
                     self.compare(&format!("{path}[]"), old, new, by);
                 }
             }
-            _ if by == By::Look && kind(old) == kind(new) => {}
+            _ if by == By::Look && looks_alike(old, new) => {}
             _ if old == new || is_same_number(old, new) => {}
             _ => self.changed(path, old, new),
         }
@@ -101,7 +106,7 @@ impl Diff<'_> {
         }
     }
 
-    /// All entries of `new` look like the first of `old`. Where `old` has none, nothing is known of them.
+    /// Each entry of `new` looks like that of `old` in the same place, or else like its first.
     fn entries(&mut self, path: &str, old: &Value, new: &Value) {
         match (old, new) {
             (Value::Object(olds), Value::Object(news)) => {
@@ -109,14 +114,20 @@ impl Diff<'_> {
                     self.found.push(Delta::Missing(self.place(&below(path, "*")), old.clone()));
                 }
                 let Some(sample) = olds.values().next() else { return };
-                for new in news.values() {
-                    self.compare(&below(path, "*"), sample, new, By::Look);
+                for (name, new) in news {
+                    let twin = olds.get(name);
+                    let path = below(path, "*");
+                    self.compare(&path, twin.unwrap_or(sample), new, By::Look);
+                    // Who has the same key is called the same.
+                    if let Some(twin) = twin.filter(|twin| twin["name"] != new["name"] && new["name"].is_string()) {
+                        self.changed(&below(&path, "name"), &twin["name"], &new["name"]);
+                    }
                 }
             }
             (Value::Array(olds), Value::Array(news)) => {
                 let Some(sample) = olds.first() else { return };
-                for new in news {
-                    self.compare(&format!("{path}[]"), sample, new, By::Look);
+                for (at, new) in news.iter().enumerate() {
+                    self.compare(&format!("{path}[]"), olds.get(at).unwrap_or(sample), new, By::Look);
                 }
             }
             _ => self.changed(path, old, new),
@@ -151,6 +162,20 @@ impl Diff<'_> {
 
 fn below(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}
+
+/// Whether `new` is of the kind of `old`: no number below zero, blank text or stranger in a list where `old` has none.
+fn looks_alike(old: &Value, new: &Value) -> bool {
+    match (old, new) {
+        (Value::Number(old), Value::Number(new)) => {
+            old.as_f64().is_some_and(|old| old < 0.0) || new.as_f64().is_some_and(|new| new >= 0.0)
+        }
+        (Value::String(old), Value::String(new)) => old.trim().is_empty() || !new.trim().is_empty(),
+        (Value::Array(olds), Value::Array(news)) => {
+            olds.first().is_none_or(|old| news.iter().all(|new| looks_alike(old, new)))
+        }
+        _ => kind(old) == kind(new),
+    }
 }
 
 /// `50` and `50.0` are one number.

@@ -5,12 +5,15 @@ use serde_json::Value;
 use super::{
     Strictness,
     diff::{Delta, Diff},
+    free::is_clock,
 };
 
 /// What comes in pieces while the text is written.
-const PIECE: &str = "DELTA";
+pub(super) const PIECE: &str = "DELTA";
 /// What is said when a provider is called: once for each attempt.
 const CALL: &str = "executing";
+/// As many calls may be told where the answer does not say how many there were.
+const MOST_CALLS: u64 = 8;
 
 /// What an event is: its kind when it is a thought, else its type.
 pub(super) fn outline(event: &Value) -> String {
@@ -25,39 +28,69 @@ pub(super) fn compare(route: &str, old: &[Value], new: &[Value], strictness: Str
     let mut left = new.into_iter().peekable();
     for (name, old) in olds {
         // An event of the old is either the next one, or behind some that only the new has, or nowhere.
-        let ahead = left.clone().position(|(other, _)| other == name);
+        let ahead = left.clone().position(|other| other.name == name);
         let Some(ahead) = ahead else {
             found.push(Delta::EventMissing(name));
             continue;
         };
-        found.extend(left.by_ref().take(ahead).map(|(other, _)| Delta::EventAdded(other, true)));
-        if let Some((_, new)) = left.next() {
+        found.extend(left.by_ref().take(ahead).map(Told::added));
+        if let Some(new) = left.next() {
             let diff = Diff { route, event: &name, strictness, found: Vec::new() };
-            found.extend(diff.of(old, new));
+            found.extend(diff.of(old, new.event));
         }
     }
-    found.extend(left.map(|(other, _)| Delta::EventAdded(other, true)));
+    found.extend(left.map(Told::added));
     found
+}
+
+/// An event of the new.
+#[derive(Clone)]
+struct Told<'a> {
+    name: String,
+    event: &'a Value,
+    /// Whether it could be there without the old having it: a call follows what was looked up, and a draft the call.
+    is_placed: bool,
+}
+
+impl Told<'_> {
+    fn added(self) -> Delta {
+        Delta::EventAdded(self.name, self.is_placed && is_thought(self.event))
+    }
+}
+
+/// Whether it has a time, and sentences to show.
+fn is_thought(event: &Value) -> bool {
+    let is_sentence = |item: &Value| item.as_str().is_some_and(|text| !text.trim().is_empty());
+    let has_items = event["items"].as_array().is_some_and(|items| !items.is_empty() && items.iter().all(is_sentence));
+    event["ts"].as_str().is_some_and(is_clock) && has_items
 }
 
 /// The events that the old has too, by their names, and those of this service's own: pieces of text, once for all, and calls that
 /// follow one another.
-fn without_additions(events: &[Value]) -> (Vec<Delta>, Vec<(String, &Value)>) {
-    let mut others: Vec<(String, &Value)> = Vec::new();
-    let (mut pieces, mut calls) = (None, false);
+fn without_additions(events: &[Value]) -> (Vec<Delta>, Vec<Told<'_>>) {
+    let mut others: Vec<Told<'_>> = Vec::new();
+    let (mut pieces, mut calls) = (None, Vec::new());
     for event in events {
         let name = outline(event);
-        let before = others.last().map(|(name, _)| name.as_str());
+        let before = others.last().map(|before| before.name.as_str());
         if name == PIECE {
-            let fits = before == Some(CALL) && event["text"].as_str().is_some_and(|text| !text.is_empty());
-            pieces = Some(pieces.unwrap_or(true) && fits);
+            let is_alone = event.as_object().is_some_and(|fields| fields.len() == 2);
+            let has_text = event["text"].as_str().is_some_and(|text| !text.is_empty());
+            pieces = Some(pieces.unwrap_or(true) && before == Some(CALL) && has_text && is_alone);
         } else if name == CALL && before == Some(CALL) && pieces.is_none() {
-            calls = true;
+            calls.push(event);
         } else {
-            others.push((name, event));
+            let is_placed = match name.as_str() {
+                CALL => before == Some("researching"),
+                "drafting" => before == Some(CALL),
+                _ => true,
+            };
+            others.push(Told { name, event, is_placed });
         }
     }
+    let attempts = events.last().and_then(|event| event.pointer("/metadata/attempts")?.as_u64()).unwrap_or(MOST_CALLS);
     let pieces = pieces.map(|fits| Delta::EventAdded(PIECE.to_owned(), fits));
-    let calls = calls.then(|| Delta::EventAdded(format!("another {CALL}"), true));
+    let is_told = calls.iter().all(|event| is_thought(event)) && (calls.len() as u64) < attempts;
+    let calls = (!calls.is_empty()).then(|| Delta::EventAdded(format!("another {CALL}"), is_told));
     (pieces.into_iter().chain(calls).collect(), others)
 }

@@ -36,7 +36,7 @@ impl Body {
     /// Reads a body by its content type.
     pub fn read(content_type: &str, bytes: &[u8]) -> Self {
         let text = || String::from_utf8_lossy(bytes).into_owned();
-        match content_type.split(';').next().unwrap_or_default().trim() {
+        match essence(content_type).as_str() {
             _ if bytes.is_empty() => Self::Nothing,
             "application/json" => serde_json::from_slice(bytes).map_or_else(|_| Self::Text(text()), Self::Json),
             "text/event-stream" => Self::Events(text().lines().filter_map(event).collect()),
@@ -55,6 +55,11 @@ impl Body {
             Self::Text(_) => "text",
         }
     }
+}
+
+/// A content type without its parameters, in lower case.
+pub(super) fn essence(content_type: &str) -> String {
+    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 /// The event of a line, as the frontend reads it: `data: ` with its space, and JSON behind it. `None`: a comment or nothing. A line

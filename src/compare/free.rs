@@ -21,9 +21,9 @@ enum Form {
     Clock,
     /// True or false.
     Flag,
-    /// A list of any length, whose entries all look like those of the old.
+    /// A list of any number of objects, which all look like those of the old.
     List,
-    /// The same, and not empty.
+    /// A list of texts that is not empty.
     Lines,
     /// A list whose entries are told apart by this field, in any order.
     Keyed(&'static str),
@@ -37,7 +37,9 @@ const FREE: &[(&str, &str, Form)] = &[
     ("/llm/generate", "metadata.estimatedTokens", Form::Amount),
     ("/llm/generate", "metadata.estimatedCost", Form::Amount),
     ("/llm/generate", "budget.alerts", Form::List),
-    ("/llm/generate", "budget.alerts[].*", Form::Text),
+    ("/llm/generate", "budget.alerts[].id", Form::Text),
+    ("/llm/generate", "budget.alerts[].message", Form::Text),
+    ("/llm/generate", "budget.alerts[].timestamp", Form::Time),
     ("/llm/generate", "budget.status.*.used", Form::Amount),
     ("/llm/generate", "budget.status.*.remaining", Form::Amount),
     ("/llm/generate", "budget.status.*.percentage", Form::Amount),
@@ -101,6 +103,10 @@ pub(super) fn freedom(route: &str, path: &str, new: &Value, strictness: Strictne
     if strictness.same_text && path == "code" {
         return None;
     }
+    // Each service gives ids of its own.
+    if ["requestId", "metadata.requestId"].contains(&path) {
+        return Some(Form::Text.judge(new));
+    }
     let (.., form) = FREE.iter().find(|(of, pattern, _)| *of == route && is_meant(pattern, path))?;
     Some(form.judge(new))
 }
@@ -128,9 +134,12 @@ impl Form {
     fn judge(self, new: &Value) -> Freedom {
         let is_kept = match self {
             Form::Keyed(field) => return Freedom::Keyed(field),
-            Form::List | Form::Map => return Freedom::Entries,
+            Form::Map => return Freedom::Entries,
+            Form::List if new.as_array().is_none_or(|list| list.iter().all(Value::is_object)) => {
+                return Freedom::Entries;
+            }
             Form::Lines if new.as_array().is_some_and(|lines| !lines.is_empty()) => return Freedom::Entries,
-            Form::Lines => false,
+            Form::List | Form::Lines => false,
             Form::Amount => new.as_f64().is_some_and(|number| number >= 0.0),
             Form::Number => new.is_number(),
             Form::Flag => new.is_boolean(),
@@ -156,10 +165,16 @@ fn looks_like(pattern: &str, text: &str) -> bool {
 }
 
 fn is_time(text: &str) -> bool {
+    let is_within = |at: usize, least: u8, most: u8| {
+        text.get(at..at + 2).and_then(|digits| digits.parse().ok()).is_some_and(|part| (least..=most).contains(&part))
+    };
     looks_like("0000-00-00T00:00:00.000Z", text)
+        && [(5, 1, 12), (8, 1, 31), (11, 0, 23), (14, 0, 59), (17, 0, 59)]
+            .into_iter()
+            .all(|(at, least, most)| is_within(at, least, most))
 }
 
-fn is_clock(text: &str) -> bool {
+pub(super) fn is_clock(text: &str) -> bool {
     ["00:00 AM", "00:00 PM"].iter().any(|pattern| looks_like(pattern, text))
 }
 
@@ -171,6 +186,7 @@ mod tests {
     fn a_form_takes_what_it_names_and_nothing_else() {
         assert!(is_dollars("$0.01") && !is_dollars("$0.1") && !is_dollars("0.01") && !is_dollars("$.01"));
         assert!(is_time("2026-11-24T01:55:06.112Z") && !is_time("2026-11-24T01:55:06Z") && !is_time("tomorrow"));
+        assert!(!is_time("9999-99-99T99:99:99.999Z") && !is_time("2026-11-24T24:00:00.000Z"));
         assert!(is_clock("01:55 AM") && !is_clock("13:55") && !is_clock("1:55 AM"));
         assert!(is_meant("budget.status.*.used", "budget.status.daily.used"));
         assert!(

@@ -40,7 +40,10 @@ pub(super) fn compare(exchange: &Exchange<'_>) -> Vec<Delta> {
         let (before, after) = (old.header(name).filter(|_| !is_about_a_stream), new.header(name));
         let is_kept = match (name.as_str(), before, after) {
             // Numbers of the moment.
-            ("x-ratelimit-remaining" | "x-ratelimit-reset", Some(_), Some(after)) => after.parse::<u64>().is_ok(),
+            ("age" | "x-ratelimit-remaining" | "x-ratelimit-reset", Some(_), Some(after)) => {
+                after.parse::<u64>().is_ok()
+            }
+            ("ratelimit", Some(before), Some(after)) => without_digits(before).eq(without_digits(after)),
             // Each makes one of its own where it was given none.
             ("x-request-id", Some(_), Some(after)) if request.header("x-request-id").is_none() => !after.is_empty(),
             ("vary", Some(before), Some(after)) => varies(before).is_subset(&varies(after)),
@@ -53,6 +56,10 @@ pub(super) fn compare(exchange: &Exchange<'_>) -> Vec<Delta> {
         }
     }
     found
+}
+
+fn without_digits(value: &str) -> impl Iterator<Item = char> {
+    value.chars().filter(|c| !c.is_ascii_digit())
 }
 
 fn varies(value: &str) -> BTreeSet<String> {

@@ -5,9 +5,11 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::{
-    Body, Exchange, Recorded, Reply, Strictness,
+    Body, Exchange, Recorded, Reply, Strictness, answers,
     diff::{Delta, Diff, Place, kind},
-    events, headers,
+    events,
+    exchange::essence,
+    headers,
     rules::{self, Rule},
 };
 
@@ -47,7 +49,7 @@ pub fn judge(request: &Recorded, old: &Reply, new: &Reply, strictness: Strictnes
         let deltas = bodies(&exchange, strictness);
         found.extend(deltas.iter().map(|delta| difference(&exchange, delta, rules::of_part(&exchange, delta))));
     }
-    let deltas = headers::compare(&exchange);
+    let deltas = [answers::faults(&exchange), headers::compare(&exchange)].concat();
     found.extend(deltas.iter().map(|delta| difference(&exchange, delta, rules::of_part(&exchange, delta))));
     found
 }
@@ -59,7 +61,12 @@ fn bodies(exchange: &Exchange<'_>, strictness: Strictness) -> Vec<Delta> {
     }
     let route = request.route();
     match (&old.body, &new.body) {
-        (Body::Nothing, Body::Nothing) => Vec::new(),
+        (Body::Nothing, Body::Nothing) => {
+            // To HEAD it says what there would be.
+            let kind = |reply: &Reply| reply.header("content-type").map(essence);
+            let is_other = matches!((kind(old), kind(new)), (Some(old), Some(new)) if old != new);
+            is_other.then_some(Delta::Reply).into_iter().collect()
+        }
         (Body::Json(old), Body::Json(new)) => {
             Diff { route: &route, event: "", strictness, found: Vec::new() }.of(old, new)
         }
@@ -86,9 +93,12 @@ fn difference(exchange: &Exchange<'_>, delta: &Delta, rule: Option<&'static Rule
             };
             (format!("header {name}"), format!("{before} → {after}"))
         }
+        Delta::Unsound(place, why) => (named(place), (*why).to_owned()),
         Delta::EventMissing(name) => (format!("event {name}"), "there → not there, or not in its place".to_owned()),
         Delta::EventAdded(name, true) => (format!("event {name}"), "not there → there".to_owned()),
-        Delta::EventAdded(name, false) => (format!("event {name}"), "not there → there, out of its place".to_owned()),
+        Delta::EventAdded(name, false) => {
+            (format!("event {name}"), "not there → there, out of its place or form".to_owned())
+        }
     };
     Difference { place, what, rule }
 }
@@ -98,15 +108,37 @@ fn named(Place { event, path }: &Place) -> String {
     if event.is_empty() { path.to_owned() } else { format!("{event} {path}") }
 }
 
-/// A value as reports show it: numbers, flags and words as they are; texts that somebody wrote, by their length.
+/// Texts that are no secret, since a service has no others to choose from.
+const WORDS: [&str; 22] = [
+    "anthropic",
+    "budget_reset",
+    "content_filter",
+    "cost-aware",
+    "daily",
+    "demo",
+    "google",
+    "heuristic",
+    "length",
+    "limit_exceeded",
+    "manual",
+    "monthly",
+    "ok",
+    "ollama",
+    "openai",
+    "orchestrated",
+    "single-model",
+    "stop",
+    "supernova",
+    "warning",
+    "weekly",
+    "xai",
+];
+
+/// A value as reports show it: numbers, flags and known words as they are; other texts by their length.
 fn shown(value: &Value) -> String {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
-        Value::String(text)
-            if text.len() <= 24 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) =>
-        {
-            format!("`{text}`")
-        }
+        Value::String(text) if WORDS.contains(&text.as_str()) => format!("`{text}`"),
         Value::String(text) => format!("a text of {} characters", text.chars().count()),
         Value::Array(list) => format!("{} of {}", kind(value), list.len()),
         Value::Object(_) => kind(value).to_owned(),

@@ -4,6 +4,7 @@
 //! What may differ is said in two tables and nowhere else: `free.rs` names values that are never twice the same, such as times, tokens
 //! and what a model writes; [`RULES`] names what this service does differently on purpose. Everything else is a difference.
 
+mod answers;
 mod diff;
 mod events;
 mod exchange;
@@ -36,14 +37,19 @@ pub struct Strictness {
 pub async fn compare(old: &Service, new: &Service, requests: &[Recorded], strictness: Strictness) -> Report {
     let mut compared = Vec::with_capacity(requests.len());
     for request in requests {
+        let mut is_answered = false;
         // One after the other, since limits, caches and sums depend on what was before.
         let (old, new) = (old.send(request).await, new.send(request).await);
         let outcome = match (old, new) {
-            (Ok(old), Ok(new)) => Outcome::Answered(judge(request, &old, &new, strictness)),
+            (Ok(old), Ok(new)) => {
+                is_answered = old.answer().is_some() && new.answer().is_some();
+                Outcome::Answered(judge(request, &old, &new, strictness))
+            }
             (Err(why), _) => Outcome::Unreached(format!("old: {why}")),
             (_, Err(why)) => Outcome::Unreached(format!("new: {why}")),
         };
-        compared.push(Compared { name: request.name.clone(), outcome });
+        let answered = request.is_generation().then_some(is_answered);
+        compared.push(Compared { name: request.name.clone(), outcome, answered });
     }
     Report { compared }
 }

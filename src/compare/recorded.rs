@@ -18,6 +18,8 @@ pub struct Recorded {
     pub headers: HeaderMap,
     /// The body as it is sent. Empty: none.
     pub body: Bytes,
+    /// Whether the same stands before it in the file, and nothing forbids to answer both from one store.
+    pub is_repeated: bool,
 }
 
 /// A line that is no request.
@@ -49,23 +51,36 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<V
 }
 
 impl Recorded {
-    /// The requests of a file, in their order. Blank lines, and those that begin with `#`, say nothing.
+    /// The requests of a file, in their order. Blank lines, and those that begin with `#`, say nothing, nor does a mark of the byte order.
     ///
     /// # Errors
     /// [`BadRequest`], for the first line that is none.
     pub fn read(text: &str) -> Result<Vec<Self>, BadRequest> {
-        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
-        lines.map(|(at, line)| Self::of(line).map_err(|why| BadRequest { line: at + 1, why })).collect()
+        let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim).enumerate();
+        let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+        let mut requests: Vec<Self> = Vec::new();
+        for (at, line) in lines {
+            let mut request = Self::of(line).map_err(|why| BadRequest { line: at + 1, why })?;
+            request.is_repeated =
+                request.header("cache-control").is_none() && requests.iter().any(|before| before.is_same(&request));
+            requests.push(request);
+        }
+        Ok(requests)
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.method == other.method && self.route() == other.route() && self.body == other.body
     }
 
     fn of(line: &str) -> Result<Self, String> {
-        let line: Line = serde_json::from_str(line).map_err(|error| error.to_string())?;
+        let line: Line = serde_json::from_str(line).map_err(|error| why(&error))?;
         let method = line.method.to_uppercase().parse().map_err(|_| format!("`{}` is no method", line.method))?;
         if !line.path.starts_with('/') {
-            return Err(format!("the path `{}` does not begin with a slash", line.path));
+            return Err(format!("the path `{}` does not begin with a slash", without_values(&line.path)));
         }
         let mut headers = HeaderMap::new();
-        for (name, value) in &line.headers {
+        // What comes compressed could not be compared.
+        for (name, value) in line.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("accept-encoding")) {
             // A value may be a secret, and is not repeated.
             let wrong = || format!("the header `{name}` cannot be sent");
             let value = value.as_str().and_then(|value| HeaderValue::from_str(value).ok()).ok_or_else(wrong)?;
@@ -79,8 +94,8 @@ impl Recorded {
             }
             (None, text) => Bytes::from(text.unwrap_or_default()),
         };
-        let name = line.name.unwrap_or_else(|| format!("{method} {}", line.path));
-        Ok(Self { name, method, path: line.path, headers, body })
+        let name = line.name.unwrap_or_else(|| format!("{method} {}", without_values(&line.path)));
+        Ok(Self { name, method, path: line.path, headers, body, is_repeated: false })
     }
 
     /// The path that is meant: without query and trailing slash, in lower case.
@@ -109,24 +124,44 @@ impl Recorded {
     }
 }
 
+/// What is wrong with a line. A value of the wrong type may be a secret, and is not repeated.
+fn why(error: &serde_json::Error) -> String {
+    let said = error.to_string();
+    if said.starts_with("invalid") && error.is_data() {
+        return format!("a value is not of the type that it has to be, before column {}", error.column());
+    }
+    said
+}
+
+/// A path whose query has its names, but not its values, which may be secret.
+fn without_values(path: &str) -> String {
+    let Some((path, query)) = path.split_once('?') else { return path.to_owned() };
+    let names =
+        query.split('&').map(|pair| pair.split_once('=').map_or("…".to_owned(), |(name, _)| format!("{name}=…")));
+    format!("{path}?{}", names.collect::<Vec<_>>().join("&"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_line_is_a_request_and_a_wrong_one_is_named_by_its_number() {
-        let text = "# a comment\n\n{\"method\":\"get\",\"path\":\"/health/?x=1\"}\n\
-                    {\"name\":\"n\",\"method\":\"POST\",\"path\":\"/LLM/Generate/\",\"headers\":{\"X-A\":\"b\"},\"body\":null}\n\
+        let text = "\u{feff}  # a comment\n\n{\"method\":\"get\",\"path\":\"/health/?x=1\"}\n\
+                    {\"name\":\"n\",\"method\":\"POST\",\"path\":\"/LLM/Generate/\",\"headers\":{\"X-A\":\"b\",\"Accept-Encoding\":\"br\"},\"body\":null}\n\
                     {\"method\":\"POST\",\"path\":\"/x\",\"text\":\"{\"}";
         let requests = Recorded::read(text).unwrap();
         let [health, generate, broken] = requests.as_slice() else { panic!("{requests:?}") };
-        assert_eq!((health.name.as_str(), health.route().as_str()), ("GET /health/?x=1", "/health"));
+        assert_eq!((health.name.as_str(), health.route().as_str()), ("GET /health/?x=…", "/health"));
         assert_eq!((generate.name.as_str(), generate.is_generation()), ("n", true));
         assert_eq!((generate.header("x-a"), &*generate.body), (Some("b"), &b"null"[..]));
+        assert_eq!(generate.header("accept-encoding"), None);
         assert_eq!((broken.json(), &*broken.body), (None, &b"{"[..]));
         for (line, why) in [
             ("{", "line 1: EOF"),
             (r#"{"method":"GET","path":"health"}"#, "line 1: the path `health` does not begin with a slash"),
+            (r#"{"method":"GET","path":"/","headers":"a: s3cr3t"}"#, "line 1: a value is not of the type"),
+            (r#"{"method":"GET","path":"x?token=s3cr3t"}"#, "line 1: the path `x?token=…` does not"),
             (r#"{"method":"G T","path":"/"}"#, "line 1: `G T` is no method"),
             (r#"{"method":"GET","path":"/","bdy":1}"#, "line 1: unknown field `bdy`"),
             (r#"{"method":"GET","path":"/","body":1,"text":"1"}"#, "line 1: it has both"),

@@ -12,6 +12,8 @@ pub struct Compared {
     pub name: String,
     /// What came of it.
     pub outcome: Outcome,
+    /// Whether both gave an answer. `None`: it was no generation.
+    pub answered: Option<bool>,
 }
 
 /// What came of a request.
@@ -46,12 +48,19 @@ impl Report {
         self.compared.iter().filter(|compared| compared.outcome.as_str() == word).count()
     }
 
+    /// Whether it says something of generations, if there were any: that both refuse them alike is no proof.
+    pub fn is_proof(&self) -> bool {
+        let mut generations = self.compared.iter().filter_map(|compared| compared.answered).peekable();
+        generations.peek().is_none() || generations.any(|answered| answered)
+    }
+
     /// A line for each request, below it what is no intended difference, then the reasons of those that are, and a closing sentence.
     pub fn table(&self) -> String {
-        let width = self.compared.iter().map(|compared| compared.name.chars().count()).max().unwrap_or_default().max(7);
+        let names: Vec<_> = self.compared.iter().map(|compared| printable(&compared.name)).collect();
+        let width = names.iter().map(|name| name.chars().count()).max().unwrap_or_default().max(7);
         let mut lines = vec![format!("{:width$}  {:10}  {}", "request", "outcome", "by which rules")];
         let mut used: BTreeMap<&str, &Rule> = BTreeMap::new();
-        for Compared { name, outcome } in &self.compared {
+        for (name, Compared { outcome, .. }) in names.iter().zip(&self.compared) {
             let said = match outcome {
                 Outcome::Answered(found) => {
                     let mut names: Vec<&str> = Vec::new();
@@ -68,7 +77,9 @@ impl Report {
             lines.push(format!("{name:width$}  {:10}  {said}", outcome.as_str()).trim_end().to_owned());
             if let Outcome::Answered(found) = outcome {
                 let unexplained = found.iter().filter(|difference| difference.rule.is_none());
-                lines.extend(unexplained.map(|Difference { place, what, .. }| format!("    {place}: {what}")));
+                lines.extend(
+                    unexplained.map(|Difference { place, what, .. }| format!("    {}: {what}", printable(place))),
+                );
             }
         }
         if !used.is_empty() {
@@ -88,8 +99,10 @@ impl Report {
             ["same", "intended", "difference", "unreached"].map(|word| self.count(word));
         let all = self.compared.len();
         let requests = if all == 1 { "request" } else { "requests" };
+        let unproved =
+            if self.is_proof() { "" } else { "No generation was answered by both, so that this proves nothing.\n" };
         format!(
-            "{all} {requests}: {same} same, {intended} intended, {difference} with a difference, {unreached} unreached."
+            "{unproved}{all} {requests}: {same} same, {intended} intended, {difference} with a difference, {unreached} unreached."
         )
     }
 
@@ -104,7 +117,7 @@ impl Report {
                 "reason": rule.map(|rule| rule.reason),
             })
         };
-        let compared = |Compared { name, outcome }: &Compared| match outcome {
+        let compared = |Compared { name, outcome, .. }: &Compared| match outcome {
             Outcome::Answered(found) => {
                 let found: Vec<_> = found.iter().map(difference).collect();
                 json!({"name": name, "outcome": outcome.as_str(), "differences": found})
@@ -114,6 +127,12 @@ impl Report {
         let words = ["same", "intended", "difference", "unreached"];
         let counts: serde_json::Map<_, _> =
             words.map(|word| (word.to_owned(), self.count(word).into())).into_iter().collect();
-        json!({"counts": counts, "requests": self.compared.iter().map(compared).collect::<Vec<_>>()})
+        json!({"counts": counts, "proof": self.is_proof(), "requests": self.compared.iter().map(compared).collect::<Vec<_>>()})
     }
+}
+
+/// A name, of a request or a field, in which nothing steers a terminal.
+fn printable(name: &str) -> String {
+    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    name.chars().map(shown).collect()
 }

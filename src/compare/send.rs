@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header::CONTE
 use http_body_util::{BodyExt as _, Full, Limited};
 use tokio::time::timeout;
 
-use crate::client::HttpClient;
+use crate::client::{HttpClient, reasons};
 
 use super::{Body, Recorded, Reply};
 
@@ -23,10 +23,16 @@ pub struct Service {
     patience: Duration,
 }
 
-/// An address that is none.
+/// An address that cannot be used. It may hold a secret, and is not repeated.
 #[derive(Debug, thiserror::Error)]
-#[error("not an address such as https://backend.example.com")]
-pub struct BadService;
+pub enum BadService {
+    /// It is none.
+    #[error("not an address such as https://backend.example.com")]
+    NoAddress,
+    /// It holds a name and a password, which nobody would send.
+    #[error("an address with credentials: they are sent as a header, --old-header or --new-header 'Authorization: …'")]
+    Credentials,
+}
 
 /// A header that cannot be sent. It may be a secret, and is not repeated.
 #[derive(Debug, thiserror::Error)]
@@ -37,12 +43,15 @@ impl Service {
     /// The service at `url`, whose replies may each take so long.
     ///
     /// # Errors
-    /// [`BadService`], when `url` is no address.
+    /// [`BadService`], when `url` is no address, or one with credentials.
     pub fn new(client: HttpClient, url: &str, patience: Duration) -> Result<Self, BadService> {
-        let uri: Uri = url.parse().map_err(|_| BadService)?;
+        let uri: Uri = url.parse().map_err(|_| BadService::NoAddress)?;
         let is_http = matches!(uri.scheme_str(), Some("http" | "https")) && uri.query().is_none();
         if !is_http {
-            return Err(BadService);
+            return Err(BadService::NoAddress);
+        }
+        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return Err(BadService::Credentials);
         }
         let base_url = url.trim_end_matches('/').to_owned();
         Ok(Self { client, base_url, headers: HeaderMap::new(), patience })
@@ -63,7 +72,7 @@ impl Service {
     ///
     /// # Errors
     /// Why there is no whole reply.
-    pub(super) async fn send(&self, recorded: &Recorded) -> Result<Reply, &'static str> {
+    pub(super) async fn send(&self, recorded: &Recorded) -> Result<Reply, String> {
         let request = Request::builder().method(&recorded.method).uri(format!("{}{}", self.base_url, recorded.path));
         let request = request.body(Full::from(recorded.body.clone()));
         let mut request = request.map_err(|_| "the path cannot be sent")?;
@@ -72,7 +81,11 @@ impl Service {
             request.headers_mut().insert(name, value.clone());
         }
         let reply = async {
-            let response = self.client.request(request).await.map_err(|_| "it was not reached")?;
+            let response = self
+                .client
+                .request(request)
+                .await
+                .map_err(|error| format!("it was not reached: {}", reasons(&error)))?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, MAX_BODY_BYTES).collect().await;
             let body = body.map_err(|_| "its reply broke off, or is too long")?.to_bytes();
@@ -83,7 +96,7 @@ impl Service {
                 headers: named(&head.headers),
             })
         };
-        timeout(self.patience, reply).await.unwrap_or(Err("it took too long"))
+        timeout(self.patience, reply).await.unwrap_or_else(|_| Err("it took too long".to_owned()))
     }
 }
 

@@ -67,7 +67,9 @@ pub(super) fn text_stays_text(exchange: &Exchange<'_>, delta: &Delta) -> bool {
 }
 
 pub(super) fn cold_cache(exchange: &Exchange<'_>, delta: &Delta) -> bool {
+    // The second time it is there.
     exchange.turned("cached", true)
+        && !exchange.request.is_repeated
         && match delta {
             Delta::Changed(place, ..) => place.path == "metadata.cached",
             Delta::EventAdded(name, fits) => *fits && name == "executing",
@@ -166,9 +168,28 @@ pub(super) fn vendors_words(exchange: &Exchange<'_>, delta: &Delta) -> bool {
         && place.path == "error"
         && both_failed(exchange.old)
         && both_failed(exchange.new)
-        && old != "Provider not found"
-        && new != "Provider not found"
+        && ![old, new].iter().any(|said| ["Provider not found", "Provider not configured"].contains(&said.as_str()))
         && !new.is_empty()
+        && is_same_sort(old, new)
+}
+
+/// Words by which a failure is known, whoever says it.
+const SORTS: [&[&str]; 3] = [
+    &["429", "rate limit", "limits this service's rate", "too many requests", "quota", "exhausted"],
+    &["401", "403", "api key", "api_key", "service's key", "does not allow", "unauthorized", "permission"],
+    &["timeout", "timed out", "too slow", "did not answer in time"],
+];
+
+/// Whether both say the same of what failed, as far as one can tell.
+fn is_same_sort(old: &str, new: &str) -> bool {
+    let sort = |said: &str| {
+        let said = said.to_lowercase();
+        SORTS.iter().position(|words| words.iter().any(|word| said.contains(word)))
+    };
+    match (sort(old), sort(new)) {
+        (Some(old), Some(new)) => old == new,
+        _ => true,
+    }
 }
 
 pub(super) fn analytics(exchange: &Exchange<'_>, delta: &Delta) -> bool {
@@ -231,12 +252,17 @@ pub(super) fn readable_headers(exchange: &Exchange<'_>, delta: &Delta) -> bool {
 
 pub(super) fn more_origins(exchange: &Exchange<'_>, delta: &Delta) -> bool {
     let Delta::Header(name, None, Some(new)) = delta else { return false };
-    name == "access-control-allow-origin" && exchange.request.header("origin") == Some(new)
+    // Whether a further page may also come with its session, nobody knows but who set it up.
+    exchange.new.header("access-control-allow-credentials").is_none()
+        && name == "access-control-allow-origin"
+        && exchange.request.header("origin") == Some(new)
 }
 
 pub(super) fn cookies(exchange: &Exchange<'_>, delta: &Delta) -> bool {
     let Delta::Header(name, None, Some(new)) = delta else { return false };
-    let is_allowed = exchange.new.header("access-control-allow-origin").is_some_and(|origin| origin != "*");
+    let origin = exchange.new.header("access-control-allow-origin");
+    let is_allowed =
+        origin.is_some_and(|origin| origin != "*") && exchange.old.header("access-control-allow-origin") == origin;
     match name.as_str() {
         "access-control-allow-credentials" => is_allowed && new == "true",
         "access-control-max-age" => new.parse::<u32>().is_ok(),

@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use crate::compare::{Body, Exchange, Reply, events::outline};
+use crate::compare::{Body, Exchange, Recorded, Reply, events::outline};
 
 /// The largest body that the old took.
 const OLD_LIMIT_BYTES: usize = 100 * 1024;
@@ -15,6 +15,14 @@ const EXCEPTIONS: [&str; 6] = [
     "Cannot read propert",
     "Cannot set headers",
     "[object Object]",
+];
+
+/// What is refused before a provider is called.
+const REFUSALS: [&str; 4] = [
+    "Provider not configured",
+    "Model not supported for provider",
+    "Missing model registry entry",
+    "Budget limit exceeded",
 ];
 
 pub(super) fn health(Exchange { request, old, new }: &Exchange<'_>) -> bool {
@@ -50,14 +58,51 @@ pub(super) fn prometheus(Exchange { request, old, new }: &Exchange<'_>) -> bool 
         && new.header("content-type").is_some_and(|kind| kind.starts_with("text/plain"))
 }
 
-pub(super) fn json_errors(Exchange { old, new, .. }: &Exchange<'_>) -> bool {
-    old.is_page() && [400, 404, 413, 415].contains(&old.status) && new.status == old.status && new.is_error()
+/// What the old knows, but for what changes one alert or period.
+const ROUTES: [(&str, &str); 14] = [
+    ("GET", "/"),
+    ("GET", "/health"),
+    ("GET", "/metrics"),
+    ("POST", "/llm/generate"),
+    ("GET", "/llm/models"),
+    ("GET", "/llm/providers"),
+    ("GET", "/llm/cache/stats"),
+    ("GET", "/llm/usage"),
+    ("POST", "/llm/test-provider"),
+    ("GET", "/llm/budget/status"),
+    ("GET", "/llm/budget/config"),
+    ("PUT", "/llm/budget/config"),
+    ("GET", "/llm/budget/analytics"),
+    ("GET", "/llm/budget/alerts"),
+];
+
+/// Whether both have to know this path with this method, so that «not found» says that the address is wrong.
+fn is_known(request: &Recorded) -> bool {
+    let route = request.route();
+    let method = if request.method == Method::HEAD { "GET" } else { request.method.as_str() };
+    let changes = ["/llm/budget/reset/", "/llm/budget/alerts/"];
+    ROUTES.contains(&(method, &route)) || method == "POST" && changes.iter().any(|start| route.starts_with(start))
+}
+
+pub(super) fn json_errors(Exchange { request, old, new }: &Exchange<'_>) -> bool {
+    let is_meant = match old.status {
+        404 => !is_known(request),
+        400 | 413 | 415 => !request.body.is_empty(),
+        _ => false,
+    };
+    old.is_page() && is_meant && new.status == old.status && new.is_error()
 }
 
 pub(super) fn wrong_method(Exchange { request, old, new }: &Exchange<'_>) -> bool {
     let allow = new.header("allow").unwrap_or_default();
     let names = |allow: &str| allow.split(',').any(|method| method.trim() == request.method.as_str());
-    old.is_page() && old.status == 404 && new.status == 405 && new.is_error() && !allow.is_empty() && !names(allow)
+    !is_known(request)
+        && old.is_page()
+        && old.status == 404
+        && new.status == 405
+        && new.is_error()
+        && !allow.is_empty()
+        && !names(allow)
 }
 
 pub(super) fn larger_bodies(Exchange { request, old, new }: &Exchange<'_>) -> bool {
@@ -94,11 +139,16 @@ fn complains_of_only(reply: &Reply, fields: &[&str]) -> bool {
 
 pub(super) fn refused_before_the_stream(Exchange { request, old, new }: &Exchange<'_>) -> bool {
     let was_called = |event: &Value| ["executing", "COMPLETE"].contains(&outline(event).as_str());
+    let is_same = |event: &Value| {
+        let (old, new) = (event["error"].as_str().unwrap_or_default(), new.text("error"));
+        // What the old could no longer send as a status, it told as an exception.
+        old == new || EXCEPTIONS.iter().any(|words| old.contains(words)) && REFUSALS.contains(&new)
+    };
     request.is_generation()
         && old.status == 200
-        && old.ends_in("ERROR").is_some()
+        && old.ends_in("ERROR").is_some_and(is_same)
         && old.events().is_some_and(|events| !events.iter().any(was_called))
-        && [400, 404, 422, 429].contains(&new.status)
+        && [422, 429].contains(&new.status)
         && new.is_error()
 }
 
@@ -148,22 +198,33 @@ fn is_answered(new: &Reply) -> bool {
     new.status == 200 && new.answer().is_some_and(is_whole) && names_whom && is_real
 }
 
+/// Whether the answer's metadata say this, whatever the case.
+fn is_said(new: &Reply, field: &str, name: &str) -> bool {
+    new.metadata(field).and_then(Value::as_str).is_some_and(|said| said.eq_ignore_ascii_case(name.trim()))
+}
+
 pub(super) fn every_mode_answers(Exchange { request, old, new }: &Exchange<'_>) -> bool {
     let text = |name| request.field(name).and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
     let (mode, provider) = (text("routingMode"), text("activeProvider"));
     let never_worked = ["heuristic", "cost-aware", "orchestrated"].contains(&mode.as_str())
         || (mode == "single-model" && provider == "google");
     let failed = [422, 500].contains(&old.status) || old.ends_in("ERROR").is_some();
-    request.is_generation() && text("model").trim().is_empty() && never_worked && failed && is_answered(new)
+    let is_whom = provider.is_empty() || is_said(new, "provider", &provider);
+    request.is_generation() && text("model").trim().is_empty() && never_worked && failed && is_answered(new) && is_whom
 }
 
 pub(super) fn one_catalogue(Exchange { request, old, new }: &Exchange<'_>) -> bool {
     let refusals = ["Missing model registry entry", "Model not supported for provider"];
     let was_refused = (old.status == 422 && refusals.contains(&old.text("error")))
         || old.ends_in("ERROR").is_some_and(|event| event["error"].as_str().is_some_and(|e| refusals.contains(&e)));
-    let names_one =
-        request.field("model").is_some_and(|model| model.as_str().is_some_and(|name| !name.trim().is_empty()));
-    request.is_generation() && names_one && was_refused && is_answered(new)
+    let is_one_asked = |model: Value| {
+        let name = model.as_str().unwrap_or_default().trim();
+        let is_prefixed =
+            name.split_once(':').is_some_and(|(of, name)| is_said(new, "provider", of) && is_said(new, "model", name));
+        !name.is_empty() && (is_prefixed || is_said(new, "model", name))
+    };
+    let names_it = request.field("model").is_some_and(is_one_asked);
+    request.is_generation() && names_it && was_refused && is_answered(new)
 }
 
 pub(super) fn blank_prompts(Exchange { request, old, new }: &Exchange<'_>) -> bool {
@@ -241,10 +302,26 @@ pub(super) fn administrators_only(Exchange { request, old, new }: &Exchange<'_>)
 pub(super) fn settings_are_checked(Exchange { request, old, new }: &Exchange<'_>) -> bool {
     request.method == Method::PUT
         && request.route() == "/llm/budget/config"
+        && request.json().is_none_or(|settings| !makes_sense(&settings))
         && [200, 500].contains(&old.status)
         && old.json().is_some()
         && new.status == 400
         && new.is_error()
+}
+
+/// Whether budget settings are what they are called, so that nobody may refuse them.
+fn makes_sense(settings: &Value) -> bool {
+    let is_amount = |value: &Value, most: f64| value.as_f64().is_some_and(|amount| (0.0..=most).contains(&amount));
+    let is_threshold = |(period, value): (&String, &Value)| {
+        ["daily", "weekly", "monthly"].contains(&period.as_str()) && is_amount(value, 100.0)
+    };
+    let is_setting = |(name, value): (&String, &Value)| match name.as_str() {
+        "dailyLimit" | "weeklyLimit" | "monthlyLimit" => is_amount(value, 1e9),
+        "alertThresholds" => value.as_object().is_some_and(|periods| periods.iter().all(is_threshold)),
+        "enableAlerts" | "hardLimit" => value.is_boolean(),
+        _ => false,
+    };
+    settings.as_object().is_some_and(|fields| fields.iter().all(is_setting))
 }
 
 pub(super) fn no_304(Exchange { request, old, new }: &Exchange<'_>) -> bool {

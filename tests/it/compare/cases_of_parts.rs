@@ -9,6 +9,8 @@ fn case(rule: &'static str, request: Value, old: Value, new: Value, near: Near) 
 }
 
 const MISS: [&str; 6] = ["user", "planning", "researching", "executing", "drafting", "summary"];
+/// As this service tells it: with the text as it comes.
+const NEW: [&str; 7] = ["user", "planning", "researching", "executing", "DELTA", "drafting", "summary"];
 const HIT: [&str; 5] = ["user", "planning", "researching", "drafting", "summary"];
 
 /// A reply to `GET /llm/usage` with a header.
@@ -40,8 +42,8 @@ pub(super) fn of_fields() -> Vec<Case> {
     let models =
         |names: &[&str]| says(422, json!({"error": "Model not supported for provider", "availableModels": names}));
     let emoji = || format!("{}🦀 and more", "x".repeat(99));
-    let prompted = |text: String| {
-        let mut events = thoughts(&MISS, complete(answer(json!({}))));
+    let prompted = |kinds: &[&str], text: String| {
+        let mut events = thoughts(kinds, complete(answer(json!({}))));
         events[0]["text"] = text.into();
         streams(events)
     };
@@ -65,7 +67,7 @@ pub(super) fn of_fields() -> Vec<Case> {
             "made-up-no-more",
             streamed(),
             stream(&["user", "planning", "researching", "executing", "summary"], json!({"mock": true})),
-            stream(&MISS, json!({})),
+            stream(&NEW, json!({})),
             Near::New(stream(&HIT, json!({}))),
         ),
         case(
@@ -79,7 +81,7 @@ pub(super) fn of_fields() -> Vec<Case> {
             "cold-cache",
             streamed(),
             stream(&HIT, json!({"cached": true})),
-            stream(&MISS, json!({})),
+            stream(&NEW, json!({})),
             Near::Old(stream(&HIT, json!({"cached": false}))),
         ),
         case(
@@ -93,10 +95,7 @@ pub(super) fn of_fields() -> Vec<Case> {
             "pieces",
             streamed(),
             stream(&MISS, json!({})),
-            stream(
-                &["user", "planning", "researching", "executing", "DELTA", "DELTA", "drafting", "summary"],
-                json!({}),
-            ),
+            stream(&NEW, json!({})),
             Near::New(stream(
                 &["user", "planning", "DELTA", "researching", "executing", "drafting", "summary"],
                 json!({}),
@@ -106,7 +105,10 @@ pub(super) fn of_fields() -> Vec<Case> {
             "each-attempt-is-told",
             streamed(),
             stream(&MISS, json!({})),
-            stream(&["user", "planning", "researching", "executing", "executing", "drafting", "summary"], json!({})),
+            stream(
+                &["user", "planning", "researching", "executing", "executing", "DELTA", "drafting", "summary"],
+                json!({}),
+            ),
             Near::New(stream(
                 &["user", "planning", "planning", "researching", "executing", "drafting", "summary"],
                 json!({}),
@@ -140,9 +142,9 @@ pub(super) fn of_fields() -> Vec<Case> {
         case(
             "whole-characters",
             generate(json!({"prompt": emoji(), "streaming": true})),
-            prompted(format!("Prompt: {}\u{fffd}...", "x".repeat(99))),
-            prompted(format!("Prompt: {}...", "x".repeat(99))),
-            Near::New(prompted(format!("Prompt: {}...", "x".repeat(50)))),
+            prompted(&MISS, format!("Prompt: {}\u{fffd}...", "x".repeat(99))),
+            prompted(&NEW, format!("Prompt: {}...", "x".repeat(99))),
+            Near::New(prompted(&NEW, format!("Prompt: {}...", "x".repeat(50)))),
         ),
         case(
             "retry-after",
@@ -189,7 +191,9 @@ pub(super) fn of_headers() -> Vec<Case> {
     let app = "https://app.example.com";
     let allowed = || usage("access-control-allow-origin", app);
     let streamed = || generate(json!({"prompt": "x", "streaming": true}));
-    let events = |control: &str| with(streams(thoughts(&MISS, complete(answer(json!({}))))), "cache-control", control);
+    let events = |kinds: &[&str], control: &str| {
+        with(streams(thoughts(kinds, complete(answer(json!({}))))), "cache-control", control)
+    };
     vec![
         case(
             "no-express",
@@ -239,9 +243,9 @@ pub(super) fn of_headers() -> Vec<Case> {
         case(
             "unchanged-streams",
             streamed(),
-            events("no-cache"),
-            events("no-cache, no-transform"),
-            Near::New(events("max-age=60")),
+            events(&MISS, "no-cache"),
+            events(&NEW, "no-cache, no-transform"),
+            Near::New(events(&NEW, "max-age=60")),
         ),
         case(
             "sane-ids",
@@ -253,7 +257,7 @@ pub(super) fn of_headers() -> Vec<Case> {
         case(
             "streams-when-asked",
             generate(json!({"prompt": "x"})),
-            events("no-cache"),
+            events(&MISS, "no-cache"),
             says(200, answer(json!({}))),
             Near::Request(streamed()),
         ),

@@ -3,6 +3,7 @@
 mod cases;
 mod cases_of_parts;
 mod mutations;
+mod near_misses;
 mod old_backend;
 mod proxy;
 mod replies;

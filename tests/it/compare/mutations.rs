@@ -50,7 +50,7 @@ const OF_THE_NEW: [Mutation; 19] = [
     Mutation {
         path: JSON,
         change: |p| replace(p, "\"mock\":false", "\"mock\":\"no\""),
-        named: "metadata.mock: false → `no`",
+        named: "metadata.mock: false → a text of 2 characters",
     },
     Mutation {
         path: JSON,
@@ -101,7 +101,7 @@ const OF_THE_NEW: [Mutation; 19] = [
     Mutation {
         path: STREAM,
         change: |p| swap_lines(p, "\"user\"", "\"DELTA\""),
-        named: "event DELTA: not there → there, out of its place",
+        named: "event DELTA: not there → there, out of its place or form",
     },
     Mutation {
         path: STREAM,

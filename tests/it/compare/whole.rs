@@ -178,7 +178,7 @@ async fn nobody_to_compare_with_is_status_3_and_wrong_arguments_are_2() {
     let silent_url = format!("http://{}", silent.local_addr().unwrap());
     let requests = r#"{"name":"usage","method":"GET","path":"/llm/usage"}"#;
     for (one, other, why) in [
-        (closed.as_str(), old.url.as_str(), "old: it was not reached"),
+        (closed.as_str(), old.url.as_str(), "old: it was not reached: client error (Connect): "),
         (&old.url, &closed, "new: it was not reached"),
         (&old.url, &silent_url, "new: it took too long"),
     ] {
@@ -186,7 +186,8 @@ async fn nobody_to_compare_with_is_status_3_and_wrong_arguments_are_2() {
         assert!(code == 3 && said.contains(&format!("usage    unreached   {why}")), "{said}");
     }
     for (url, requests, arguments, why) in [
-        ("backend", requests, &[][..], "error: --new is not an address"),
+        ("http://me:s3cr3t@localhost", requests, &[][..], "error: --new is an address with credentials"),
+        ("backend", requests, &[], "error: --new is not an address"),
         (&old.url, "", &[], " holds no request"),
         (&old.url, "{}", &[], ", line 1: missing field"),
         (&old.url, requests, &["--new-header", "s3cr3t"], "error: --new-header is not a header"),
@@ -199,4 +200,24 @@ async fn nobody_to_compare_with_is_status_3_and_wrong_arguments_are_2() {
     let missing = ["compare", "--old", "http://x", "--new", "http://x", "--requests", "/no/such/file"];
     let output = Binary::command(&[]).args(missing).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn generations_that_nobody_answered_prove_nothing() {
+    let (old, new) = (OldBackend::start(0).await, gateway(&[]).await);
+    let (old, new) = (old.url, new.url(""));
+    let ask = |name: &str, prompt: &str| {
+        json!({"name": name, "method": "POST", "path": "/llm/generate", "body": {"prompt": prompt, "streaming": false}})
+            .to_string()
+    };
+    // Both refuse alike.
+    let (code, said, _) = compare(&new, &new, &ask("a\u{1b}[31mb", ""), &[]).await;
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("No generation was answered by both") && said.contains(" 0 with a difference"), "{said}");
+    assert!(said.contains("a\\u{1b}[31mb  same"), "{said}");
+    // A wrong address on both sides is no «not found» that is meant.
+    let (code, said, _) = compare(&old, &format!("{new}/base"), &ask("wrong", "x"), &[]).await;
+    assert!(code == 1 && said.contains("No generation was answered by both"), "{said}");
+    let usage = r#"{"method":"GET","path":"/llm/usage"}"#;
+    assert_eq!(compare(&old, &new, usage, &[]).await.0, 0);
 }

@@ -22,17 +22,28 @@ fn catalogue() -> Value {
                "routing": {"priority": 1, "fallback": true, "loadBalance": true},
                "limits": {"requestsPerMinute": 60, "requestsPerHour": 1000, "dailyBudget": 50}})
     };
-    let provider = |name: &str, models: &[&str]| {
-        let models: serde_json::Map<_, _> = models.iter().map(|id| ((*id).to_owned(), model(id))).collect();
+    let provider = |name: &str, models: &[(&str, &str)]| {
+        let models: serde_json::Map<_, _> = models.iter().map(|(id, name)| ((*id).to_owned(), model(name))).collect();
         json!({"name": name, "apiBaseUrl": "https://api.example.com", "models": models})
     };
     json!([
-        provider("OpenAI", &OFFERED),
-        provider("Anthropic", &["claude-3-5-sonnet-20241022", "claude-3-opus-20240229"]),
-        provider("Google AI", &["gemini-pro", "gemini-2.5-pro"]),
-        provider("Ollama (Local)", &["llama2", "codellama", "mistral"]),
-        provider("xAI", &["grok-3", "grok-3-mini"]),
-        provider("Supernova AI", &["supernova-fast"]),
+        provider(
+            "OpenAI",
+            &[
+                ("gpt-4o", "GPT-4o"),
+                ("gpt-4-turbo", "GPT-4 Turbo"),
+                ("gpt-4", "GPT-4"),
+                ("gpt-3.5-turbo", "GPT-3.5 Turbo"),
+            ]
+        ),
+        provider(
+            "Anthropic",
+            &[("claude-3-5-sonnet-20241022", "Claude 3.5 Sonnet"), ("claude-3-opus-20240229", "Claude 3 Opus")]
+        ),
+        provider("Google AI", &[("gemini-pro", "Gemini Pro"), ("gemini-2.5-pro", "Gemini 2.5 Pro")]),
+        provider("Ollama (Local)", &[("llama2", "Llama 2 7B"), ("codellama", "Code Llama"), ("mistral", "Mistral 7B")]),
+        provider("xAI", &[("grok-3", "Grok 3"), ("grok-3-mini", "Grok 3 Mini")]),
+        provider("Supernova AI", &[("supernova-fast", "Supernova Fast")]),
     ])
 }
 
