@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// [`BadApp`], when the service could not even be put together: the configuration is at fault.
 pub async fn check(config: &Config) -> Result<Report, BadApp> {
     let around = Surroundings::new(config)?;
-    let providers = config.providers.endpoints.iter().map(|endpoint| provider::check(endpoint, &around));
+    let providers = config.providers.endpoints.iter().map(|endpoint| provider::check(endpoint, &around, config));
     let (store, providers) = tokio::join!(store::check(&config.store, around.store.as_ref()), join_all(providers));
     let mut findings = settings::findings(config);
     findings.push(store);

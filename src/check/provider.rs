@@ -11,22 +11,34 @@ use crate::{
 
 use super::{Finding, PATIENCE, State, models::lacking};
 
-pub(super) async fn check(endpoint: &EndpointConfig, around: &Surroundings) -> Finding {
+pub(super) async fn check(endpoint: &EndpointConfig, around: &Surroundings, config: &Config) -> Finding {
     let what = format!("provider {}", endpoint.name);
     let begun = Instant::now();
     let (state, said) = match list(endpoint, &around.client, PATIENCE).await {
         Ok(listed) => {
-            let key = if endpoint.api_key.is_some() { "takes the key, and " } else { "" };
             let models = if listed.models.len() == 1 { "model" } else { "models" };
-            let has = format!("{key}lists {} {models}", listed.models.len());
+            let has = format!("lists {} {models}", listed.models.len());
+            let is_public = endpoint.api_key.is_some() && lists_to_anyone(endpoint, around).await;
+            let has = if endpoint.api_key.is_some() && !is_public { format!("takes the key, and {has}") } else { has };
             match lacking(endpoint, &around.catalogue, &listed) {
+                lacking if is_public => {
+                    let lacking = lacking.map(|lacking| format!(". It has {lacking}")).unwrap_or_default();
+                    let unknown = "whether it takes the key cannot be tried for free";
+                    (State::Warning, format!("{has} to anyone: {unknown}{lacking}"))
+                }
                 Some(lacking) => (State::Warning, format!("{has}, but {lacking}")),
                 None => (State::Ok, has),
             }
         }
-        Err(reason) => said(endpoint, reason),
+        Err(reason) => said(endpoint, reason, config.extra_ca_pem.is_some()),
     };
     Finding::new(what, state, said).after(begun.elapsed())
+}
+
+/// Whether who has no key gets the list too, as some give it that others made after `OpenAI`'s.
+async fn lists_to_anyone(endpoint: &EndpointConfig, around: &Surroundings) -> bool {
+    let without_key = EndpointConfig { api_key: None, ..endpoint.clone() };
+    endpoint.wire == Wire::Compatible && list(&without_key, &around.client, PATIENCE).await.is_ok()
 }
 
 /// The provider that is built in, or that there is none.
@@ -41,9 +53,14 @@ pub(super) fn made_up(config: &Config) -> Option<Finding> {
     })
 }
 
-fn said(endpoint: &EndpointConfig, reason: NoList) -> (State, String) {
+fn said(endpoint: &EndpointConfig, reason: NoList, trusts_more: bool) -> (State, String) {
     let address = &endpoint.url_variable;
     match reason {
+        NoList::Unreachable(Unreachable::Untrusted) if trusts_more => {
+            let advice = "It must hold the CA that signed it (CA:TRUE), and not the server's own certificate";
+            let host = format!("the host in {address} must be one of its names");
+            (State::Failed, format!("its certificate is not trusted, even with EXTRA_CA_FILE. {advice}; {host}"))
+        }
         NoList::Unreachable(reason) => (State::Failed, unreachable(reason, address)),
         NoList::Refused { status, kind } => refused(endpoint, status.as_u16(), kind),
         NoList::NoSense => (
@@ -89,6 +106,10 @@ fn refused(endpoint: &EndpointConfig, status: u16, kind: ErrorKind) -> (State, S
     let key = endpoint.key_variable.as_deref().unwrap_or(address);
     let is_compatible = endpoint.wire == Wire::Compatible;
     match (status, kind) {
+        (401 | 403, _) if endpoint.wire == Wire::Ollama => {
+            let advice = "Let this service pass at what stands in front of it";
+            (State::Failed, format!("wants a key (status {status}), which Ollama cannot be given here. {advice}"))
+        }
         (_, ErrorKind::Authentication) if endpoint.api_key.is_none() => {
             (State::Failed, format!("wants a key. Set {key}"))
         }
@@ -102,7 +123,8 @@ fn refused(endpoint: &EndpointConfig, status: u16, kind: ErrorKind) -> (State, S
         }
         (300..=399, _) => (State::Failed, format!("has moved (status {status}). Put its new address in {address}")),
         (404 | 405 | 501, _) if is_compatible => {
-            (State::Warning, "is there, but lists no models: it cannot be checked for free".to_owned())
+            let advice = format!("The path of {address} may be wrong");
+            (State::Warning, format!("is there, but lists no models: it cannot be checked for free. {advice}"))
         }
         (404, _) => {
             (State::Failed, format!("there is nothing at this address (status 404). Look at the path of {address}"))
@@ -111,7 +133,7 @@ fn refused(endpoint: &EndpointConfig, status: u16, kind: ErrorKind) -> (State, S
             let advice = "Try again later; meanwhile nobody knows whether it is valid";
             (State::Warning, format!("limits the key in {key} for the moment (status 429). {advice}"))
         }
-        (500.., _) => {
+        (408 | 500.., _) => {
             let advice = "Try again later; meanwhile nobody knows whether it takes the key";
             (State::Warning, format!("is in trouble itself (status {status}). {advice}"))
         }

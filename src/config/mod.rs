@@ -158,6 +158,7 @@ impl ProvidersConfig {
 }
 
 /// A provider's address and how to speak there.
+#[derive(Clone)]
 pub struct EndpointConfig {
     /// Its name, in lower case.
     pub name: String,

@@ -161,6 +161,10 @@ impl Form {
     /// What a body with a status of success says. `None`: it is no list.
     fn read(&self, body: &[u8]) -> Option<Listed> {
         let body: Value = serde_json::from_slice(body).ok()?;
+        // Some say so what has gone wrong, beside a list of nothing.
+        if body.get("error").is_some_and(|error| !error.is_null()) {
+            return None;
+        }
         let (list, name) = self.models;
         let names = body.get(list)?.as_array()?.iter().filter_map(|model| model.get(name)?.as_str());
         let (before, behind) = self.around;
@@ -232,7 +236,9 @@ mod tests {
         ] {
             assert_eq!(read(wire, body), Some((names.iter().map(ToString::to_string).collect(), is_whole)));
         }
-        for body in ["<html>", "{}", r#"{"data":"x"}"#, r#"{"models":{}}"#] {
+        for body in
+            ["<html>", "{}", r#"{"data":"x"}"#, r#"{"models":{}}"#, r#"{"data":[],"models":[],"error":{"code":1}}"#]
+        {
             assert_eq!(read(Wire::OpenAi, body), None, "{body}");
             assert_eq!(read(Wire::Gemini, body), None, "{body}");
         }

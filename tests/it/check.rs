@@ -142,6 +142,8 @@ async fn each_way_not_to_get_a_list_has_a_sentence_of_its_own() {
         (429, raw, "warning", "limits the key in OPENAI_API_KEY for the moment (status 429)"),
         (429, spent, "failed", "the account of OPENAI_API_KEY has nothing left"),
         (500, raw, "warning", "is in trouble itself (status 500)"),
+        (408, raw, "warning", "is in trouble itself (status 408)"),
+        (200, r#"{"data":[],"error":{"message":"s3cr3t"}}"#, "failed", "answers, but with no list of models"),
         (503, "<html>s3cr3t</html>", "warning", "is in trouble itself (status 503)"),
         (200, "<html>s3cr3t</html>", "failed", "answers, but with no list of models: a web page"),
         (200, raw, "failed", "answers, but with no list of models: a web page"),
@@ -212,11 +214,25 @@ async fn what_a_vendor_does_not_list_is_named_and_who_lists_nothing_is_not_blame
     assert_eq!(code, 0);
     assert!(said.contains("warning# ms  lists 2 models, but not `rocket`. Mend COMPATIBLE_LOCAL_MODELS"), "{said}");
 
+    let [(_, address), (_, models)] = local.clone();
+    let public = [("COMPATIBLE_LOCAL_BASE_URL", address), ("COMPATIBLE_LOCAL_API_KEY", "sk-wrong".to_owned())];
+    let (code, said) = check(&public).await;
+    let told = "warning# ms  lists 2 models to anyone: whether it takes the key cannot be tried for free";
+    assert!(code == 0 && line(&said, "provider local").ends_with(told), "{said}");
+    let (_, said) = check(&[&public[..], &[("COMPATIBLE_LOCAL_MODELS", models)]].concat()).await;
+    assert!(said.contains("for free. It has not `rocket`. Mend COMPATIBLE_LOCAL_MODELS"), "{said}");
+
     let none = replies(404, "application/json", "{}").await;
     let (code, said) = check(&[("COMPATIBLE_LOCAL_BASE_URL", none)]).await;
     assert_eq!(code, 0);
-    let told = "warning# ms  is there, but lists no models: it cannot be checked for free";
+    let told = "warning# ms  is there, but lists no models: it cannot be checked for free. The path of COMPATIBLE_LOCAL_BASE_URL may be wrong";
     assert!(line(&said, "provider local").contains(told), "{said}");
+
+    for status in [401, 403] {
+        let guarded = replies(status, "application/json", "{}").await;
+        let (_, said) = check(&[("OLLAMA_BASE_URL", guarded)]).await;
+        assert!(said.contains("which Ollama cannot be given here"), "{said}");
+    }
 
     let empty = replies(200, "application/json", r#"{"models":[]}"#).await;
     let (_, said) = check(&[("OLLAMA_BASE_URL", empty)]).await;
