@@ -1,5 +1,7 @@
 //! One attempt at a provider, as operators want to know of it: measured, and a span of its request.
 
+use std::thread::panicking;
+
 use tracing::Span;
 
 use crate::{
@@ -8,10 +10,15 @@ use crate::{
     trace,
 };
 
-/// An attempt under way. Dropped before its end, it was cancelled.
+/// What an attempt ended with that was given up because nobody wanted its answer any more.
+const CANCELLED: &str = "cancelled";
+
+/// An attempt, which lasts until this is dropped.
 pub(super) struct Attempt {
     call: Call,
     span: trace::Attempt,
+    /// What it ended with; empty: well. `None`: it is not over.
+    error: Option<&'static str>,
 }
 
 impl Attempt {
@@ -24,7 +31,7 @@ impl Attempt {
         number: u32,
     ) -> Self {
         let span = trace::Attempt::begin(operation.as_str(), target, number);
-        Self { call: metrics.begin(operation, bounded), span }
+        Self { call: metrics.begin(operation, bounded), span, error: None }
     }
 
     /// What it does happens in here.
@@ -38,20 +45,28 @@ impl Attempt {
     }
 
     /// There is an answer, that ended like this.
-    pub(super) fn finished(self, finish: &Finish) {
-        self.call.succeeded();
+    pub(super) fn finished(mut self, finish: &Finish) {
         self.span.succeeded(Some(finish.reason), finish.usage);
+        self.error = Some("");
     }
 
     /// There are vectors, which took this.
-    pub(super) fn embedded(self, usage: Usage) {
-        self.call.succeeded();
+    pub(super) fn embedded(mut self, usage: Usage) {
         self.span.succeeded(None, Some(usage));
+        self.error = Some("");
     }
 
     /// There is nothing.
-    pub(super) fn failed(self, kind: ErrorKind) {
-        self.call.failed(kind);
-        self.span.failed(kind.as_str());
+    pub(super) fn failed(mut self, kind: ErrorKind) {
+        self.error = Some(kind.as_str());
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        let unfinished = || if panicking() { ErrorKind::Internal.as_str() } else { CANCELLED };
+        let error = self.error.unwrap_or_else(unfinished);
+        self.call.ended(error);
+        self.span.ended(error);
     }
 }

@@ -69,7 +69,9 @@ struct Instance {
     /// Answers in its memory, and what they take there.
     entries: u64,
     bytes: u64,
-    models: Vec<ModelStats>,
+    /// Absent in `GET /llm/status`: there may be a thousand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    models: Option<Vec<ModelStats>>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -84,6 +86,16 @@ struct ModelStats {
     joined: u64,
     stale: u64,
     bypassed: u64,
+}
+
+impl CacheStats {
+    /// The same, but for what is said of each model.
+    pub(super) fn without_models(mut self) -> Self {
+        if let Some(detail) = &mut self.detail {
+            detail.instance.models = None;
+        }
+        self
+    }
 }
 
 /// A number that is written without a fraction when it has none.
@@ -141,7 +153,7 @@ fn instance(api: &Api) -> Instance {
         since: since.format(&Rfc3339).unwrap_or_default(),
         entries: held.entries,
         bytes: held.bytes,
-        models: models.collect(),
+        models: Some(models.collect()),
     }
 }
 

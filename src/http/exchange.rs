@@ -17,8 +17,8 @@ use tower::ServiceExt as _;
 use crate::{
     error::ApiError,
     generate::{
-        Answer, Collected, ErrorKind, Event, EventStream, GenerateError, GenerateRequest, Generation, Outcome, Receipt,
-        Target,
+        Answer, Calling, Collected, ErrorKind, Event, EventStream, GenerateError, GenerateRequest, Generation, Outcome,
+        Receipt, Target,
     },
     layers::{Held, StoreTook},
     metrics::Operation,
@@ -106,7 +106,8 @@ impl Exchange {
 
     /// Waits for the whole answer, as long as one may take.
     pub(super) async fn collect(&self, answer: Answer) -> Result<Collected, GenerateError> {
-        let collected = self.in_time(answer.collect()).await?;
+        let tell = |calling: &Calling| self.record.take_down(|generating| generating.calling(calling.attempt));
+        let collected = self.in_time(answer.collect_telling(tell)).await?;
         let Collected { completion, outcome, cost } = &collected;
         self.record.take_down(|generating| generating.finished(completion, *outcome, *cost));
         Ok(collected)
@@ -204,10 +205,11 @@ impl Reading {
                 self.has_begun = true;
                 self.record.take_down(|generating| generating.has_begun(self.record.arrived.elapsed()));
             }
+            Ok(Event::Calling(calling)) => self.record.take_down(|generating| generating.calling(calling.attempt)),
             Ok(Event::Finish { completion, outcome, cost }) => {
                 self.record.take_down(|generating| generating.finished(completion, *outcome, *cost));
             }
-            Ok(Event::Text(_) | Event::Tool(_) | Event::Calling(_) | Event::Failed(_)) | Err(_) => {}
+            Ok(Event::Text(_) | Event::Tool(_) | Event::Failed(_)) | Err(_) => {}
         }
         next
     }

@@ -30,7 +30,7 @@ pub struct Status {
     version: &'static str,
     /// How long this process has run.
     uptime_seconds: f64,
-    /// As `GET /llm/cache/stats?detail=true`.
+    /// As `GET /llm/cache/stats?detail=true`, but for the models.
     cache: CacheStats,
     /// As `GET /llm/budget/status`.
     #[schema(value_type = BudgetStatus)]
@@ -84,7 +84,7 @@ pub async fn status(State(api): State<Arc<Api>>, took: Took) -> ([(HeaderName, H
     let status = Status {
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: api.started.elapsed().as_secs_f64(),
-        cache,
+        cache: cache.without_models(),
         budget: RawValue::from_string(budget).unwrap_or_else(|_| unreachable!("the ledger writes JSON")),
         alerts: api.ledger.alerts(),
         limiter: limiter(&api, &store),

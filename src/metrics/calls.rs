@@ -7,15 +7,12 @@ use prometheus_client::{
 };
 use tokio::time::Instant;
 
-use crate::generate::{ErrorKind, ModelId, ProviderId, Target};
+use crate::generate::{ModelId, ProviderId, Target};
 
 use super::Histograms;
 
 /// As OpenTelemetry recommends for `gen_ai.client.operation.duration` and `gen_ai.client.operation.time_to_first_chunk`.
 const BUCKETS: [f64; 14] = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
-
-/// What an attempt ended with that was given up because nobody wanted its answer any more.
-const CANCELLED: &str = "cancelled";
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -84,7 +81,7 @@ impl CallMetrics {
 
     /// An attempt at `target` begins, whose model is one of a bounded number.
     pub fn begin(&self, operation: Operation, target: Target) -> Call {
-        Call { metrics: self.clone(), operation, target, begun: Instant::now(), error: CANCELLED }
+        Call { metrics: self.clone(), operation, target, begun: Instant::now() }
     }
 
     /// Whether `provider` is skipped.
@@ -94,13 +91,12 @@ impl CallMetrics {
     }
 }
 
-/// One attempt, measured when this is dropped.
+/// One attempt.
 pub struct Call {
     metrics: CallMetrics,
     operation: Operation,
     target: Target,
     begun: Instant,
-    error: &'static str,
 }
 
 impl Call {
@@ -114,24 +110,13 @@ impl Call {
         self.metrics.first_chunks.get_or_create(&labels).observe(self.begun.elapsed().as_secs_f64());
     }
 
-    /// There is an answer.
-    pub fn succeeded(mut self) {
-        self.error = "";
-    }
-
-    /// There is none.
-    pub fn failed(mut self, kind: ErrorKind) {
-        self.error = kind.as_str();
-    }
-}
-
-impl Drop for Call {
-    fn drop(&mut self) {
+    /// It is over. `error`: what it failed with, empty when it did not.
+    pub fn ended(&self, error: &'static str) {
         let labels = EndLabels {
             gen_ai_operation_name: self.operation.as_str(),
             gen_ai_provider_name: self.target.provider.clone(),
             gen_ai_request_model: self.target.model.clone(),
-            error_type: self.error,
+            error_type: error,
         };
         self.metrics.durations.get_or_create(&labels).observe(self.begun.elapsed().as_secs_f64());
     }

@@ -1,7 +1,10 @@
 //! What is known of one answer, or of vectors, on the way.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -21,6 +24,7 @@ pub struct Generating {
     /// Whether the client reads along.
     pub is_stream: bool,
     receipt: OnceLock<Receipt>,
+    calls: AtomicU32,
     first_text: OnceLock<Duration>,
     answer: OnceLock<Answered>,
     failure: OnceLock<Failure>,
@@ -44,20 +48,25 @@ pub struct Answered {
 pub struct Failure {
     /// What went wrong.
     pub kind: ErrorKind,
-    /// Calls that were made. 0: nobody was asked.
-    pub attempts: u32,
+    /// Calls that it says were made.
+    attempts: u32,
 }
 
 impl Generating {
     pub(super) fn new(operation: Operation, asked: Target, is_stream: bool) -> Self {
         let (receipt, first_text) = (OnceLock::new(), OnceLock::new());
         let (answer, failure) = (OnceLock::new(), OnceLock::new());
-        Self { operation, asked, is_stream, receipt, first_text, answer, failure }
+        Self { operation, asked, is_stream, receipt, calls: AtomicU32::new(0), first_text, answer, failure }
     }
 
     /// It is known where the answer comes from.
     pub fn decided(&self, receipt: &Receipt) {
         self.receipt.get_or_init(|| receipt.clone());
+    }
+
+    /// The `number`th call for it begins.
+    pub fn calling(&self, number: u32) {
+        self.calls.fetch_max(number, Relaxed);
     }
 
     /// Its first piece is there, so long after the request.
@@ -104,11 +113,10 @@ impl Generating {
 
     /// Calls that were made for it, as far as is known. 0: it was stored, or nobody was asked.
     pub fn attempts(&self) -> u32 {
-        match (self.failure.get(), self.answer.get()) {
-            (Some(failure), _) => failure.attempts,
-            (None, Some(answer)) if !self.ending().is_stored() => answer.attempts,
-            (None, _) => 0,
-        }
+        // An answer that must not be given was called for as any other; one that was left, or panicked, has neither.
+        let failed = self.failure.get().map_or(0, |failure| failure.attempts);
+        let answered = self.answer.get().filter(|_| !self.ending().is_stored()).map_or(0, |answer| answer.attempts);
+        self.calls.load(Relaxed).max(failed).max(answered)
     }
 
     /// How it ended, if it was well.

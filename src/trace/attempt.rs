@@ -6,13 +6,9 @@ use crate::generate::{FinishReason, Target, Usage};
 
 use super::{TARGET, context, failed};
 
-/// What an attempt ended with that was given up because nobody wanted its answer any more.
-const CANCELLED: &str = "cancelled";
-
-/// An attempt that lasts until this is dropped.
+/// An attempt.
 pub struct Attempt {
     span: Span,
-    is_over: bool,
 }
 
 impl Attempt {
@@ -34,7 +30,7 @@ impl Attempt {
             server.port = Empty,
             error.type = Empty,
         );
-        Self { span, is_over: false }
+        Self { span }
     }
 
     /// What it does happens in here.
@@ -43,8 +39,7 @@ impl Attempt {
     }
 
     /// There is an answer, or there are vectors. What they took is told where the provider said so.
-    pub fn succeeded(mut self, reason: Option<FinishReason>, usage: Option<Usage>) {
-        self.is_over = true;
+    pub fn succeeded(&self, reason: Option<FinishReason>, usage: Option<Usage>) {
         if let Some(Usage { input_tokens, output_tokens, .. }) = usage.filter(|usage| !usage.estimated) {
             self.span.record("gen_ai.usage.input_tokens", i64::try_from(input_tokens).ok());
             self.span.record("gen_ai.usage.output_tokens", i64::try_from(output_tokens).ok());
@@ -54,17 +49,10 @@ impl Attempt {
         }
     }
 
-    /// There is none.
-    pub fn failed(mut self, error: &'static str) {
-        self.is_over = true;
-        failed(&self.span, error);
-    }
-}
-
-impl Drop for Attempt {
-    fn drop(&mut self) {
-        if !self.is_over {
-            failed(&self.span, CANCELLED);
+    /// It is over. `error`: what it failed with, empty when it did not.
+    pub fn ended(&self, error: &'static str) {
+        if !error.is_empty() {
+            failed(&self.span, error);
         }
         context::end(&self.span);
     }

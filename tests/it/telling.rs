@@ -113,6 +113,8 @@ async fn the_status_agrees_with_what_the_other_routes_say() {
         (&recent[0]["isStream"], &recent[3]["attempts"], &recent[2]["attempts"]),
         (&json!(true), &json!(1), &json!(0))
     );
+    // There may be a thousand of them.
+    assert!(status["cache"]["instance"].get("models").is_none() && status["cache"]["instance"]["entries"].is_u64());
     assert_eq!((&status["limiter"]["mode"], &status["store"]["kind"]), (&json!("memory"), &json!("memory")));
 }
 
@@ -127,4 +129,19 @@ async fn vectors_are_told_of_too() {
     let told = |at: usize| (recent[at]["ending"].clone(), recent[at]["attempts"].clone(), recent[at]["route"].clone());
     assert_eq!(told(0), (json!("hit"), json!(0), json!("/v1/embeddings")));
     assert_eq!(told(1), (json!("miss"), json!(1), json!("/v1/embeddings")));
+}
+
+#[tokio::test]
+async fn calls_that_came_to_nothing_are_counted_too() {
+    let gateway = Gateway::configured([("DEMO_PROVIDER", "on")]);
+    for (model, streaming, status) in [("refusal", false, 400), ("refusal", true, 200), ("panic", true, 200)] {
+        let question = json!({"prompt": "x", "model": format!("demo:{model}"), "streaming": streaming});
+        gateway.send(post("/llm/generate", &question)).await.expect(status);
+    }
+    let recent = gateway.get("/llm/status").await.json()["recent"].clone();
+    let attempts: Vec<_> = recent.as_array().unwrap().iter().map(|one| one["attempts"].clone()).collect();
+    assert_eq!(attempts, [1, 1, 1], "{recent}");
+    let metrics = gateway.get("/metrics").await.body;
+    let panicked = r#"gen_ai_client_operation_duration_seconds_count{gen_ai_operation_name="chat",gen_ai_provider_name="demo",gen_ai_request_model="_OTHER",error_type="internal"} 1"#;
+    assert!(metrics.contains(panicked) && !metrics.contains("cancelled"), "{metrics}");
 }
