@@ -46,6 +46,20 @@ async fn the_document_is_valid() {
     succeeds(validator).await;
 }
 
+#[test]
+fn what_is_served_is_what_stands_at_the_handlers() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/openapi/openapi.json");
+    let described = format!("{}\n", llm_gateway::http::openapi::document().unwrap());
+    if std::env::var_os("WRITE_OPENAPI").is_some() {
+        fs::write(path, &described).unwrap();
+    }
+    let is_same = fs::read_to_string(path).unwrap() == described;
+    assert!(
+        is_same,
+        "write openapi.json anew: WRITE_OPENAPI=1 cargo test --all-features what_is_served_is_what_stands"
+    );
+}
+
 #[tokio::test]
 async fn it_describes_every_route_and_no_other() {
     let source = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/app/stacks.rs")).unwrap();
