@@ -139,20 +139,32 @@ async fn beyond_its_connections_new_ones_wait_and_a_stop_does_not() {
 }
 
 async fn stream(client: reqwest::Client, url: String, prompt: String, model: &'static str) -> String {
+    begun(client, url, prompt, model).await.text().await.unwrap()
+}
+
+/// A stream whose head is there.
+async fn begun(client: reqwest::Client, url: String, prompt: String, model: &'static str) -> reqwest::Response {
     let body = json!({"prompt": prompt, "model": model, "streaming": true});
     let reply = client.post(url).json(&body).send().await.unwrap();
     assert_eq!(reply.status(), 200);
-    reply.text().await.unwrap()
+    reply
+}
+
+/// Two hundred of them, read from then on.
+async fn two_hundred(
+    client: &reqwest::Client,
+    url: &str,
+    model: &'static str,
+) -> Vec<impl Future<Output = reqwest::Result<String>>> {
+    let asking = (0..200).map(|n| begun(client.clone(), url.to_owned(), format!("question {n}"), model));
+    join_all(asking).await.into_iter().map(reqwest::Response::text).collect()
 }
 
 #[tokio::test]
 async fn at_sigterm_two_hundred_streams_get_their_whole_answer() {
     let mut gateway = Binary::start(&[("RATE_LIMIT_MAX", "0")]);
     let (client, url) = (client(), gateway.url("/llm/generate"));
-    let streams: Vec<_> = (0..200)
-        .map(|n| tokio::spawn(stream(client.clone(), url.clone(), format!("question {n}"), "gpt-4o")))
-        .collect();
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    let streams = two_hundred(&client, &url, "gpt-4o").await;
     gateway.terminate();
     for stream in join_all(streams).await {
         let body = stream.unwrap();
@@ -165,9 +177,7 @@ async fn at_sigterm_two_hundred_streams_get_their_whole_answer() {
 async fn at_sigterm_what_cannot_finish_in_time_ends_with_an_error() {
     let mut gateway = Binary::start(&[("RATE_LIMIT_MAX", "0"), ("SHUTDOWN_GRACE_SECONDS", "1")]);
     let (client, url) = (client(), gateway.url("/llm/generate"));
-    let streams: Vec<_> = (0..200)
-        .map(|n| tokio::spawn(stream(client.clone(), url.clone(), format!("question {n}"), "demo:hang")))
-        .collect();
+    let streams = two_hundred(&client, &url, "demo:hang").await;
     let json = {
         let body = json!({"prompt": "json", "model": "demo:hang"});
         let (client, url) = (client.clone(), url.clone());
