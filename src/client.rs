@@ -103,6 +103,30 @@ pub fn reasons(error: &dyn std::error::Error) -> String {
     reasons.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
+/// What is wrong with a server's certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Distrust {
+    /// Nobody who is trusted vouches for it.
+    Unknown,
+    /// It has expired, or is not valid yet.
+    OutOfTime,
+    /// It is that of another host.
+    OtherHost,
+}
+
+/// What was wrong with the certificate, if that is why a connection did not come about. Read from the words of rustls, as not every
+/// client passes its errors on.
+pub fn distrust(error: &dyn std::error::Error) -> Option<Distrust> {
+    let said = reasons(error);
+    let has = |words: &str| said.contains(words);
+    match () {
+        () if !has("certificate") => None,
+        () if has("certificate expired") || has("not valid yet") => Some(Distrust::OutOfTime),
+        () if has("not valid for name") => Some(Distrust::OtherHost),
+        () => Some(Distrust::Unknown),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

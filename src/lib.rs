@@ -75,7 +75,7 @@
 //! | 4 | `http` | `breaker`, `caller`, `catalogue`, `clock`, `config`, `embed`, `error`, `generate`, `layers`, `ledger`, `metrics`, `sessions`, `stores`, `telemetry`, `trace` |
 //! | 5 | `app` | `breaker`, `caller`, `catalogue`, `client`, `clock`, `config`, `dispatch`, `error`, `generate`, `http`, `layers`, `ledger`, `metrics`, `providers`, `sessions`, `stores`, `telemetry` |
 //! | 6 | `serve` | `app`, `http`, `layers` |
-//! | 6 | `check` | `app`, `catalogue`, `config`, `generate`, `ledger`, `providers`, `stores` |
+//! | 6 | `check` | `app`, `catalogue`, `client`, `config`, `generate`, `ledger`, `providers`, `stores` |
 //!
 //! Layers never know one another, nor dispatch, nor providers.
 //!

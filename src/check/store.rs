@@ -22,16 +22,23 @@ struct Names {
     secret: &'static str,
     /// What an address that leads to another service should have been.
     meant: &'static str,
+    /// What the service behind it must be.
+    able: &'static str,
 }
 
-const REDIS: Names =
-    Names { address: "REDIS_URL", secret: "REDIS_URL", meant: "names a Redis, with rediss:// where it wants TLS" };
+const REDIS: Names = Names {
+    address: "REDIS_URL",
+    secret: "REDIS_URL",
+    meant: "names a Redis, with rediss:// where it wants TLS, and one that is not in protected mode",
+    able: "It must be Redis 6.2 or later, and the database number one that it has",
+};
 const REDIS_TLS: Names =
     Names { meant: "names a Redis, and one that speaks TLS: else it begins with redis://", ..REDIS };
 const UPSTASH: Names = Names {
     address: "UPSTASH_REDIS_REST_URL",
     secret: "UPSTASH_REDIS_REST_TOKEN",
     meant: "is the REST address of an Upstash database, with https://",
+    able: "Look at the database in Upstash's console",
 };
 
 pub(super) async fn check(config: &StoreConfig, shared: Option<&Shared>) -> Finding {
@@ -117,7 +124,7 @@ fn passes(status: u16) -> bool {
 }
 
 fn said(step: Step, error: &StoreError, names: &Names) -> String {
-    let Names { address, secret, meant } = names;
+    let Names { address, secret, meant, able } = names;
     match error {
         StoreError::Unreached(why) => {
             format!("not reached ({why}). Look whether {address} is right, and whether this machine may connect there")
@@ -134,6 +141,10 @@ fn said(step: Step, error: &StoreError, names: &Names) -> String {
         StoreError::Access(code) if code == "NOPERM" => {
             format!("the user or token of {secret} may not {step}. Give it that right, or name another")
         }
+        StoreError::Access(code) if code == "DENIED" => {
+            "is in protected mode: it serves only its own machine until it has a password, or that mode is off"
+                .to_owned()
+        }
         StoreError::Access(_) => format!("the password or token is refused. Put the right one in {secret}"),
         StoreError::Quota => {
             "the account's commands are used up. Wait for the next period, or enlarge the plan".to_owned()
@@ -148,11 +159,10 @@ fn said(step: Step, error: &StoreError, names: &Names) -> String {
         StoreError::WrongType => {
             format!("cannot {step}: a key there holds something else. Rename or delete it, or name another database")
         }
-        StoreError::Refused(code) => {
-            format!(
-                "refuses to {step} ({code}). It must be Redis 6.2 or later, and the database number one that it has"
-            )
+        StoreError::Refused(code) if code == "NOREPLICAS" => {
+            "takes no writes: too few of its replicas are there (min-replicas-to-write). Look at them".to_owned()
         }
+        StoreError::Refused(code) => format!("refuses to {step} ({code}). {able}"),
         StoreError::Skipped | StoreError::TooLarge | StoreError::NoScript => format!("cannot {step}: {error}"),
     }
 }

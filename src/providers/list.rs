@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::{
-    client::HttpClient,
+    client::{Distrust, HttpClient, distrust},
     config::{EndpointConfig, Wire},
     generate::{ErrorKind, ModelId},
 };
@@ -55,14 +55,20 @@ pub enum Unreachable {
     NoSuchHost,
     /// Nobody listens there.
     NobodyListens,
-    /// Nobody vouches for its certificate, or it is another's.
-    Untrusted,
-    /// It does not speak TLS as we do, or not at all.
+    /// Its certificate is not trusted.
+    Untrusted(Distrust),
+    /// It does not speak TLS.
     NoTls,
+    /// It speaks another TLS than we do, such as an old one.
+    OtherTls,
     /// It took too long.
     Slow,
-    /// The connection broke.
+    /// The connection broke before there was an answer.
     Broke,
+    /// It broke in the middle of the answer.
+    BrokeOff,
+    /// The answer is longer than a list of models can be.
+    TooLong,
 }
 
 /// How a wire format asks for the list, and reads it.
@@ -153,7 +159,10 @@ async fn ask(form: &Form, endpoint: &EndpointConfig, client: &HttpClient) -> Res
     }
     let response = client.request(request).await.map_err(|error| reason(&error))?;
     let status = response.status();
-    let body = read_body(response, MAX_BODY_BYTES).await.map_err(|_| Unreachable::Broke)?;
+    let body = read_body(response, MAX_BODY_BYTES).await.map_err(|error| match error.kind {
+        ErrorKind::AnswerTooLong => Unreachable::TooLong,
+        _ => Unreachable::BrokeOff,
+    })?;
     Ok((status, body))
 }
 
@@ -183,10 +192,14 @@ pub(super) fn ollama_names(body: &[u8]) -> Option<Vec<ModelId>> {
 }
 
 fn reason(error: &(dyn std::error::Error + 'static)) -> Unreachable {
+    if let Some(distrust) = distrust(error) {
+        return Unreachable::Untrusted(distrust);
+    }
     for cause in successors(Some(error), |error| behind(*error)) {
-        if let Some(error) = cause.downcast_ref::<rustls::Error>() {
-            let is_untrusted = matches!(error, rustls::Error::InvalidCertificate(_));
-            return if is_untrusted { Unreachable::Untrusted } else { Unreachable::NoTls };
+        match cause.downcast_ref::<rustls::Error>() {
+            Some(rustls::Error::InvalidMessage(_)) => return Unreachable::NoTls,
+            Some(_) => return Unreachable::OtherTls,
+            None => {}
         }
         match cause.downcast_ref().map(io::Error::kind) {
             Some(io::ErrorKind::ConnectionRefused) => return Unreachable::NobodyListens,

@@ -2,6 +2,8 @@
 
 use std::error::Error;
 
+use crate::client::{Distrust, distrust, reasons};
+
 /// Why a store gave no answer (`upstash-rest.md` 8 and 13). Holds no key, no value, and nothing that the server said besides
 /// the code that it leads with.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -128,16 +130,12 @@ impl StoreError {
 
     /// What is known of a connection that did not come about.
     pub(super) fn unreached(error: &(dyn Error + 'static)) -> Self {
-        let mut reason = Some(error);
-        let mut is_untrusted = false;
-        while let Some(error) = reason {
-            is_untrusted |= error.to_string().contains("certificate");
-            reason = error.source();
-        }
-        Self::Unreached(if is_untrusted {
-            "its certificate is not trusted; EXTRA_CA_FILE can name who vouches for it"
-        } else {
-            "no connection"
+        Self::Unreached(match distrust(error) {
+            Some(Distrust::Unknown) => "its certificate is not trusted; EXTRA_CA_FILE can name who vouches for it",
+            Some(Distrust::OutOfTime) => "its certificate has expired, or this machine's clock is wrong",
+            Some(Distrust::OtherHost) => "its certificate is for another host than the address names",
+            None if reasons(error).contains("corrupt message") => "it does not speak TLS",
+            None => "no connection",
         })
     }
 
@@ -162,7 +160,9 @@ impl StoreError {
             _ if text.starts_with("READONLY") => Self::ReadOnly,
             _ if text.starts_with("NOSCRIPT") => Self::NoScript,
             _ if text.starts_with("WRONGTYPE") => Self::WrongType,
-            _ if ["WRONGPASS", "NOAUTH", "NOPERM"].iter().any(|code| text.starts_with(code)) => Self::Access(code()),
+            _ if ["WRONGPASS", "NOAUTH", "NOPERM", "DENIED"].iter().any(|code| text.starts_with(code)) => {
+                Self::Access(code())
+            }
             _ if ["LOADING", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "MOVED", "ASK", "BUSY"]
                 .iter()
                 .any(|code| text.starts_with(code)) =>

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{
     Router,
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
 };
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -129,6 +129,17 @@ async fn replies(status: u16, content_type: &'static str, body: &'static str) ->
     format!("http://{address}/v1")
 }
 
+/// Who gives whoever has a key this list.
+async fn for_who_has_a_key(list: &'static str) -> String {
+    let reply = move |headers: HeaderMap| async move {
+        if headers.contains_key("authorization") { (StatusCode::OK, list) } else { (StatusCode::UNAUTHORIZED, "{}") }
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(reply)).await });
+    format!("http://{address}/v1")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_way_not_to_get_a_list_has_a_sentence_of_its_own() {
     let raw = r#"{"error":{"message":"s3cr3t words of the vendor about sk-wrong","code":"x"}}"#;
@@ -173,6 +184,27 @@ async fn who_cannot_be_reached_is_told_apart_by_why() {
             drop(connection);
         }
     });
+    let folder = tempfile::tempdir().unwrap();
+    let (expired, other) = (Certificate::expired(["localhost"]), Certificate::of(["other.example"]));
+    let (expired_port, other_port) = (expired.in_front_of(plain_at).await, other.in_front_of(plain_at).await);
+    let authorities = folder.path().join("authorities.pem");
+    std::fs::write(&authorities, format!("{}{}", expired.pem, other.pem)).unwrap();
+    for (port, said) in [
+        (tls_port, "its certificate is not trusted, even with EXTRA_CA_FILE"),
+        (expired_port, "its certificate has expired, or is not valid yet"),
+        (other_port, "its certificate is for another host. Mend the host in XAI_BASE_URL"),
+    ] {
+        let settings = [
+            ("XAI_API_KEY", "sk-wrong".to_owned()),
+            ("XAI_BASE_URL", format!("https://localhost:{port}")),
+            ("REDIS_URL", format!("rediss://localhost:{port}")),
+            ("EXTRA_CA_FILE", authorities.display().to_string()),
+        ];
+        let (code, table) = check(&settings).await;
+        assert!(code == 1 && line(&table, "provider xai").contains(said), "{table}");
+        let (said, _) = said.split_once([',', '.']).unwrap_or((said, ""));
+        assert!(line(&table, "store Redis").contains(said), "{table}");
+    }
     for (url, said) in [
         (format!("http://{closed}"), "nobody listens there. Look whether host and port of XAI_BASE_URL are right"),
         (
@@ -180,7 +212,14 @@ async fn who_cannot_be_reached_is_told_apart_by_why() {
             "its certificate is not trusted. Name who vouches for it in EXTRA_CA_FILE",
         ),
         (format!("https://{plain_at}"), "does not speak TLS. Look whether XAI_BASE_URL should begin with http://"),
-        (format!("http://{leaving_at}"), "the connection broke before there was an answer"),
+        (
+            format!("http://{leaving_at}"),
+            "the connection broke before there was an answer. Look whether XAI_BASE_URL should",
+        ),
+        (
+            format!("https://{leaving_at}"),
+            "the connection broke before there was an answer. Look whether XAI_BASE_URL is",
+        ),
         (format!("http://{silent_at}"), "no answer in 5 s. Look whether XAI_BASE_URL is right"),
         ("https://no-such-host.invalid".to_owned(), "not found: the name in XAI_BASE_URL has no address"),
     ] {
@@ -193,7 +232,7 @@ async fn who_cannot_be_reached_is_told_apart_by_why() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_vendor_does_not_list_is_named_and_who_lists_nothing_is_not_blamed() {
     let some = r#"{"data":[{"id":"gpt-4o"},{"id":"gpt-6-sol"}]}"#;
-    let url = replies(200, "application/json", some).await;
+    let url = for_who_has_a_key(some).await;
     let openai = [("OPENAI_API_KEY", "sk-wrong".to_owned()), ("OPENAI_BASE_URL", url.clone())];
     let (code, said) = check(&openai).await;
     let told = line(&said, "provider openai");
@@ -201,23 +240,31 @@ async fn what_a_vendor_does_not_list_is_named_and_who_lists_nothing_is_not_blame
     assert!(told.contains("warning# ms  takes the key, and lists 2 models, but not `gpt-"), "{told}");
     assert!(told.contains(" others of the catalogue") && !told.contains("`gpt-6-sol`"), "{told}");
 
-    let without_default = replies(200, "application/json", r#"{"data":[{"id":"gpt-6-sol"}]}"#).await;
+    let without_default = for_who_has_a_key(r#"{"data":[{"id":"gpt-6-sol"}]}"#).await;
     let (_, said) = check(&[("OPENAI_API_KEY", "sk-wrong".to_owned()), ("OPENAI_BASE_URL", without_default)]).await;
     assert!(said.contains(", which answers when no model is named. Put a newer catalogue in MODELS_FILE"), "{said}");
 
-    let more = replies(200, "application/json", r#"{"data":[{"id":"gpt-4o"}],"has_more":true}"#).await;
+    let none = for_who_has_a_key(r#"{"data":[]}"#).await;
+    let (_, said) = check(&[("OPENAI_API_KEY", "sk-wrong".to_owned()), ("OPENAI_BASE_URL", none)]).await;
+    assert!(said.contains("lists 0 models: this key may see none, or OPENAI_BASE_URL leads elsewhere"), "{said}");
+
+    let more = for_who_has_a_key(r#"{"data":[{"id":"gpt-4o"}],"has_more":true}"#).await;
     let (_, said) = check(&[("OPENAI_API_KEY", "sk-wrong".to_owned()), ("OPENAI_BASE_URL", more)]).await;
     assert!(line(&said, "provider openai").contains("ok# ms  takes the key, and lists 1 model"), "{said}");
 
+    let url = replies(200, "application/json", some).await;
     let local = [("COMPATIBLE_LOCAL_BASE_URL", url), ("COMPATIBLE_LOCAL_MODELS", "gpt-4o,rocket".to_owned())];
     let (code, said) = check(&local).await;
     assert_eq!(code, 0);
     assert!(said.contains("warning# ms  lists 2 models, but not `rocket`. Mend COMPATIBLE_LOCAL_MODELS"), "{said}");
 
     let [(_, address), (_, models)] = local.clone();
+    let told = "warning# ms  lists 2 models to anyone: whether it takes the key cannot be tried for free";
+    let openai = [("OPENAI_API_KEY", "sk-wrong".to_owned()), ("OPENAI_BASE_URL", address.clone())];
+    let (_, said) = check(&openai).await;
+    assert!(line(&said, "provider openai").contains(told), "{said}");
     let public = [("COMPATIBLE_LOCAL_BASE_URL", address), ("COMPATIBLE_LOCAL_API_KEY", "sk-wrong".to_owned())];
     let (code, said) = check(&public).await;
-    let told = "warning# ms  lists 2 models to anyone: whether it takes the key cannot be tried for free";
     assert!(code == 0 && line(&said, "provider local").ends_with(told), "{said}");
     let (_, said) = check(&[&public[..], &[("COMPATIBLE_LOCAL_MODELS", models)]].concat()).await;
     assert!(said.contains("for free. It has not `rocket`. Mend COMPATIBLE_LOCAL_MODELS"), "{said}");

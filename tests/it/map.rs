@@ -91,7 +91,7 @@ const MAY_IMPORT: [(&str, &[&str]); 27] = [
         ],
     ),
     ("serve", &["app", "http", "layers"]),
-    ("check", &["app", "catalogue", "config", "generate", "ledger", "providers", "stores"]),
+    ("check", &["app", "catalogue", "client", "config", "generate", "ledger", "providers", "stores"]),
 ];
 
 fn source() -> PathBuf {

@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 use crate::stores::StoreError;
 
 use super::{
-    resp::{BadAddress, CONNECT_TIMEOUT, is_tls, tcp_settings},
+    resp::{BadAddress, CONNECT_TIMEOUT, NO_NODE, is_tls, tcp_settings},
     silence::{Silence, Waiting},
     transport::Node,
 };
@@ -82,7 +82,7 @@ impl Cluster {
             if error.to_string().contains("AuthenticationFailed") {
                 StoreError::Access("WRONGPASS".to_owned())
             } else {
-                StoreError::Unreached("no node of the cluster")
+                StoreError::Unreached(NO_NODE)
             }
         })?;
         Ok(connection.insert(connected).clone())

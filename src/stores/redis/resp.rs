@@ -12,7 +12,7 @@ use redis::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::stores::StoreError;
+use crate::{client::distrust, stores::StoreError};
 
 use super::{
     Transport,
@@ -95,6 +95,9 @@ fn with_built_in(extra_pem: &str) -> Vec<u8> {
     pem.into_bytes()
 }
 
+/// What is said when no node of a cluster answers as one.
+pub(super) const NO_NODE: &str = "no node of a cluster; a server that is none is named alone";
+
 /// What is known of a failure, and nothing of what was sent.
 fn store_error(error: &RedisError) -> StoreError {
     match error.kind() {
@@ -104,9 +107,9 @@ fn store_error(error: &RedisError) -> StoreError {
             StoreError::of_server(&format!("ERR {}", error.detail().unwrap_or_default()))
         }
         ErrorKind::Server(_) | ErrorKind::Extension => StoreError::of_server(error.code().unwrap_or_default()),
-        ErrorKind::ClusterConnectionNotFound => StoreError::Unreached("no node of the cluster"),
+        ErrorKind::ClusterConnectionNotFound => StoreError::Unreached(NO_NODE),
         ErrorKind::Io if error.is_connection_refusal() => StoreError::Unreached("connection refused"),
-        _ if error.to_string().contains("certificate") => StoreError::unreached(error),
+        _ if distrust(error).is_some() => StoreError::unreached(error),
         ErrorKind::Io => StoreError::Broken("the connection broke".to_owned()),
         ErrorKind::Parse => StoreError::Broken("not the protocol of Redis".to_owned()),
         kind => StoreError::Broken(format!("{kind:?}")),

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use rcgen::{CertifiedKey, PublicKeyData as _};
+use rcgen::{CertificateParams, KeyPair, PublicKeyData as _};
 use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 use sha2::{Digest as _, Sha256};
 use tokio::{
@@ -17,17 +17,32 @@ pub(crate) struct Certificate {
     acceptor: TlsAcceptor,
     /// SHA-256 of its public key (`SubjectPublicKeyInfo`), in Base64: how Chromium is told to trust it.
     pub(crate) public_key_hash: String,
+    /// What trusts it, for `EXTRA_CA_FILE`.
+    pub(crate) pem: String,
 }
 
 impl Certificate {
     pub(crate) fn of<const N: usize>(names: [&str; N]) -> Self {
-        let CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(names.map(str::to_owned)).unwrap();
+        Self::with(&CertificateParams::new(names.map(str::to_owned)).unwrap())
+    }
+
+    /// One that was good until yesterday, some years ago.
+    pub(crate) fn expired<const N: usize>(names: [&str; N]) -> Self {
+        let mut params = CertificateParams::new(names.map(str::to_owned)).unwrap();
+        params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        Self::with(&params)
+    }
+
+    fn with(params: &CertificateParams) -> Self {
+        let signing_key = KeyPair::generate().unwrap();
+        let cert = params.self_signed(&signing_key).unwrap();
         let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
         let config = ServerConfig::builder().with_no_client_auth();
         let config = config.with_single_cert(vec![cert.der().clone()], key).unwrap();
         Self {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             public_key_hash: BASE64_STANDARD.encode(Sha256::digest(signing_key.subject_public_key_info())),
+            pem: cert.pem(),
         }
     }
 
