@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     Body, Exchange, Recorded, Reply, Strictness, answers,
     diff::{Delta, Diff, Place, kind},
-    events,
+    errors, events,
     exchange::essence,
     headers,
     rules::{self, Rule},
@@ -43,14 +43,22 @@ pub fn judge(request: &Recorded, old: &Reply, new: &Reply, strictness: Strictnes
         None => Cow::Borrowed(old),
     };
     let exchange = Exchange { request, old: &old, new };
-    if let Some(rule) = rules::of_reply(&exchange) {
-        found.push(difference(&exchange, &Delta::Reply, Some(rule)));
-    } else {
-        let deltas = bodies(&exchange, strictness);
-        found.extend(deltas.iter().map(|delta| difference(&exchange, delta, rules::of_part(&exchange, delta))));
-    }
-    let deltas = [answers::faults(&exchange), headers::compare(&exchange)].concat();
+    let whole = rules::of_reply(&exchange);
+    let deltas = if whole.is_some() { Vec::new() } else { bodies(&exchange, strictness) };
+    found.extend(whole.map(|rule| difference(&exchange, &Delta::Reply, Some(rule))));
     found.extend(deltas.iter().map(|delta| difference(&exchange, delta, rules::of_part(&exchange, delta))));
+    let faults = [answers::faults(&exchange), errors::faults(&exchange)].concat();
+    for fault in faults.iter().map(|fault| difference(&exchange, fault, None)) {
+        // What is said of a place is said once.
+        if !found.iter().any(|found| found.rule.is_none() && found.place == fault.place) {
+            found.push(fault);
+        }
+    }
+    let of_header = |delta: &Delta| {
+        let of_page = whole.filter(|_| rules::is_of_a_page(&exchange, delta));
+        difference(&exchange, delta, rules::of_part(&exchange, delta).or(of_page))
+    };
+    found.extend(headers::compare(&exchange).iter().map(of_header));
     found
 }
 

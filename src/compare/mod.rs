@@ -6,11 +6,13 @@
 
 mod answers;
 mod diff;
+mod errors;
 mod events;
 mod exchange;
 mod free;
 mod headers;
 mod judge;
+mod look;
 mod recorded;
 mod report;
 mod rules;
