@@ -104,9 +104,9 @@ fn of_events(request: &Recorded, events: &[Value]) -> Vec<Delta> {
             "user" => of_form(name, Look::Object(USER), event),
             PIECE => of_form(name, Look::Object(DELTA), event),
             "COMPLETE" => of_form(name, Look::Object(ANSWER), &without_type(event)),
-            // Errors are those of every route.
-            "ERROR" => Vec::new(),
-            _ => of_form(name, Look::Object(THOUGHT), event),
+            _ if event["type"] == "THINKING" => of_form(name, Look::Object(THOUGHT), event),
+            // Errors are those of every route; what nobody knows is in no place.
+            _ => Vec::new(),
         });
         if name == "user" && !is_opening(&request.text("prompt"), event["text"].as_str().unwrap_or_default()) {
             found.push(unsound(name, "text", "is not the beginning of the prompt"));

@@ -10,6 +10,7 @@ use super::{
     errors, events,
     exchange::essence,
     headers,
+    look::shown as shown_name,
     rules::{self, Rule},
 };
 
@@ -99,7 +100,7 @@ fn difference(exchange: &Exchange<'_>, delta: &Delta, rule: Option<&'static Rule
                 (Some(_), Some(_)) => ("a value", "another"),
                 _ => (said(old), said(new)),
             };
-            (format!("header {name}"), format!("{before} → {after}"))
+            (format!("header {}", shown_name(name)), format!("{before} → {after}"))
         }
         Delta::Unsound(place, why) => (named(place), (*why).to_owned()),
         Delta::EventMissing(name) => (format!("event {name}"), "there → not there, or not in its place".to_owned()),

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::refusals::{REFUSALS, is_exception, is_limited};
+use super::refusals::{REFUSALS, is_exception, is_limited, lost_its_key};
 use crate::compare::{Exchange, Reply, events::outline};
 
 /// The largest body that the old took.
@@ -91,7 +91,9 @@ pub(super) fn failures_are_errors(Exchange { request, old, new }: &Exchange<'_>)
     let is_same = |error: &Value| {
         ["provider", "model"].iter().all(|name| error[*name].is_string() && old.metadata(name) == error.get(*name))
     };
-    request.is_generation() && was_made_up && failed(new).is_some_and(is_same)
+    let said = old.metadata("error").and_then(Value::as_str).unwrap_or_default();
+    let has_key = |error: &&Value| !lost_its_key(said, text(error, "error"));
+    request.is_generation() && was_made_up && failed(new).filter(has_key).is_some_and(is_same)
 }
 
 /// What the new says of a provider that failed, with its status or at the end of a stream.

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::refusals::is_same_sort;
 use crate::compare::{
     Exchange,
     answers::is_opening,
@@ -172,28 +173,6 @@ pub(super) fn vendors_words(exchange: &Exchange<'_>, delta: &Delta) -> bool {
         && !new.contains(['{', '<', '=', '@'])
         && !new.contains("://")
         && is_same_sort(old, new)
-}
-
-/// Where the words of a refused key stand.
-const KEYS: usize = 1;
-/// Words by which a failure is known, whoever says it.
-const SORTS: [&[&str]; 3] = [
-    &["429", "rate limit", "limits this service's rate", "too many requests", "quota", "exhausted"],
-    &["401", "403", "api key", "api_key", "service's key", "does not allow", "unauthorized", "permission"],
-    &["timeout", "timed out", "too slow", "did not answer in time"],
-];
-
-/// Whether both say the same of what failed, as far as one can tell.
-fn is_same_sort(old: &str, new: &str) -> bool {
-    let sort = |said: &str| {
-        let said = said.to_lowercase();
-        SORTS.iter().position(|words| words.iter().any(|word| said.contains(word)))
-    };
-    match (sort(old), sort(new)) {
-        (Some(old), Some(new)) => old == new,
-        // A key that the old has is there.
-        (old, new) => old.is_some() || new != Some(KEYS),
-    }
 }
 
 pub(super) fn analytics(exchange: &Exchange<'_>, delta: &Delta) -> bool {

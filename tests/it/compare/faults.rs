@@ -173,7 +173,15 @@ fn what_is_no_longer_there_is_a_difference() {
     let unknown = json!({"prompt": "x", "model": "openai:gpt-9", "streaming": true});
     let known = json!({"prompt": "x", "model": "gpt-4o", "streaming": true});
     let events = || streams(thoughts(&["user", "planning"], thrown.clone()));
+    let refused_key = || {
+        let mut refused = failure();
+        refused["error"] = "The provider does not accept this service's key".into();
+        says(502, refused)
+    };
+    let made_up = |error: &str| says(200, answer(json!({"mock": true, "error": error})));
+    assert_eq!(places(&generate(json!({"prompt": "x"})), &made_up("401 Unauthorized"), &refused_key()), [""; 0]);
     for (what, request, old, new) in [
+        ("a key that is taken", generate(json!({"prompt": "x"})), made_up("500 boom"), refused_key()),
         ("a key", generate(json!({"prompt": "x", "routingMode": "heuristic"})), exception(), no_key()),
         ("a key, streamed", generate(unknown), events(), no_key()),
         ("a route", get("/llm/budget/status"), exception(), says(404, error("Not found"))),

@@ -188,6 +188,8 @@ async fn nobody_to_compare_with_is_status_3_and_wrong_arguments_are_2() {
     for (url, requests, arguments, why) in [
         ("http://me:s3cr3t@localhost", requests, &[][..], "error: --new is an address with credentials"),
         ("backend", requests, &[], "error: --new is not an address"),
+        ("http://localhost/#/s3cr3t", requests, &[], "error: --new is not an address"),
+        ("http://localhost/?s3cr3t", requests, &[], "error: --new is not an address"),
         (&old.url, "", &[], " holds no request"),
         (&old.url, "{}", &[], ", line 1: missing field"),
         (&old.url, requests, &["--new-header", "s3cr3t"], "error: --new-header is not a header"),
