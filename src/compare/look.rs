@@ -104,10 +104,14 @@ pub(super) fn below(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
+/// Names that are none, and known.
+const SPACED: [&str; 3] = ["Google AI", "Ollama (Local)", "Supernova AI"];
+
 /// `name`, if it is short and has nothing that no name has.
 pub(super) fn shown(name: &str) -> &str {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.()* ".contains(&byte);
-    if (1..=40).contains(&name.len()) && name.bytes().all(is_plain) { name } else { "…" }
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.*".contains(&byte);
+    let is_name = (1..=40).contains(&name.len()) && name.bytes().all(is_plain);
+    if is_name || SPACED.contains(&name) { name } else { "…" }
 }
 
 fn is_dollars(text: &str) -> bool {

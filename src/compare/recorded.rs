@@ -84,7 +84,7 @@ impl Recorded {
         // What comes compressed could not be compared.
         for (name, value) in line.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("accept-encoding")) {
             // A value may be a secret, and is not repeated.
-            let wrong = || format!("the header `{}` cannot be sent", named(name));
+            let wrong = || format!("the header `{}` cannot be sent", shown(name));
             let value = value.as_str().and_then(|value| HeaderValue::from_str(value).ok()).ok_or_else(wrong)?;
             headers.append(HeaderName::try_from(name).map_err(|_| wrong())?, value);
         }
@@ -155,15 +155,12 @@ fn why(error: &serde_json::Error) -> String {
     if said.starts_with("invalid") && error.is_data() {
         return format!("a value is not of the type that it has to be, before column {}", error.column());
     }
-    match said.split('`').nth(1) {
-        Some(name) if said.starts_with("unknown field") => said.replacen(name, named(name), 1),
-        _ => said,
+    // Nor is a name that is none.
+    let unknown = said.strip_prefix("unknown field `").and_then(|said| said.rsplit_once("`, expected"));
+    match unknown {
+        Some((name, expected)) => format!("unknown field `{}`, expected{expected}", shown(name)),
+        None => said,
     }
-}
-
-/// `name`, unless it is none: that may be a secret in the wrong place.
-fn named(name: &str) -> &str {
-    if name.contains(' ') { "…" } else { shown(name) }
 }
 
 /// A path whose query has its names, but not its values, which may be secret.
@@ -198,6 +195,7 @@ mod tests {
             (r#"{"method":"GET","path":"https://user:s3cr3t@host/x"}"#, "line 1: its path does not"),
             (r#"{"method":"GET s3cr3t","path":"/"}"#, "line 1: its method is none"),
             (r#"{"method":"GET","path":"/","Bearer s3cr3t":1}"#, "line 1: unknown field `…`"),
+            (r#"{"method":"GET","path":"/","a`s3cr3t":1}"#, "line 1: unknown field `…`"),
             (r#"{"method":"GET","path":"/","headers":{"Bearer s3cr3t":"x"}}"#, "line 1: the header `…` cannot"),
             (r#"{"method":"GET","path":"/","bdy":1}"#, "line 1: unknown field `bdy`"),
             (r#"{"method":"GET","path":"/","body":1,"text":"1"}"#, "line 1: it has both"),

@@ -281,9 +281,16 @@ fn what_is_no_name_is_not_repeated() {
     let request = generate(json!({"prompt": "x", "streaming": true}));
     let long = "T".repeat(1_000_000);
     let old = streams(thoughts(&NEW, complete(answer(json!({})))));
-    let said = places(&request, &old, &streams(json!([{"type": long}, {"type": "THINKING", "kind": "sk\u{1b}[31m"}])))
-        .concat();
-    assert!(said.len() < 10_000 && !said.contains("TTTT") && !said.contains("31m"), "{said}");
+    let said = places(
+        &request,
+        &old,
+        &streams(json!([{"type": long}, {"type": "Bearer s3cr3t"}, {"type": "THINKING", "kind": "sk\u{1b}[31m"}])),
+    )
+    .concat();
+    assert!(
+        said.len() < 10_000 && !said.contains("TTTT") && !said.contains("31m") && !said.contains("s3cr3t"),
+        "{said}"
+    );
     let list = |name: &str| says(200, json!({"providers": [{"name": name, name: 1}]}));
     let said = places(&get("/llm/providers"), &list("a"), &list(&long)).concat();
     assert!(said.len() < 1_000 && said.contains("providers[…]"), "{said}");
