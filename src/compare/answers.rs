@@ -61,8 +61,9 @@ const PERIOD: Form = &[
     ("resetDate", Look::Time),
 ];
 
-const USER: Form = &[("type", Look::Text), ("kind", Look::Text), ("ts", Look::Clock), ("text", Look::Text)];
-const DELTA: Form = &[("type", Look::Text), ("text", Look::Text)];
+const USER: Form =
+    &[("type", Look::Word(&["THINKING"])), ("kind", Look::Text), ("ts", Look::Clock), ("text", Look::Text)];
+const DELTA: Form = &[("type", Look::Word(&[PIECE])), ("text", Look::Text)];
 
 /// What is wrong with the reply of the new. No rule explains any of it.
 pub(super) fn faults(exchange: &Exchange<'_>) -> Vec<Delta> {
@@ -104,7 +105,7 @@ fn of_events(request: &Recorded, events: &[Value]) -> Vec<Delta> {
             "user" => of_form(name, Look::Object(USER), event),
             PIECE => of_form(name, Look::Object(DELTA), event),
             "COMPLETE" => of_form(name, Look::Object(ANSWER), &without_type(event)),
-            _ if event["type"] == "THINKING" => of_form(name, Look::Object(THOUGHT), event),
+            "planning" | "researching" | CALL | "drafting" | "summary" => of_form(name, Look::Object(THOUGHT), event),
             // Errors are those of every route; what nobody knows is in no place.
             _ => Vec::new(),
         });

@@ -14,7 +14,7 @@ pub(super) const PIECE: &str = "DELTA";
 pub(super) const CALL: &str = "executing";
 /// A thought, but for the first, which tells the prompt back.
 pub(super) const THOUGHT: Form =
-    &[("type", Look::Text), ("kind", Look::Text), ("ts", Look::Clock), ("items", Look::Lines)];
+    &[("type", Look::Word(&["THINKING"])), ("kind", Look::Text), ("ts", Look::Clock), ("items", Look::Lines)];
 
 /// As many calls may be told where the answer does not say how many there were.
 const MOST_CALLS: u64 = 8;

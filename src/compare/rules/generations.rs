@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::refusals::{REFUSALS, is_exception, is_limited, lost_its_key};
-use crate::compare::{Exchange, Reply, events::outline};
+use super::refusals::{UNKNOWN, is_exception, is_limited, lost_its_key};
+use crate::compare::{Exchange, Recorded, Reply, events::outline};
 
 /// The largest body that the old took.
 const OLD_LIMIT_BYTES: usize = 100 * 1024;
@@ -31,6 +31,11 @@ const ANSWERED: [&str; 19] = [
     "grok-2-vision-1212us-east-1",
     "grok-2-vision-1212eu-west-1",
 ];
+
+/// Whether it asks for one of them, as the old wanted it spelled.
+fn is_one_answered(request: &Recorded) -> bool {
+    request.text("model").rsplit(':').next().is_some_and(|name| ANSWERED.contains(&name))
+}
 
 /// What the old failed with, as JSON or at the end of a stream.
 fn failure(old: &Reply) -> Option<&Value> {
@@ -74,9 +79,11 @@ pub(super) fn streaming_is_a_flag(Exchange { request, old, new }: &Exchange<'_>)
 pub(super) fn refused_before_the_stream(Exchange { request, old, new }: &Exchange<'_>) -> bool {
     let was_called = |event: &Value| ["executing", "COMPLETE"].contains(&outline(event).as_str());
     // What the old could no longer send as a status, it told as an exception; but not that a key is missing.
-    let was_refused = |event: &Value| {
-        text(event, "error") == new.text("error") || is_exception(event) && REFUSALS[1..].contains(&new.text("error"))
+    let was_thrown = match new.text("error") {
+        "Budget limit exceeded" => true,
+        error => UNKNOWN.contains(&error) && !is_one_answered(request),
     };
+    let was_refused = |event: &Value| text(event, "error") == new.text("error") || was_thrown && is_exception(event);
     request.is_generation()
         && old.status == 200
         && old.ends_in("ERROR").is_some_and(was_refused)
@@ -128,14 +135,15 @@ pub(super) fn every_mode_answers(Exchange { request, old, new }: &Exchange<'_>) 
 }
 
 pub(super) fn one_catalogue(Exchange { request, old, new }: &Exchange<'_>) -> bool {
-    let model = request.text("model");
-    let name = model.rsplit(':').next().unwrap_or_default();
     let was_unknown = |said: &Value| {
-        ["Missing model registry entry", "Model not supported for provider"].contains(&text(said, "error"))
-            // In a stream the old could not say so.
-            || old.events().is_some() && is_exception(said) && !ANSWERED.contains(&name)
+        // In a stream the old could not say so.
+        let was_thrown = old.events().is_some() && is_exception(said) && !is_one_answered(request);
+        UNKNOWN.contains(&text(said, "error")) || was_thrown
     };
-    request.is_generation() && !model.trim().is_empty() && failure(old).is_some_and(was_unknown) && is_answered(new)
+    request.is_generation()
+        && !request.text("model").trim().is_empty()
+        && failure(old).is_some_and(was_unknown)
+        && is_answered(new)
 }
 
 pub(super) fn blank_prompts(Exchange { request, old, new }: &Exchange<'_>) -> bool {

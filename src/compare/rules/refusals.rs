@@ -22,6 +22,9 @@ pub(super) const REFUSALS: [&str; 4] = [
     "Budget limit exceeded",
 ];
 
+/// Those of a model that nobody can be asked for.
+pub(super) const UNKNOWN: [&str; 2] = ["Model not supported for provider", "Missing model registry entry"];
+
 /// Whether a failure is told by an exception's text.
 pub(super) fn is_exception(failure: &Value) -> bool {
     let said = ["error", "details"].map(|field| failure[field].as_str().unwrap_or_default());

@@ -80,12 +80,13 @@ fn an_answer_is_one_whatever_the_old_said() {
     }
 }
 
-const OF_STREAMS: [Fault; 12] = [
+const OF_STREAMS: [Fault; 13] = [
     ("from its end", |new| new["events"].as_array_mut().unwrap().reverse()),
     ("what it ends in first", |new| new["events"].as_array_mut().unwrap().swap(0, 1)),
     ("no thoughts", |new| drop(new["events"].as_array_mut().unwrap().drain(..4))),
     ("no call", |new| drop(new["events"].as_array_mut().unwrap().remove(3))),
     ("what nobody can read", |new| new["events"].as_array_mut().unwrap().insert(0, json!({"type": "unreadable"}))),
+    ("a thought by name only", |new| new["events"][1] = json!({"type": "planning"})),
     ("no time", |new| drop(new["events"][1].as_object_mut().unwrap().remove("ts"))),
     ("no sentences", |new| new["events"][2]["items"] = json!([])),
     ("more in a thought", |new| new["events"][2]["output"] = "x".into()),
@@ -188,6 +189,7 @@ fn what_is_no_longer_there_is_a_difference() {
         ("a route of questions", generate(json!({"prompt": "x"})), exception(), says(404, error("Not found"))),
         ("a question", generate(json!({"prompt": "x"})), exception(), says(400, error("Invalid request"))),
         ("a token", put, says(200, json!({"success": true})), says(401, error("Administrator only"))),
+        ("a model", generate(known.clone()), events(), says(422, error("Model not supported for provider"))),
         ("a budget", generate(known), events(), streams(thoughts(&NEW, complete(answered(json!({})))))),
     ] {
         assert!(!places(&request, &old, &new).is_empty(), "{what}");
