@@ -44,8 +44,12 @@ pub(super) fn compare(exchange: &Exchange<'_>) -> Vec<Delta> {
             ("x-ratelimit-remaining", Some(_), Some(after)) => is_left(new, after),
             ("x-ratelimit-reset", Some(before), Some(after)) => is_near(before, after),
             ("ratelimit", Some(before), Some(after)) => without_digits(before).eq(without_digits(after)),
-            // Each makes one of its own where it was given none.
-            ("x-request-id", Some(_), Some(after)) if request.header("x-request-id").is_none() => is_id(after),
+            // Each makes one of its own where it took over none.
+            ("x-request-id", Some(before), Some(after))
+                if request.header("x-request-id").is_none_or(|sent| !is_id(sent) && sent != before) =>
+            {
+                is_id(after)
+            }
             ("vary", Some(before), Some(after)) => varies(before).is_subset(&varies(after)),
             // Its numbers are prices; what was chosen is compared in the answer.
             ("x-routing-decision", Some(_), Some(after)) => serde_json::from_str::<serde_json::Value>(after).is_ok(),

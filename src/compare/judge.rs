@@ -44,10 +44,12 @@ pub fn judge(request: &Recorded, old: &Reply, new: &Reply, strictness: Strictnes
         None => Cow::Borrowed(old),
     };
     let exchange = Exchange { request, old: &old, new };
+    let deltas = bodies(&exchange, strictness);
     let whole = rules::of_reply(&exchange);
-    let deltas = if whole.is_some() { Vec::new() } else { bodies(&exchange, strictness) };
-    found.extend(whole.map(|rule| difference(&exchange, &Delta::Reply, Some(rule))));
-    found.extend(deltas.iter().map(|delta| difference(&exchange, delta, rules::of_part(&exchange, delta))));
+    match whole {
+        Some(_) if !deltas.is_empty() => found.push(difference(&exchange, &Delta::Reply, whole)),
+        _ => found.extend(deltas.iter().map(|delta| difference(&exchange, delta, rules::of_part(&exchange, delta)))),
+    }
     let faults = [answers::faults(&exchange), errors::faults(&exchange)].concat();
     for fault in faults.iter().map(|fault| difference(&exchange, fault, None)) {
         // What is said of a place is said once.
@@ -56,8 +58,8 @@ pub fn judge(request: &Recorded, old: &Reply, new: &Reply, strictness: Strictnes
         }
     }
     let of_header = |delta: &Delta| {
-        let of_page = whole.filter(|_| rules::is_of_a_page(&exchange, delta));
-        difference(&exchange, delta, rules::of_part(&exchange, delta).or(of_page))
+        let of_page = || whole.filter(|_| rules::is_of_a_page(&exchange, delta));
+        difference(&exchange, delta, rules::of_part(&exchange, delta).or_else(of_page))
     };
     found.extend(headers::compare(&exchange).iter().map(of_header));
     found

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::replies::{
     answer, answered, complete, error, failure, generate, get, page, recorded, reply, says, streams, thought, thoughts,
-    with,
+    with, would_be,
 };
 
 const MISS: [&str; 6] = ["user", "planning", "researching", "executing", "drafting", "summary"];
@@ -213,6 +213,9 @@ fn what_is_the_same_is_no_difference() {
     {
         assert_eq!(unexplained(&recorded(&get(path)), old, new), [""; 0], "{path}");
     }
+    let head = json!({"method": "HEAD", "path": "/health"});
+    let healthy = reply(&would_be(200, "application/json"));
+    assert!(judge(&recorded(&head), &healthy, &healthy, Strictness::default()).is_empty());
     assert_eq!(unexplained(&recorded(&prompt()), &says(200, alerted.clone()), &says(200, alerted)), [""; 0]);
     let json = Body::read("Application/JSON; charset=utf-8", b"{}");
     assert_eq!(json, Body::Json(json!({})));
