@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::{
     Strictness,
     free::{Freedom, freedom},
+    look::{below, shown},
 };
 
 /// One thing that is not the same.
@@ -60,17 +61,19 @@ impl Diff<'_> {
     }
 
     fn compare(&mut self, path: &str, old: &Value, new: &Value, by: By) {
-        if old == new {
+        // Objects are equal in whatever order their names come.
+        if old == new && is_ordered(old, new) {
             return;
         }
         match freedom(self.route, path, new, self.strictness) {
             // What is free is so where the old keeps to it too: whatever else stands there has a meaning.
             Some(Freedom::Kept) if kind(old) == kind(new) => return,
-            Some(Freedom::Entries) if kind(old) == kind(new) => return self.entries(path, old, new),
+            Some(Freedom::Map) if old.is_object() && new.is_object() => return self.map(path, old, new),
             Some(Freedom::Keyed(field)) if old.is_array() && new.is_array() => {
                 return self.keyed(path, field, old, new);
             }
-            Some(Freedom::Kept | Freedom::Broken | Freedom::Entries | Freedom::Keyed(_)) => {
+            Some(Freedom::Ordered) if is_ordered(old, new) => {}
+            Some(Freedom::Kept | Freedom::Broken | Freedom::Map | Freedom::Keyed(_) | Freedom::Ordered) => {
                 return self.changed(path, old, new);
             }
             None => {}
@@ -106,31 +109,20 @@ impl Diff<'_> {
         }
     }
 
-    /// Each entry of `new` looks like that of `old` in the same place, or else like its first.
-    fn entries(&mut self, path: &str, old: &Value, new: &Value) {
-        match (old, new) {
-            (Value::Object(olds), Value::Object(news)) => {
-                for (_, old) in olds.iter().filter(|(name, _)| !news.contains_key(*name)) {
-                    self.found.push(Delta::Missing(self.place(&below(path, "*")), old.clone()));
-                }
-                let Some(sample) = olds.values().next() else { return };
-                for (name, new) in news {
-                    let twin = olds.get(name);
-                    let path = below(path, "*");
-                    self.compare(&path, twin.unwrap_or(sample), new, By::Look);
-                    // Who has the same key is called the same.
-                    if let Some(twin) = twin.filter(|twin| twin["name"] != new["name"] && new["name"].is_string()) {
-                        self.changed(&below(&path, "name"), &twin["name"], &new["name"]);
-                    }
-                }
+    /// Entries of the same name are compared; those that only the new has look like the first of the old.
+    fn map(&mut self, path: &str, old: &Value, new: &Value) {
+        let path = below(path, "*");
+        let empty = serde_json::Map::new();
+        let (olds, news) = (old.as_object().unwrap_or(&empty), new.as_object().unwrap_or(&empty));
+        for (_, old) in olds.iter().filter(|(name, _)| !news.contains_key(*name)) {
+            self.found.push(Delta::Missing(self.place(&path), old.clone()));
+        }
+        let Some(sample) = olds.values().next() else { return };
+        for (name, new) in news {
+            match olds.get(name) {
+                Some(old) => self.compare(&path, old, new, By::Value),
+                None => self.compare(&path, sample, new, By::Look),
             }
-            (Value::Array(olds), Value::Array(news)) => {
-                let Some(sample) = olds.first() else { return };
-                for (at, new) in news.iter().enumerate() {
-                    self.compare(&format!("{path}[]"), olds.get(at).unwrap_or(sample), new, By::Look);
-                }
-            }
-            _ => self.changed(path, old, new),
         }
     }
 
@@ -140,14 +132,17 @@ impl Diff<'_> {
         let none = Vec::new();
         let (olds, news) = (old.as_array().unwrap_or(&none), new.as_array().unwrap_or(&none));
         for old in olds {
-            let path = format!("{path}[{}]", name(old));
+            let path = format!("{path}[{}]", shown(&name(old)));
             match news.iter().find(|new| name(new) == name(old)) {
                 Some(new) => self.compare(&path, old, new, By::Value),
                 None => self.found.push(Delta::Missing(self.place(&path), old.clone())),
             }
         }
-        for new in news.iter().filter(|new| olds.iter().all(|old| name(old) != name(new))) {
-            self.found.push(Delta::Added(self.place(&format!("{path}[{}]", name(new))), new.clone()));
+        for (at, new) in news.iter().enumerate() {
+            let is_twice = news.iter().take(at).any(|before| name(before) == name(new));
+            if is_twice || olds.iter().all(|old| name(old) != name(new)) {
+                self.found.push(Delta::Added(self.place(&format!("{path}[{}]", shown(&name(new)))), new.clone()));
+            }
         }
     }
 
@@ -160,8 +155,13 @@ impl Diff<'_> {
     }
 }
 
-fn below(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+/// Whether the names that both have come in the same order.
+fn is_ordered(old: &Value, new: &Value) -> bool {
+    let names = |of: &Value, other: &Value| -> Vec<String> {
+        let names = of.as_object().into_iter().flat_map(serde_json::Map::keys);
+        names.filter(|name| other.get(*name).is_some()).cloned().collect()
+    };
+    names(old, new) == names(new, old)
 }
 
 /// Whether `new` is of the kind of `old`: no number below zero, blank text or stranger in a list where `old` has none.
@@ -172,7 +172,7 @@ fn looks_alike(old: &Value, new: &Value) -> bool {
         }
         (Value::String(old), Value::String(new)) => old.trim().is_empty() || !new.trim().is_empty(),
         (Value::Array(olds), Value::Array(news)) => {
-            olds.first().is_none_or(|old| news.iter().all(|new| looks_alike(old, new)))
+            olds.first().is_none_or(|old| !news.is_empty() && news.iter().all(|new| looks_alike(old, new)))
         }
         _ => kind(old) == kind(new),
     }

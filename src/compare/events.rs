@@ -5,20 +5,24 @@ use serde_json::Value;
 use super::{
     Strictness,
     diff::{Delta, Diff},
-    free::is_clock,
+    look::{Form, Look, shown},
 };
 
 /// What comes in pieces while the text is written.
 pub(super) const PIECE: &str = "DELTA";
 /// What is said when a provider is called: once for each attempt.
-const CALL: &str = "executing";
+pub(super) const CALL: &str = "executing";
+/// A thought, but for the first, which tells the prompt back.
+pub(super) const THOUGHT: Form =
+    &[("type", Look::Word(&["THINKING"])), ("kind", Look::Text), ("ts", Look::Clock), ("items", Look::Lines)];
+
 /// As many calls may be told where the answer does not say how many there were.
 const MOST_CALLS: u64 = 8;
 
 /// What an event is: its kind when it is a thought, else its type.
 pub(super) fn outline(event: &Value) -> String {
     let name = if event["type"] == "THINKING" { &event["kind"] } else { &event["type"] };
-    name.as_str().unwrap_or("nameless").to_owned()
+    shown(name.as_str().unwrap_or("nameless")).to_owned()
 }
 
 /// What is not the same in both streams.
@@ -54,15 +58,8 @@ struct Told<'a> {
 
 impl Told<'_> {
     fn added(self) -> Delta {
-        Delta::EventAdded(self.name, self.is_placed && is_thought(self.event))
+        Delta::EventAdded(self.name, self.is_placed && Look::Object(THOUGHT).fits(self.event))
     }
-}
-
-/// Whether it has a time, and sentences to show.
-fn is_thought(event: &Value) -> bool {
-    let is_sentence = |item: &Value| item.as_str().is_some_and(|text| !text.trim().is_empty());
-    let has_items = event["items"].as_array().is_some_and(|items| !items.is_empty() && items.iter().all(is_sentence));
-    event["ts"].as_str().is_some_and(is_clock) && has_items
 }
 
 /// The events that the old has too, by their names, and those of this service's own: pieces of text, once for all, and calls that
@@ -90,7 +87,7 @@ fn without_additions(events: &[Value]) -> (Vec<Delta>, Vec<Told<'_>>) {
     }
     let attempts = events.last().and_then(|event| event.pointer("/metadata/attempts")?.as_u64()).unwrap_or(MOST_CALLS);
     let pieces = pieces.map(|fits| Delta::EventAdded(PIECE.to_owned(), fits));
-    let is_told = calls.iter().all(|event| is_thought(event)) && (calls.len() as u64) < attempts;
+    let is_told = calls.iter().all(|event| Look::Object(THOUGHT).fits(event)) && (calls.len() as u64) < attempts;
     let calls = (!calls.is_empty()).then(|| Delta::EventAdded(format!("another {CALL}"), is_told));
     (pieces.into_iter().chain(calls).collect(), others)
 }

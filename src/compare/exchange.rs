@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Recorded;
 
@@ -39,7 +39,7 @@ impl Body {
         match essence(content_type).as_str() {
             _ if bytes.is_empty() => Self::Nothing,
             "application/json" => serde_json::from_slice(bytes).map_or_else(|_| Self::Text(text()), Self::Json),
-            "text/event-stream" => Self::Events(text().lines().filter_map(event).collect()),
+            "text/event-stream" => Self::Events(events(bytes)),
             "text/html" => Self::Page(text()),
             _ => Self::Text(text()),
         }
@@ -62,15 +62,26 @@ pub(super) fn essence(content_type: &str) -> String {
     content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// The event of a line, as the frontend reads it: `data: ` with its space, and JSON behind it. `None`: a comment or nothing. A line
-/// that the frontend cannot read is an event that nobody knows.
-fn event(line: &str) -> Option<Value> {
-    let line = line.trim();
-    if line.is_empty() || line.starts_with(':') {
-        return None;
+/// The events of a stream: each one line, and a blank one behind it. What nobody can read is an event that nobody knows.
+fn events(bytes: &[u8]) -> Vec<Value> {
+    let unreadable = || json!({"type": "unreadable"});
+    let Ok(text) = std::str::from_utf8(bytes) else { return vec![unreadable()] };
+    let text = text.replace("\r\n", "\n");
+    let mut blocks = text.split("\n\n").peekable();
+    let mut events = Vec::new();
+    while let Some(block) = blocks.next() {
+        let mut lines = block.lines().filter(|line| !line.is_empty() && !line.starts_with(':'));
+        let Some(line) = lines.next() else { continue };
+        // Behind the last there is a blank line too.
+        let is_whole = lines.next().is_none() && blocks.peek().is_some();
+        events.push(event(line).filter(|_| is_whole).unwrap_or_else(unreadable));
     }
-    let event = line.strip_prefix("data: ").and_then(|data| serde_json::from_str::<Value>(data).ok());
-    Some(event.filter(Value::is_object).unwrap_or_else(|| serde_json::json!({"type": "unreadable"})))
+    events
+}
+
+/// The event of a line, as the frontend reads it: `data: ` with its space, and an object as JSON behind it.
+fn event(line: &str) -> Option<Value> {
+    serde_json::from_str(line.strip_prefix("data: ")?).ok().filter(Value::is_object)
 }
 
 impl Reply {
@@ -85,8 +96,14 @@ impl Reply {
         }
     }
 
+    /// Whether it is HTML, or says to HEAD that there would be some.
     pub(super) fn is_page(&self) -> bool {
-        matches!(self.body, Body::Page(_))
+        matches!(self.body, Body::Page(_)) || self.would_be("text/html")
+    }
+
+    /// Whether it is a reply to HEAD, which says that there would be a body of this type.
+    pub(super) fn would_be(&self, kind: &str) -> bool {
+        self.body == Body::Nothing && self.header("content-type").is_some_and(|it| essence(it) == kind)
     }
 
     pub(super) fn events(&self) -> Option<&[Value]> {
@@ -112,10 +129,9 @@ impl Reply {
         self.answer()?.get("metadata")?.get(name)
     }
 
-    /// Whether it is an error as this service says it: JSON with a sentence, the id of the request, and no answer.
+    /// Whether it is an error as JSON, or says to HEAD that it would be one. What it may hold is said in `errors.rs`.
     pub(super) fn is_error(&self) -> bool {
-        let is_text = |field: &Value| field.as_str().is_some_and(|text| !text.is_empty());
-        self.status >= 400 && self.json().is_some_and(|body| is_text(&body["error"]) && body.get("code").is_none())
+        self.status >= 400 && (!self.text("error").is_empty() || self.would_be("application/json"))
     }
 
     /// The text of a field of a JSON body. Empty: there is none.

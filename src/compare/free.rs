@@ -2,88 +2,87 @@
 
 use serde_json::Value;
 
-use super::Strictness;
+use super::{
+    Strictness,
+    errors::ALERT,
+    look::{Form, Look},
+};
 
 /// What a free value has to be.
 #[derive(Clone, Copy)]
-enum Form {
-    /// A number that is not below zero.
-    Amount,
-    /// A number.
-    Number,
-    /// A text that is not empty.
-    Text,
-    /// `$` and an amount with two decimals.
-    Dollars,
-    /// A moment in ISO 8601, in UTC.
-    Time,
-    /// A clock time such as `01:55 AM`.
-    Clock,
-    /// True or false.
-    Flag,
-    /// A list of any number of objects, which all look like those of the old.
-    List,
-    /// A list of texts that is not empty.
-    Lines,
+enum Free {
+    /// What looks like this.
+    Is(Look),
+    /// A list of any number of such objects, which also look like those of the old.
+    List(Form),
     /// A list whose entries are told apart by this field, in any order.
     Keyed(&'static str),
-    /// An object whose names are free, and whose values all look like the first of the old.
+    /// An object whose names are free: those of the old are compared, and others look like its first.
     Map,
+    /// An object whose fields come in this order.
+    Ordered,
 }
 
-/// A route, a path in its replies, and what stands there. `*` stands for any one name, `[]` for an entry of a list; a route that ends
-/// in `/` means all below it.
-const FREE: &[(&str, &str, Form)] = &[
-    ("/llm/generate", "metadata.estimatedTokens", Form::Amount),
-    ("/llm/generate", "metadata.estimatedCost", Form::Amount),
-    ("/llm/generate", "budget.alerts", Form::List),
-    ("/llm/generate", "budget.alerts[].id", Form::Text),
-    ("/llm/generate", "budget.alerts[].message", Form::Text),
-    ("/llm/generate", "budget.alerts[].timestamp", Form::Time),
-    ("/llm/generate", "budget.status.*.used", Form::Amount),
-    ("/llm/generate", "budget.status.*.remaining", Form::Amount),
-    ("/llm/generate", "budget.status.*.percentage", Form::Amount),
-    ("/llm/generate", "budget.status.*.isOverLimit", Form::Flag),
-    ("/llm/generate", "budget.status.*.isNearLimit", Form::Flag),
-    ("/llm/generate", "budget.status.*.resetDate", Form::Time),
-    ("/llm/generate", "alerts", Form::List),
-    ("/llm/generate", "code", Form::Text),
-    ("/llm/generate", "ts", Form::Clock),
-    ("/llm/generate", "items", Form::Lines),
-    ("/llm/generate", "items[]", Form::Text),
-    ("/llm/budget/status", "*.used", Form::Amount),
-    ("/llm/budget/status", "*.remaining", Form::Amount),
-    ("/llm/budget/status", "*.percentage", Form::Amount),
-    ("/llm/budget/status", "*.isOverLimit", Form::Flag),
-    ("/llm/budget/status", "*.isNearLimit", Form::Flag),
-    ("/llm/budget/status", "*.resetDate", Form::Time),
-    ("/llm/budget/analytics", "totalRequests", Form::Amount),
-    ("/llm/budget/analytics", "totalCost", Form::Amount),
-    ("/llm/budget/analytics", "totalTokens", Form::Amount),
-    ("/llm/budget/analytics", "averageCostPerRequest", Form::Amount),
-    ("/llm/budget/analytics", "topModels", Form::List),
-    ("/llm/budget/analytics", "costByPeriod.*", Form::Amount),
-    ("/llm/budget/analytics", "trends.*", Form::Number),
-    ("/llm/budget/alerts", "alerts", Form::List),
-    ("/llm/budget/alerts", "alerts[].id", Form::Text),
-    ("/llm/budget/alerts", "alerts[].message", Form::Text),
-    ("/llm/budget/alerts", "alerts[].timestamp", Form::Time),
-    ("/llm/budget/alerts", "alerts[].acknowledged", Form::Flag),
-    ("/llm/usage", "*", Form::Amount),
-    ("/llm/models", "usageStats.*", Form::Amount),
-    ("/llm/models", "routingModes.*.description", Form::Text),
-    ("/llm/providers", "routingModes.*.description", Form::Text),
-    ("/llm/cache/stats", "hits", Form::Amount),
-    ("/llm/cache/stats", "misses", Form::Amount),
-    ("/llm/cache/stats", "hitRate", Form::Amount),
-    ("/llm/cache/stats", "estimatedSavings", Form::Dollars),
-    ("/llm/test-provider", "responseTime", Form::Amount),
-    ("/llm/models", "providers[].models", Form::Map),
-    ("/llm/providers", "providers[].models", Form::Map),
-    ("/llm/models", "providers", Form::Keyed("name")),
-    ("/llm/providers", "providers", Form::Keyed("name")),
-    ("/llm/providers", "providerStatuses", Form::Keyed("name")),
-    ("/llm/providers", "allModels", Form::Keyed("provider")),
+use Free::{Is, Keyed, List, Map, Ordered};
+
+const AMOUNT: Free = Is(Look::Amount);
+const COUNT: Free = Is(Look::Count);
+const FLAG: Free = Is(Look::Flag);
+const TEXT: Free = Is(Look::Text);
+const TIME: Free = Is(Look::Time);
+
+const TOP_MODEL: Form =
+    &[("model", Look::Text), ("provider", Look::Text), ("requests", Look::Count), ("cost", Look::Amount)];
+
+/// A route, a path in its replies, and what stands there. `*` stands for any one name, `[]` for an entry of a list.
+const FREE: &[(&str, &str, Free)] = &[
+    ("/llm/generate", "metadata.estimatedTokens", COUNT),
+    ("/llm/generate", "metadata.estimatedCost", AMOUNT),
+    ("/llm/generate", "budget.alerts", List(ALERT)),
+    ("/llm/generate", "budget.status.*.used", AMOUNT),
+    ("/llm/generate", "budget.status.*.remaining", AMOUNT),
+    ("/llm/generate", "budget.status.*.percentage", AMOUNT),
+    ("/llm/generate", "budget.status.*.isOverLimit", FLAG),
+    ("/llm/generate", "budget.status.*.isNearLimit", FLAG),
+    ("/llm/generate", "budget.status.*.resetDate", TIME),
+    ("/llm/generate", "alerts", List(ALERT)),
+    ("/llm/generate", "code", TEXT),
+    ("/llm/generate", "ts", Is(Look::Clock)),
+    ("/llm/generate", "items", Is(Look::Lines)),
+    ("/llm/budget/status", "*.used", AMOUNT),
+    ("/llm/budget/status", "*.remaining", AMOUNT),
+    ("/llm/budget/status", "*.percentage", AMOUNT),
+    ("/llm/budget/status", "*.isOverLimit", FLAG),
+    ("/llm/budget/status", "*.isNearLimit", FLAG),
+    ("/llm/budget/status", "*.resetDate", TIME),
+    ("/llm/budget/analytics", "totalRequests", COUNT),
+    ("/llm/budget/analytics", "totalCost", AMOUNT),
+    ("/llm/budget/analytics", "totalTokens", COUNT),
+    ("/llm/budget/analytics", "averageCostPerRequest", AMOUNT),
+    ("/llm/budget/analytics", "topModels", List(TOP_MODEL)),
+    ("/llm/budget/analytics", "costByPeriod.*", AMOUNT),
+    ("/llm/budget/analytics", "trends.*", Is(Look::Number)),
+    ("/llm/budget/alerts", "alerts", List(ALERT)),
+    ("/llm/usage", "totalCost", AMOUNT),
+    ("/llm/usage", "averageCostPerRequest", AMOUNT),
+    ("/llm/usage", "*", COUNT),
+    ("/llm/models", "usageStats.totalCost", AMOUNT),
+    ("/llm/models", "usageStats.averageCostPerRequest", AMOUNT),
+    ("/llm/models", "usageStats.*", COUNT),
+    ("/llm/models", "routingModes.*.description", TEXT),
+    ("/llm/providers", "routingModes.*.description", TEXT),
+    ("/llm/cache/stats", "", Ordered),
+    ("/llm/cache/stats", "hits", COUNT),
+    ("/llm/cache/stats", "misses", COUNT),
+    ("/llm/cache/stats", "hitRate", Is(Look::Percent)),
+    ("/llm/cache/stats", "estimatedSavings", Is(Look::Dollars)),
+    ("/llm/test-provider", "responseTime", AMOUNT),
+    ("/llm/models", "providers[].models", Map),
+    ("/llm/providers", "providers[].models", Map),
+    ("/llm/models", "providers", Keyed("name")),
+    ("/llm/providers", "providers", Keyed("name")),
+    ("/llm/providers", "providerStatuses", Keyed("name")),
+    ("/llm/providers", "allModels", Keyed("provider")),
 ];
 
 /// How both values at a place that is free are compared.
@@ -92,10 +91,12 @@ pub(super) enum Freedom {
     Kept,
     /// The new one is not.
     Broken,
-    /// Its entries have to look like those of the old.
-    Entries,
     /// Its entries belong to those of the old that have the same in this field.
     Keyed(&'static str),
+    /// Those of the old are compared, and others look like its first.
+    Map,
+    /// They are compared, and come in the same order.
+    Ordered,
 }
 
 /// Whether the value at `path` of `route`'s replies is free, and what that means for `new`. `None`: it has to be equal.
@@ -103,12 +104,28 @@ pub(super) fn freedom(route: &str, path: &str, new: &Value, strictness: Strictne
     if strictness.same_text && path == "code" {
         return None;
     }
+    let kept = |is_kept: bool| if is_kept { Freedom::Kept } else { Freedom::Broken };
     // Each service gives ids of its own.
     if ["requestId", "metadata.requestId"].contains(&path) {
-        return Some(Form::Text.judge(new));
+        return Some(kept(Look::Text.fits(new)));
     }
-    let (.., form) = FREE.iter().find(|(of, pattern, _)| *of == route && is_meant(pattern, path))?;
-    Some(form.judge(new))
+    Some(match free(route, path)? {
+        Is(look) => kept(look.fits(new)),
+        List(form) => kept(Look::List(form).fits(new)),
+        Keyed(field) => Freedom::Keyed(field),
+        Map => Freedom::Map,
+        Ordered => Freedom::Ordered,
+    })
+}
+
+fn free(route: &str, path: &str) -> Option<Free> {
+    let found = FREE.iter().find(|(of, pattern, _)| *of == route && is_meant(pattern, path));
+    found.map(|(.., free)| *free)
+}
+
+/// Whether an amount or a count stands at `path` of `route`'s replies, and `new` is one.
+pub(super) fn is_amount(route: &str, path: &str, new: &Value) -> bool {
+    matches!(free(route, path), Some(Is(look @ (Look::Amount | Look::Count))) if look.fits(new))
 }
 
 /// Whether `path` is one that `pattern` means.
@@ -130,69 +147,19 @@ fn is_entry(pattern: &str, name: &str) -> bool {
     list.is_some_and(|entry| entry.starts_with('[') && entry.ends_with(']'))
 }
 
-impl Form {
-    fn judge(self, new: &Value) -> Freedom {
-        let is_kept = match self {
-            Form::Keyed(field) => return Freedom::Keyed(field),
-            Form::Map => return Freedom::Entries,
-            Form::List if new.as_array().is_none_or(|list| list.iter().all(Value::is_object)) => {
-                return Freedom::Entries;
-            }
-            Form::Lines if new.as_array().is_some_and(|lines| !lines.is_empty()) => return Freedom::Entries,
-            Form::List | Form::Lines => false,
-            Form::Amount => new.as_f64().is_some_and(|number| number >= 0.0),
-            Form::Number => new.is_number(),
-            Form::Flag => new.is_boolean(),
-            Form::Text => new.as_str().is_some_and(|text| !text.is_empty()),
-            Form::Dollars => new.as_str().is_some_and(is_dollars),
-            Form::Time => new.as_str().is_some_and(is_time),
-            Form::Clock => new.as_str().is_some_and(is_clock),
-        };
-        if is_kept { Freedom::Kept } else { Freedom::Broken }
-    }
-}
-
-fn is_dollars(text: &str) -> bool {
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let amount = text.strip_prefix('$').and_then(|amount| amount.split_once('.'));
-    amount.is_some_and(|(whole, cents)| digits(whole) && digits(cents) && cents.len() == 2)
-}
-
-/// Whether `text` has the form of `pattern`, in which `0` stands for any digit.
-fn looks_like(pattern: &str, text: &str) -> bool {
-    let is_same = |(pattern, byte): (u8, u8)| if pattern == b'0' { byte.is_ascii_digit() } else { pattern == byte };
-    pattern.len() == text.len() && pattern.bytes().zip(text.bytes()).all(is_same)
-}
-
-fn is_time(text: &str) -> bool {
-    let is_within = |at: usize, least: u8, most: u8| {
-        text.get(at..at + 2).and_then(|digits| digits.parse().ok()).is_some_and(|part| (least..=most).contains(&part))
-    };
-    looks_like("0000-00-00T00:00:00.000Z", text)
-        && [(5, 1, 12), (8, 1, 31), (11, 0, 23), (14, 0, 59), (17, 0, 59)]
-            .into_iter()
-            .all(|(at, least, most)| is_within(at, least, most))
-}
-
-pub(super) fn is_clock(text: &str) -> bool {
-    ["00:00 AM", "00:00 PM"].iter().any(|pattern| looks_like(pattern, text))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_form_takes_what_it_names_and_nothing_else() {
-        assert!(is_dollars("$0.01") && !is_dollars("$0.1") && !is_dollars("0.01") && !is_dollars("$.01"));
-        assert!(is_time("2026-11-24T01:55:06.112Z") && !is_time("2026-11-24T01:55:06Z") && !is_time("tomorrow"));
-        assert!(!is_time("9999-99-99T99:99:99.999Z") && !is_time("2026-11-24T24:00:00.000Z"));
-        assert!(is_clock("01:55 AM") && !is_clock("13:55") && !is_clock("1:55 AM"));
+    fn a_pattern_means_the_paths_that_it_has_names_for() {
         assert!(is_meant("budget.status.*.used", "budget.status.daily.used"));
+        assert!(is_meant("", "") && is_meant("a[].b", "a[x].b"));
         assert!(
             !is_meant("budget.status.*.used", "budget.status.daily.limit")
                 && !is_meant("*", "a.b")
                 && !is_meant("*", "")
         );
+        assert!(is_amount("/llm/usage", "totalInputTokens", &2.into()) && !is_amount("/llm/usage", "a.b", &2.into()));
     }
 }

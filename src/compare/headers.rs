@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Exchange, diff::Delta};
+use super::{Exchange, Reply, diff::Delta};
 
 /// What belongs to a connection or to the platform in front of a service, and to neither of the services.
 const NOBODYS: [&str; 20] = [
@@ -40,12 +40,16 @@ pub(super) fn compare(exchange: &Exchange<'_>) -> Vec<Delta> {
         let (before, after) = (old.header(name).filter(|_| !is_about_a_stream), new.header(name));
         let is_kept = match (name.as_str(), before, after) {
             // Numbers of the moment.
-            ("age" | "x-ratelimit-remaining" | "x-ratelimit-reset", Some(_), Some(after)) => {
-                after.parse::<u64>().is_ok()
-            }
+            ("age", Some(_), Some(after)) => number(after).is_some(),
+            ("x-ratelimit-remaining", Some(_), Some(after)) => is_left(new, after),
+            ("x-ratelimit-reset", Some(before), Some(after)) => is_near(before, after),
             ("ratelimit", Some(before), Some(after)) => without_digits(before).eq(without_digits(after)),
-            // Each makes one of its own where it was given none.
-            ("x-request-id", Some(_), Some(after)) if request.header("x-request-id").is_none() => !after.is_empty(),
+            // Each makes one of its own where it took over none.
+            ("x-request-id", Some(before), Some(after))
+                if request.header("x-request-id").is_none_or(|sent| !is_id(sent) && sent != before) =>
+            {
+                is_id(after)
+            }
             ("vary", Some(before), Some(after)) => varies(before).is_subset(&varies(after)),
             // Its numbers are prices; what was chosen is compared in the answer.
             ("x-routing-decision", Some(_), Some(after)) => serde_json::from_str::<serde_json::Value>(after).is_ok(),
@@ -56,6 +60,29 @@ pub(super) fn compare(exchange: &Exchange<'_>) -> Vec<Delta> {
         }
     }
     found
+}
+
+/// Milliseconds that the moment at which the old lets one more pass may be before or behind that of the new.
+const RESETS_WITHIN_MS: u64 = 3_600_000;
+
+pub(super) fn number(value: &str) -> Option<u64> {
+    value.parse().ok()
+}
+
+/// Whether so many may be left of what `reply` says that there is.
+pub(super) fn is_left(reply: &Reply, left: &str) -> bool {
+    let limit = reply.header("x-ratelimit-limit").and_then(number);
+    matches!((number(left), limit), (Some(left), Some(limit)) if left <= limit)
+}
+
+fn is_near(before: &str, after: &str) -> bool {
+    matches!((number(before), number(after)), (Some(before), Some(after)) if before.abs_diff(after) <= RESETS_WITHIN_MS)
+}
+
+/// Whether it is one id, and a sane one.
+pub(super) fn is_id(id: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:=+/".contains(&byte);
+    (1..=128).contains(&id.len()) && id.bytes().all(is_plain)
 }
 
 fn without_digits(value: &str) -> impl Iterator<Item = char> {

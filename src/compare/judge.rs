@@ -7,9 +7,10 @@ use serde_json::Value;
 use super::{
     Body, Exchange, Recorded, Reply, Strictness, answers,
     diff::{Delta, Diff, Place, kind},
-    events,
+    errors, events,
     exchange::essence,
     headers,
+    look::shown as shown_name,
     rules::{self, Rule},
 };
 
@@ -43,14 +44,24 @@ pub fn judge(request: &Recorded, old: &Reply, new: &Reply, strictness: Strictnes
         None => Cow::Borrowed(old),
     };
     let exchange = Exchange { request, old: &old, new };
-    if let Some(rule) = rules::of_reply(&exchange) {
-        found.push(difference(&exchange, &Delta::Reply, Some(rule)));
-    } else {
-        let deltas = bodies(&exchange, strictness);
-        found.extend(deltas.iter().map(|delta| difference(&exchange, delta, rules::of_part(&exchange, delta))));
+    let deltas = bodies(&exchange, strictness);
+    let whole = rules::of_reply(&exchange);
+    match whole {
+        Some(_) if !deltas.is_empty() => found.push(difference(&exchange, &Delta::Reply, whole)),
+        _ => found.extend(deltas.iter().map(|delta| difference(&exchange, delta, rules::of_part(&exchange, delta)))),
     }
-    let deltas = [answers::faults(&exchange), headers::compare(&exchange)].concat();
-    found.extend(deltas.iter().map(|delta| difference(&exchange, delta, rules::of_part(&exchange, delta))));
+    let faults = [answers::faults(&exchange), errors::faults(&exchange)].concat();
+    for fault in faults.iter().map(|fault| difference(&exchange, fault, None)) {
+        // What is said of a place is said once.
+        if !found.iter().any(|found| found.rule.is_none() && found.place == fault.place) {
+            found.push(fault);
+        }
+    }
+    let of_header = |delta: &Delta| {
+        let of_page = || whole.filter(|_| rules::is_of_a_page(&exchange, delta));
+        difference(&exchange, delta, rules::of_part(&exchange, delta).or_else(of_page))
+    };
+    found.extend(headers::compare(&exchange).iter().map(of_header));
     found
 }
 
@@ -91,7 +102,7 @@ fn difference(exchange: &Exchange<'_>, delta: &Delta, rule: Option<&'static Rule
                 (Some(_), Some(_)) => ("a value", "another"),
                 _ => (said(old), said(new)),
             };
-            (format!("header {name}"), format!("{before} → {after}"))
+            (format!("header {}", shown_name(name)), format!("{before} → {after}"))
         }
         Delta::Unsound(place, why) => (named(place), (*why).to_owned()),
         Delta::EventMissing(name) => (format!("event {name}"), "there → not there, or not in its place".to_owned()),

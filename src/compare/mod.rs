@@ -2,15 +2,18 @@
 //! is intended, or otherwise.
 //!
 //! What may differ is said in two tables and nowhere else: `free.rs` names values that are never twice the same, such as times, tokens
-//! and what a model writes; [`RULES`] names what this service does differently on purpose. Everything else is a difference.
+//! and what a model writes; [`RULES`] names what this service does differently on purpose. Everything else is a difference. What an
+//! answer and an error of the new have to be in themselves, `answers.rs` and `errors.rs` say: no rule explains what is wrong there.
 
 mod answers;
 mod diff;
+mod errors;
 mod events;
 mod exchange;
 mod free;
 mod headers;
 mod judge;
+mod look;
 mod recorded;
 mod report;
 mod rules;

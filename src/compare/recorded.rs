@@ -5,6 +5,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::look::shown;
+
 /// A request that is sent to both.
 #[derive(Clone, Debug)]
 pub struct Recorded {
@@ -74,15 +76,15 @@ impl Recorded {
 
     fn of(line: &str) -> Result<Self, String> {
         let line: Line = serde_json::from_str(line).map_err(|error| why(&error))?;
-        let method = line.method.to_uppercase().parse().map_err(|_| format!("`{}` is no method", line.method))?;
+        let method = line.method.to_uppercase().parse().map_err(|_| "its method is none")?;
         if !line.path.starts_with('/') {
-            return Err(format!("the path `{}` does not begin with a slash", without_values(&line.path)));
+            return Err("its path does not begin with a slash".to_owned());
         }
         let mut headers = HeaderMap::new();
         // What comes compressed could not be compared.
         for (name, value) in line.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("accept-encoding")) {
             // A value may be a secret, and is not repeated.
-            let wrong = || format!("the header `{name}` cannot be sent");
+            let wrong = || format!("the header `{}` cannot be sent", shown(name));
             let value = value.as_str().and_then(|value| HeaderValue::from_str(value).ok()).ok_or_else(wrong)?;
             headers.append(HeaderName::try_from(name).map_err(|_| wrong())?, value);
         }
@@ -115,12 +117,35 @@ impl Recorded {
         self.json()?.get(name).cloned()
     }
 
+    /// The text of a field of the body. Empty: there is none.
+    pub(super) fn text(&self, name: &str) -> String {
+        self.field(name).and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+    }
+
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
     pub(super) fn is_generation(&self) -> bool {
         self.method == Method::POST && self.route() == "/llm/generate"
+    }
+
+    /// Whether it is a generation with a prompt, so that it is no mistake of its client's when there is no answer.
+    pub(super) fn is_question(&self) -> bool {
+        self.is_generation() && !self.text("prompt").trim().is_empty()
+    }
+
+    /// Whether a generation is to be answered with a stream. Who says so gets what he says.
+    pub(super) fn wants_events(&self) -> bool {
+        let accepts = || self.header("accept").is_some_and(|accept| accept.contains("text/event-stream"));
+        self.field("streaming")
+            .filter(|streaming| !streaming.is_null())
+            .map_or_else(accepts, |streaming| streaming == true)
+    }
+
+    /// Whether it reads what GET reads: to HEAD the same is said without a body.
+    pub(super) fn reads(&self, route: &str) -> bool {
+        [Method::GET, Method::HEAD].contains(&self.method) && self.route() == route
     }
 }
 
@@ -130,7 +155,12 @@ fn why(error: &serde_json::Error) -> String {
     if said.starts_with("invalid") && error.is_data() {
         return format!("a value is not of the type that it has to be, before column {}", error.column());
     }
-    said
+    // Nor is a name that is none.
+    let unknown = said.strip_prefix("unknown field `").and_then(|said| said.rsplit_once("`, expected"));
+    match unknown {
+        Some((name, expected)) => format!("unknown field `{}`, expected{expected}", shown(name)),
+        None => said,
+    }
 }
 
 /// A path whose query has its names, but not its values, which may be secret.
@@ -159,10 +189,14 @@ mod tests {
         assert_eq!((broken.json(), &*broken.body), (None, &b"{"[..]));
         for (line, why) in [
             ("{", "line 1: EOF"),
-            (r#"{"method":"GET","path":"health"}"#, "line 1: the path `health` does not begin with a slash"),
+            (r#"{"method":"GET","path":"health"}"#, "line 1: its path does not begin with a slash"),
             (r#"{"method":"GET","path":"/","headers":"a: s3cr3t"}"#, "line 1: a value is not of the type"),
-            (r#"{"method":"GET","path":"x?token=s3cr3t"}"#, "line 1: the path `x?token=…` does not"),
-            (r#"{"method":"G T","path":"/"}"#, "line 1: `G T` is no method"),
+            (r#"{"method":"GET","path":"x?token=s3cr3t"}"#, "line 1: its path does not"),
+            (r#"{"method":"GET","path":"https://user:s3cr3t@host/x"}"#, "line 1: its path does not"),
+            (r#"{"method":"GET s3cr3t","path":"/"}"#, "line 1: its method is none"),
+            (r#"{"method":"GET","path":"/","Bearer s3cr3t":1}"#, "line 1: unknown field `…`"),
+            (r#"{"method":"GET","path":"/","a`s3cr3t":1}"#, "line 1: unknown field `…`"),
+            (r#"{"method":"GET","path":"/","headers":{"Bearer s3cr3t":"x"}}"#, "line 1: the header `…` cannot"),
             (r#"{"method":"GET","path":"/","bdy":1}"#, "line 1: unknown field `bdy`"),
             (r#"{"method":"GET","path":"/","body":1,"text":"1"}"#, "line 1: it has both"),
             (r#"{"method":"GET","path":"/","headers":{"a":"s3cr3t\n"}}"#, "line 1: the header `a` cannot be sent"),

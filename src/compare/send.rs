@@ -46,7 +46,8 @@ impl Service {
     /// [`BadService`], when `url` is no address, or one with credentials.
     pub fn new(client: HttpClient, url: &str, patience: Duration) -> Result<Self, BadService> {
         let uri: Uri = url.parse().map_err(|_| BadService::NoAddress)?;
-        let is_http = matches!(uri.scheme_str(), Some("http" | "https")) && uri.query().is_none();
+        // Behind either of both, paths would be part of it.
+        let is_http = matches!(uri.scheme_str(), Some("http" | "https")) && !url.contains(['?', '#']);
         if !is_http {
             return Err(BadService::NoAddress);
         }

@@ -3,12 +3,15 @@
 use serde_json::{Value, json};
 
 use super::replies::{
-    Case, Near, answer, complete, error, errors, failure, generate, get, page, says, streams, thoughts, with,
+    Case, Near, answer, answered, complete, error, errors, failure, generate, get, page, periods, says, streams,
+    thoughts, with, would_be,
 };
 
 fn case(rule: &'static str, request: Value, old: Value, new: Value, near: Near) -> Case {
     Case { rule, request, old, new, near }
 }
+
+const NEW: [&str; 7] = ["user", "planning", "researching", "executing", "DELTA", "drafting", "summary"];
 
 fn limited() -> Value {
     let body = json!({"error": "Rate limit exceeded", "message": "Wait.", "retryAfter": 9, "requestId": "id"});
@@ -30,8 +33,25 @@ pub(super) fn of_replies() -> Vec<Case> {
         |last: Value| streams(thoughts(&["user", "planning", "researching", "executing", "executing", "DELTA"], last));
     let old_begun =
         || streams(thoughts(&["user", "planning", "researching", "executing", "summary"], complete(made_up())));
-    let end = || json!({"type": "ERROR", "error": "Failed", "message": "Try again.", "provider": "openai", "model": "gpt-4o"});
-    let unshowable = || json!({"type": "ERROR", "error": "Failed", "provider": "openai", "model": "gpt-4o"});
+    let end = || {
+        let mut end = failure();
+        end["type"] = "ERROR".into();
+        end
+    };
+    let ended = |said: &str| {
+        let mut end = end();
+        end["error"] = said.into();
+        end
+    };
+    let exceptional = || json!({"type": "ERROR", "error": "Cannot set headers after they are sent to the client"});
+    let haiku = || json!({"model": "claude-3-haiku-20240307", "provider": "anthropic"});
+    let unshowable = || {
+        let mut end = end();
+        end.as_object_mut().unwrap().remove("message");
+        end
+    };
+    let own_page = |title: &str| json!({"status": 200, "page": format!("<!doctype html><title>{title}</title>")});
+    let head = |path: &str| json!({"method": "HEAD", "path": path});
     let unsupported =
         || says(422, json!({"error": "Model not supported for provider", "provider": "openai", "model": "GPT-4O"}));
     let over = || says(429, json!({"error": "Budget limit exceeded"}));
@@ -51,9 +71,51 @@ pub(super) fn of_replies() -> Vec<Case> {
         case(
             "status-page",
             get("/"),
-            json!({"status": 200, "page": "Hello!"}),
-            page(200),
-            Near::New(says(404, error("Not found"))),
+            with(json!({"status": 200, "page": "Hello!"}), "etag", "W/\"1\""),
+            with(own_page("llm-gateway"), "etag", "\"1\""),
+            Near::New(own_page("Parked domain")),
+        ),
+        case(
+            "status-page",
+            head("/"),
+            with(would_be(200, "text/html; charset=utf-8"), "etag", "W/\"1\""),
+            with(would_be(200, "text/html; charset=utf-8"), "etag", "\"1\""),
+            Near::New(would_be(404, "text/html")),
+        ),
+        case(
+            "health-is-one-word",
+            head("/health"),
+            would_be(503, "application/json"),
+            would_be(200, "application/json"),
+            Near::New(would_be(200, "text/html")),
+        ),
+        case(
+            "prometheus",
+            head("/metrics"),
+            would_be(200, "application/json"),
+            would_be(200, "text/plain; version=0.0.4"),
+            Near::New(would_be(401, "application/json")),
+        ),
+        case(
+            "json-errors",
+            head("/nothing"),
+            would_be(404, "text/html"),
+            would_be(404, "application/json"),
+            Near::Request(head("/llm/usage")),
+        ),
+        case(
+            "wrong-method",
+            head("/llm/generate"),
+            with(would_be(404, "text/html"), "content-security-policy", "default-src 'none'"),
+            with(would_be(405, "application/json"), "allow", "POST"),
+            Near::New(with(would_be(405, "application/json"), "allow", "HEAD, POST")),
+        ),
+        case(
+            "no-304",
+            json!({"method": "HEAD", "path": "/llm/usage", "headers": {"if-none-match": "*"}}),
+            json!({"status": 304}),
+            would_be(200, "application/json"),
+            Near::New(would_be(200, "text/html")),
         ),
         case(
             "prometheus",
@@ -76,7 +138,7 @@ pub(super) fn of_replies() -> Vec<Case> {
             with(says(405, error("Method not allowed")), "allow", "POST"),
             Near::New(says(405, error("Method not allowed"))),
         ),
-        case("larger-bodies", large(), page(413), says(200, answer(json!({}))), Near::Request(prompt())),
+        case("larger-bodies", large(), page(413), says(200, answered(json!({}))), Near::Request(prompt())),
         case(
             "body-must-be-json",
             unread(),
@@ -128,18 +190,35 @@ pub(super) fn of_replies() -> Vec<Case> {
             Near::Old(exception("Something else")),
         ),
         case(
+            "empty-answers-fail",
+            streamed(),
+            streams(thoughts(
+                &NEW[..4],
+                json!({"type": "ERROR", "error": "Failed to generate code", "details": "No response generated from model"}),
+            )),
+            begun(ended("The provider's answer is empty")),
+            Near::New(begun(ended("The provider failed"))),
+        ),
+        case(
             "every-mode-answers",
             mode(json!({"prompt": "x", "routingMode": "cost-aware"})),
             says(422, json!({"error": "Model not supported for provider"})),
-            says(200, answer(json!({}))),
+            says(200, answered(json!({"routingMode": "cost-aware"}))),
             Near::Request(mode(json!({"prompt": "x", "routingMode": "manual"}))),
         ),
         case(
             "one-catalogue",
             generate(json!({"prompt": "x", "model": "GPT-4O"})),
             unsupported(),
-            says(200, answer(json!({}))),
-            Near::New(says(200, answer(json!({"mock": true})))),
+            says(200, answered(json!({}))),
+            Near::New(says(200, answered(json!({"mock": true})))),
+        ),
+        case(
+            "one-catalogue",
+            generate(json!({"prompt": "x", "model": "claude-3-haiku-20240307", "streaming": true})),
+            streams(thoughts(&["user", "planning"], exceptional())),
+            streams(thoughts(&NEW, complete(answered(haiku())))),
+            Near::Request(generate(json!({"prompt": "x", "model": "claude-3-opus-20240229", "streaming": true}))),
         ),
         case(
             "blank-prompts",
@@ -152,7 +231,7 @@ pub(super) fn of_replies() -> Vec<Case> {
             "null-is-absent",
             nulls(Value::Null),
             says(400, errors("priority")),
-            says(200, answer(json!({}))),
+            says(200, answered(json!({}))),
             Near::Request(nulls(json!("urgent"))),
         ),
         case(
@@ -187,8 +266,8 @@ pub(super) fn of_replies() -> Vec<Case> {
             "hits-are-free",
             prompt(),
             over(),
-            says(200, answer(json!({"cached": true}))),
-            Near::New(says(200, answer(json!({})))),
+            says(200, answered(json!({"cached": true}))),
+            Near::New(says(200, answered(json!({})))),
         ),
         case(
             "administrators-only",
@@ -196,6 +275,13 @@ pub(super) fn of_replies() -> Vec<Case> {
             says(200, json!({"success": true})),
             says(401, error("Administrator only")),
             Near::Request(json!({"method": "GET", "path": "/llm/budget/config"})),
+        ),
+        case(
+            "settings-break-nothing",
+            get("/llm/budget/status"),
+            exception("Cannot read properties of null (reading 'daily')"),
+            says(200, periods()),
+            Near::New(says(200, json!({"daily": null}))),
         ),
         case(
             "settings-are-checked",

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::replies::{Case, Near, answer, complete, error, errors, generate, get, page, says, streams, thoughts, with};
+use super::replies::{
+    Case, Near, answer, answered, complete, error, errors, generate, get, page, says, streams, thoughts, with,
+};
 
 fn case(rule: &'static str, request: Value, old: Value, new: Value, near: Near) -> Case {
     Case { rule, request, old, new, near }
@@ -23,27 +25,24 @@ pub(super) fn of_fields() -> Vec<Case> {
     let prompt = || generate(json!({"prompt": "x"}));
     let streamed = || generate(json!({"prompt": "x", "streaming": true}));
     let stream = |kinds: &[&str], changes: Value| streams(thoughts(kinds, complete(answer(changes))));
+    let told = |kinds: &[&str], changes: Value| streams(thoughts(kinds, complete(answered(changes))));
     let failed = |event: Value| streams(thoughts(&["user", "planning", "researching", "executing"], event));
-    let with_code = |code: Value, tokens: Value| {
-        let mut answer = answer(json!({"estimatedTokens": tokens, "cached": true}));
+    let with_code = |mut answer: Value, code: Value| {
         answer["code"] = code;
         says(200, answer)
     };
-    let adds = |path: &str, value: Value| {
-        let mut answer = answer(json!({}));
-        *answer.pointer_mut(path).unwrap() = value;
-        says(200, answer)
-    };
-    let cached = |value: Value| {
-        let mut answer = answer(json!({}));
-        answer["cached"] = value;
-        says(200, answer)
+    let of_json = |tokens: Value| json!({"estimatedTokens": tokens, "cached": true});
+    let model = |changes: Value| {
+        let mut model = json!({"name": "GPT-4o", "contextWindow": 128_000, "inputCostPer1k": 0.005,
+                               "routing": {"priority": 1, "fallback": true, "loadBalance": true}});
+        model.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        says(200, json!({"providers": [{"name": "OpenAI", "apiBaseUrl": "", "models": {"gpt-4o": model}}]}))
     };
     let models =
         |names: &[&str]| says(422, json!({"error": "Model not supported for provider", "availableModels": names}));
     let emoji = || format!("{}🦀 and more", "x".repeat(99));
-    let prompted = |kinds: &[&str], text: String| {
-        let mut events = thoughts(kinds, complete(answer(json!({}))));
+    let prompted = |kinds: &[&str], answer: Value, text: String| {
+        let mut events = thoughts(kinds, complete(answer));
         events[0]["text"] = text.into();
         streams(events)
     };
@@ -54,49 +53,62 @@ pub(super) fn of_fields() -> Vec<Case> {
     let tested = |said: &str| says(200, json!({"provider": "xai", "success": false, "error": said, "responseTime": 3}));
     let waits = |seconds: Value| says(429, json!({"error": "Rate limit exceeded", "retryAfter": seconds}));
     let test = || json!({"method": "POST", "path": "/llm/test-provider", "body": {"providerName": "xai"}});
-    let off = adds("/metadata/routingMode", json!("heuristic"));
     vec![
         case(
             "made-up-no-more",
             prompt(),
             says(200, answer(json!({"mock": true, "error": "x"}))),
-            says(200, answer(json!({}))),
+            says(200, answered(json!({}))),
             Near::Old(says(200, answer(json!({"mock": false, "error": "x"})))),
         ),
         case(
             "made-up-no-more",
             streamed(),
             stream(&["user", "planning", "researching", "executing", "summary"], json!({"mock": true})),
-            stream(&NEW, json!({})),
-            Near::New(stream(&HIT, json!({}))),
+            told(&NEW, json!({})),
+            Near::New(told(&HIT, json!({}))),
         ),
         case(
             "text-stays-text",
             prompt(),
-            with_code(json!({"answer": 42}), Value::Null),
-            with_code(json!("x"), json!(2)),
-            Near::New(with_code(json!("x"), json!("2"))),
+            with_code(answer(of_json(Value::Null)), json!({"answer": 42})),
+            with_code(answered(of_json(json!(2))), json!("x")),
+            Near::New(with_code(answered(of_json(json!("2"))), json!("x"))),
+        ),
+        case(
+            "text-stays-text",
+            get("/llm/usage"),
+            says(200, json!({"totalCost": null, "totalInputTokens": null})),
+            says(200, json!({"totalCost": 0.1, "totalInputTokens": 0})),
+            Near::New(says(200, json!({"totalCost": 0.1, "totalInputTokens": "0"}))),
+        ),
+        case(
+            "text-stays-text",
+            get("/llm/budget/analytics"),
+            says(200, json!({"totalTokens": null, "costByPeriod": {"today": null}})),
+            says(200, json!({"totalTokens": 5, "costByPeriod": {"today": 0.5}})),
+            Near::New(says(200, json!({"totalTokens": 5, "costByPeriod": {"today": -0.5}}))),
         ),
         case(
             "cold-cache",
             streamed(),
             stream(&HIT, json!({"cached": true})),
-            stream(&NEW, json!({})),
+            told(&NEW, json!({})),
             Near::Old(stream(&HIT, json!({"cached": false}))),
         ),
         case(
             "cold-cache",
             prompt(),
             says(200, answer(json!({"cached": true}))),
-            says(200, answer(json!({}))),
-            Near::New(off),
+            says(200, answered(json!({}))),
+            Near::New(says(200, answered(json!({"routingMode": "heuristic"})))),
         ),
         case(
             "pieces",
             streamed(),
             stream(&MISS, json!({})),
-            stream(&NEW, json!({})),
-            Near::New(stream(
+            told(&NEW, json!({})),
+            Near::New(told(
                 &["user", "planning", "DELTA", "researching", "executing", "drafting", "summary"],
                 json!({}),
             )),
@@ -105,11 +117,11 @@ pub(super) fn of_fields() -> Vec<Case> {
             "each-attempt-is-told",
             streamed(),
             stream(&MISS, json!({})),
-            stream(
+            told(
                 &["user", "planning", "researching", "executing", "executing", "DELTA", "drafting", "summary"],
-                json!({}),
+                json!({"attempts": 2}),
             ),
-            Near::New(stream(
+            Near::New(told(
                 &["user", "planning", "planning", "researching", "executing", "drafting", "summary"],
                 json!({}),
             )),
@@ -121,16 +133,12 @@ pub(super) fn of_fields() -> Vec<Case> {
             failed(json!({"type": "ERROR", "error": "Failed", "message": "Try again."})),
             Near::New(failed(json!({"type": "ERROR", "error": "Failed", "message": ""}))),
         ),
-        case("additions", prompt(), says(200, answer(json!({}))), cached(json!(false)), Near::New(cached(json!("no")))),
         case(
             "additions",
             prompt(),
             says(200, answer(json!({}))),
-            says(
-                200,
-                answer(json!({"usage": {}, "finishReason": "stop", "attempts": 1, "requestId": "id", "cache": "x"})),
-            ),
-            Near::New(says(200, answer(json!({"raw": "x"})))),
+            says(200, answered(json!({}))),
+            Near::New(says(200, answered(json!({"raw": "x"})))),
         ),
         case(
             "error-fields",
@@ -142,16 +150,16 @@ pub(super) fn of_fields() -> Vec<Case> {
         case(
             "whole-characters",
             generate(json!({"prompt": emoji(), "streaming": true})),
-            prompted(&MISS, format!("Prompt: {}\u{fffd}...", "x".repeat(99))),
-            prompted(&NEW, format!("Prompt: {}...", "x".repeat(99))),
-            Near::New(prompted(&NEW, format!("Prompt: {}...", "x".repeat(50)))),
+            prompted(&MISS, answer(json!({})), format!("Prompt: {}\u{fffd}...", "x".repeat(99))),
+            prompted(&NEW, answered(json!({})), format!("Prompt: {}...", "x".repeat(99))),
+            Near::New(prompted(&NEW, answered(json!({})), format!("Prompt: {}...", "x".repeat(50)))),
         ),
         case(
             "retry-after",
             prompt(),
             waits(json!(60)),
             with(waits(json!(7)), "retry-after", "7"),
-            Near::New(with(waits(json!(0)), "retry-after", "7")),
+            Near::New(with(waits(json!(3)), "retry-after", "3000")),
         ),
         case(
             "more-models",
@@ -159,6 +167,14 @@ pub(super) fn of_fields() -> Vec<Case> {
             models(&["gpt-4o"]),
             models(&["gpt-5", "gpt-4o"]),
             Near::New(models(&["gpt-5"])),
+        ),
+        case(
+            "todays-catalogue",
+            get("/llm/models"),
+            model(json!({})),
+            model(json!({"contextWindow": 400_000, "inputCostPer1k": 0.001,
+                         "routing": {"priority": 9, "fallback": true, "loadBalance": false}})),
+            Near::New(model(json!({"routing": {"priority": 1, "fallback": false, "loadBalance": true}}))),
         ),
         case(
             "no-supernova",
@@ -191,8 +207,8 @@ pub(super) fn of_headers() -> Vec<Case> {
     let app = "https://app.example.com";
     let allowed = || usage("access-control-allow-origin", app);
     let streamed = || generate(json!({"prompt": "x", "streaming": true}));
-    let events = |kinds: &[&str], control: &str| {
-        with(streams(thoughts(kinds, complete(answer(json!({}))))), "cache-control", control)
+    let events = |kinds: &[&str], answer: Value, control: &str| {
+        with(streams(thoughts(kinds, complete(answer))), "cache-control", control)
     };
     vec![
         case(
@@ -243,9 +259,9 @@ pub(super) fn of_headers() -> Vec<Case> {
         case(
             "unchanged-streams",
             streamed(),
-            events(&MISS, "no-cache"),
-            events(&NEW, "no-cache, no-transform"),
-            Near::New(events(&NEW, "max-age=60")),
+            events(&MISS, answer(json!({})), "no-cache"),
+            events(&NEW, answered(json!({})), "no-cache, no-transform"),
+            Near::New(events(&NEW, answered(json!({})), "max-age=60")),
         ),
         case(
             "sane-ids",
@@ -257,8 +273,8 @@ pub(super) fn of_headers() -> Vec<Case> {
         case(
             "streams-when-asked",
             generate(json!({"prompt": "x"})),
-            events(&MISS, "no-cache"),
-            says(200, answer(json!({}))),
+            events(&MISS, answer(json!({})), "no-cache"),
+            says(200, answered(json!({}))),
             Near::Request(streamed()),
         ),
     ]

@@ -2,6 +2,7 @@
 
 mod cases;
 mod cases_of_parts;
+mod faults;
 mod mutations;
 mod near_misses;
 mod old_backend;

@@ -6,7 +6,8 @@ use llm_gateway::compare::{Body, Recorded, Strictness, judge};
 use serde_json::{Value, json};
 
 use super::replies::{
-    answer, complete, error, failure, generate, get, page, recorded, reply, says, streams, thought, thoughts, with,
+    answer, answered, complete, error, failure, generate, get, page, recorded, reply, says, streams, thought, thoughts,
+    with, would_be,
 };
 
 const MISS: [&str; 6] = ["user", "planning", "researching", "executing", "drafting", "summary"];
@@ -31,9 +32,13 @@ fn stream(kinds: &[&str], changes: Value) -> Value {
     streams(thoughts(kinds, complete(answer(changes))))
 }
 
+fn told(kinds: &[&str], changes: Value) -> Value {
+    streams(thoughts(kinds, complete(answered(changes))))
+}
+
 /// The stream of the new, in which an event comes in place of those at `at`.
 fn spliced(at: std::ops::Range<usize>, events: Vec<Value>) -> Value {
-    let mut reply = stream(&NEW, json!({}));
+    let mut reply = told(&NEW, json!({}));
     reply["events"].as_array_mut().unwrap().splice(at, events);
     reply
 }
@@ -54,21 +59,21 @@ fn assert_each(cases: Vec<(&str, Value, Value, Value)>) {
 #[test]
 fn an_answer_that_does_not_hold_together_is_a_difference() {
     let says_code = |code: &str| {
-        let mut answer = answer(json!({}));
+        let mut answer = answered(json!({}));
         answer["code"] = code.into();
         says(200, answer)
     };
-    let mut cached = answer(json!({}));
+    let mut cached = answered(json!({}));
     cached["cached"] = true.into();
     let old = || says(200, answer(json!({})));
     let old_stream = || stream(&MISS, json!({}));
-    assert!(unexplained(&recorded(&streamed()), &old_stream(), &stream(&NEW, json!({}))).is_empty());
+    assert!(unexplained(&recorded(&streamed()), &old_stream(), &told(&NEW, json!({}))).is_empty());
     assert_each(vec![
         ("another text", streamed(), old_stream(), spliced(4..5, vec![delta("y")])),
         ("the text twice", streamed(), old_stream(), spliced(4..5, vec![delta("x"), delta("x")])),
-        ("no pieces of a miss", streamed(), old_stream(), stream(&MISS, json!({}))),
-        ("another model served", prompt(), old(), says(200, answer(json!({"servedModel": "gpt-4"})))),
-        ("cut off", prompt(), old(), says(200, answer(json!({"finishReason": "length"})))),
+        ("no pieces of a miss", streamed(), old_stream(), told(&MISS, json!({}))),
+        ("another model served", prompt(), old(), says(200, answered(json!({"servedModel": "gpt-4"})))),
+        ("cut off", prompt(), old(), says(200, answered(json!({"finishReason": "length"})))),
         ("blank", prompt(), old(), says_code(" ")),
         ("cached and not", prompt(), old(), says(200, cached)),
     ]);
@@ -96,7 +101,7 @@ fn events_of_its_own_have_a_place_a_number_and_a_form() {
 #[test]
 fn a_cache_is_cold_only_once() {
     let requests = Recorded::read(&format!("{0}\n{0}", prompt())).unwrap();
-    let (old, new) = (says(200, answer(json!({"cached": true}))), says(200, answer(json!({}))));
+    let (old, new) = (says(200, answer(json!({"cached": true}))), says(200, answered(json!({}))));
     assert!(unexplained(&requests[0], &old, &new).is_empty());
     assert_eq!(unexplained(&requests[1], &old, &new), ["metadata.cached"]);
 }
@@ -107,15 +112,18 @@ fn who_answers_is_whom_one_asked_for() {
     let ask = |model: &str| generate(json!({"prompt": "x", "model": model}));
     let mode =
         |provider: &str| generate(json!({"prompt": "x", "routingMode": "cost-aware", "activeProvider": provider}));
-    let by_openai = || says(200, answer(json!({})));
-    for meant in [ask("openai:GPT-4o"), ask(" GPT-4O "), mode("openai")] {
-        assert!(unexplained(&recorded(&meant), &refused(), &by_openai()).is_empty(), "{meant}");
+    let by_openai = || says(200, answered(json!({})));
+    let by_cost = || says(200, answered(json!({"routingMode": "cost-aware"})));
+    for (meant, new) in
+        [(ask("openai:GPT-4o"), by_openai()), (ask(" GPT-4O "), by_openai()), (mode("openai"), by_cost())]
+    {
+        assert_eq!(unexplained(&recorded(&meant), &refused(), &new), [""; 0], "{meant}");
     }
-    let grok = says(200, answer(json!({"model": "grok-3", "provider": "xai"})));
+    let grok = says(200, answered(json!({"model": "grok-3", "provider": "xai"})));
     assert_each(vec![
         ("a Claude by a Grok", ask("claude-3-haiku-20240307"), refused(), grok),
         ("an unknown model", ask("openai:gpt-9"), refused(), by_openai()),
-        ("another provider", mode("anthropic"), refused(), by_openai()),
+        ("another provider", mode("anthropic"), refused(), by_cost()),
     ]);
 }
 
@@ -190,9 +198,9 @@ fn values_that_are_free_still_make_sense() {
 
 #[test]
 fn what_is_the_same_is_no_difference() {
-    let alert = json!({"id": "1", "message": "m", "threshold": 80, "acknowledged": false,
+    let alert = json!({"id": "1", "type": "warning", "period": "daily", "message": "m", "acknowledged": false,
                        "timestamp": "2026-11-26T00:00:00.000Z"});
-    let mut alerted = answer(json!({}));
+    let mut alerted = answered(json!({}));
     alerted["budget"]["alerts"] = json!([alert]);
     let models = says(
         200,
@@ -205,6 +213,9 @@ fn what_is_the_same_is_no_difference() {
     {
         assert_eq!(unexplained(&recorded(&get(path)), old, new), [""; 0], "{path}");
     }
+    let head = json!({"method": "HEAD", "path": "/health"});
+    let healthy = reply(&would_be(200, "application/json"));
+    assert!(judge(&recorded(&head), &healthy, &healthy, Strictness::default()).is_empty());
     assert_eq!(unexplained(&recorded(&prompt()), &says(200, alerted.clone()), &says(200, alerted)), [""; 0]);
     let json = Body::read("Application/JSON; charset=utf-8", b"{}");
     assert_eq!(json, Body::Json(json!({})));

@@ -53,8 +53,15 @@ pub(super) fn says(status: u16, body: Value) -> Value {
     json!({"status": status, "body": body})
 }
 
+/// An error page, as Express has them.
 pub(super) fn page(status: u16) -> Value {
-    json!({"status": status, "page": "<!DOCTYPE html><pre>Cannot GET</pre>"})
+    let page = json!({"status": status, "page": "<!DOCTYPE html><pre>Cannot GET</pre>"});
+    with(page, "content-security-policy", "default-src 'none'")
+}
+
+/// What HEAD is told of a body of this type.
+pub(super) fn would_be(status: u16, kind: &str) -> Value {
+    with(json!({"status": status}), "content-type", kind)
 }
 
 pub(super) fn streams(events: Value) -> Value {
@@ -67,18 +74,36 @@ pub(super) fn with(mut reply: Value, name: &str, value: &str) -> Value {
     reply
 }
 
-/// An answer, with these fields of its metadata changed.
+/// An answer of the old, with these fields of its metadata changed.
 pub(super) fn answer(changes: Value) -> Value {
     let mut answer = json!({
         "code": "x",
         "metadata": {"model": "gpt-4o", "provider": "openai", "estimatedTokens": 2, "estimatedCost": 0.1,
                      "routingMode": "manual", "mock": false, "cached": false},
-        "budget": {"alerts": []},
+        "budget": {"alerts": [], "status": periods()},
     });
-    for (name, value) in changes.as_object().unwrap() {
-        answer["metadata"][name] = value.clone();
-    }
+    answer["metadata"].as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
     answer
+}
+
+/// The same of the new.
+pub(super) fn answered(changes: Value) -> Value {
+    let mut answer = answer(json!({}));
+    let usage = json!({"inputTokens": 1, "outputTokens": 1, "cachedInputTokens": 0, "reasoningTokens": 0});
+    let more = json!({"cache": "llm-gateway; fwd=miss; stored", "usage": usage, "finishReason": "stop", "attempts": 1, "requestId": "id"});
+    let metadata = answer["metadata"].as_object_mut().unwrap();
+    metadata.extend(more.as_object().unwrap().clone());
+    metadata.extend(changes.as_object().unwrap().clone());
+    answer["cached"] = answer["metadata"]["cached"].clone();
+    answer
+}
+
+pub(super) fn periods() -> Value {
+    let period = |name: &str| {
+        json!({"period": name, "used": 0.1, "limit": 50, "remaining": 49.9, "percentage": 0.2, "isOverLimit": false,
+               "isNearLimit": false, "resetDate": "2026-11-26T00:00:00.000Z"})
+    };
+    json!({"daily": period("daily"), "weekly": period("weekly"), "monthly": period("monthly")})
 }
 
 pub(super) fn complete(answer: Value) -> Value {

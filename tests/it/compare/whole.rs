@@ -86,7 +86,7 @@ async fn requests_of_every_kind_have_no_difference() {
     let sent = SAMPLE.lines().filter(|line| line.starts_with('{')).count();
     let last = said.lines().last().unwrap();
     assert!(last.starts_with(&format!("{sent} requests: ")), "{last}");
-    assert!(last.ends_with(": 10 same, 32 intended, 0 with a difference, 0 unreached."), "{last}");
+    assert!(last.ends_with(": 11 same, 38 intended, 0 with a difference, 0 unreached."), "{last}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,6 +188,8 @@ async fn nobody_to_compare_with_is_status_3_and_wrong_arguments_are_2() {
     for (url, requests, arguments, why) in [
         ("http://me:s3cr3t@localhost", requests, &[][..], "error: --new is an address with credentials"),
         ("backend", requests, &[], "error: --new is not an address"),
+        ("http://localhost/#/s3cr3t", requests, &[], "error: --new is not an address"),
+        ("http://localhost/?s3cr3t", requests, &[], "error: --new is not an address"),
         (&old.url, "", &[], " holds no request"),
         (&old.url, "{}", &[], ", line 1: missing field"),
         (&old.url, requests, &["--new-header", "s3cr3t"], "error: --new-header is not a header"),

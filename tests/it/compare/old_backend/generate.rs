@@ -1,5 +1,7 @@
 //! Its generations: what a provider says is decided by the prompt.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use axum::{
     http::{HeaderMap, HeaderValue},
     response::{IntoResponse as _, Response},
@@ -28,7 +30,8 @@ pub(super) fn generate(memory: &mut Memory, path: &str, _: &HeaderMap, body: Opt
     let told = reply.headers_mut();
     told.insert("x-ratelimit-limit", HeaderValue::from(memory.most));
     told.insert("x-ratelimit-remaining", HeaderValue::from(left));
-    told.insert("x-ratelimit-reset", HeaderValue::from_static("1795485366112"));
+    let resets = (UNIX_EPOCH.elapsed().unwrap() + Duration::from_secs(60)).as_millis();
+    told.insert("x-ratelimit-reset", resets.to_string().parse().unwrap());
     reply
 }
 

@@ -15,36 +15,76 @@ fn modes() -> Value {
     })
 }
 
+/// An id, the name that is shown, context and output in tokens, and prices of 1000 tokens.
+type Model = (&'static str, &'static str, u32, u32, f64, f64);
+
+const CATALOGUE: [(&str, &[Model]); 6] = [
+    (
+        "OpenAI",
+        &[
+            ("gpt-4o", "GPT-4o", 128_000, 4096, 0.005, 0.015),
+            ("gpt-4-turbo", "GPT-4 Turbo", 128_000, 4096, 0.01, 0.03),
+            ("gpt-4", "GPT-4", 8192, 2048, 0.03, 0.06),
+            ("gpt-3.5-turbo", "GPT-3.5 Turbo", 16_385, 4096, 0.0015, 0.002),
+        ],
+    ),
+    (
+        "Anthropic",
+        &[
+            ("claude-3-5-sonnet-20241022", "Claude 3.5 Sonnet", 200_000, 8192, 0.003, 0.015),
+            ("claude-3-opus-20240229", "Claude 3 Opus", 200_000, 4096, 0.015, 0.075),
+            ("claude-3-sonnet-20240229", "Claude 3 Sonnet", 200_000, 4096, 0.003, 0.015),
+            ("claude-3-5-haiku-20241022", "Claude 3.5 Haiku", 200_000, 8192, 0.001, 0.005),
+        ],
+    ),
+    (
+        "Google AI",
+        &[
+            ("gemini-pro", "Gemini Pro", 32_768, 2048, 0.0005, 0.0015),
+            ("gemini-2.5-pro", "Gemini 2.5 Pro", 2_097_152, 8192, 0.00125, 0.005),
+            ("gemini-2.5-flash", "Gemini 2.5 Flash", 1_048_576, 8192, 0.000_075, 0.0003),
+            ("gemini-2.5-flash-lite", "Gemini 2.5 Flash Lite", 1_048_576, 8192, 0.000_037_5, 0.000_15),
+        ],
+    ),
+    (
+        "Ollama (Local)",
+        &[
+            ("llama2", "Llama 2 7B", 4096, 2048, 0.0, 0.0),
+            ("codellama", "Code Llama", 4096, 2048, 0.0, 0.0),
+            ("mistral", "Mistral 7B", 4096, 2048, 0.0, 0.0),
+        ],
+    ),
+    (
+        "xAI",
+        &[
+            ("grok-4-fast-reasoning", "Grok 4 Fast Reasoning", 2_000_000, 4096, 0.0002, 0.0005),
+            ("grok-4-fast-non-reasoning", "Grok 4 Fast Non-Reasoning", 2_000_000, 4096, 0.0002, 0.0005),
+            ("grok-4-0709", "Grok 4 0709", 256_000, 4096, 0.003, 0.015),
+            ("grok-code-fast-1", "Grok Code Fast 1", 256_000, 4096, 0.0002, 0.0015),
+            ("grok-3", "Grok 3", 131_072, 4096, 0.003, 0.015),
+            ("grok-3-mini", "Grok 3 Mini", 131_072, 4096, 0.0003, 0.0005),
+            ("grok-2-vision-1212us-east-1", "Grok 2 Vision US East", 32_768, 4096, 0.002, 0.01),
+            ("grok-2-vision-1212eu-west-1", "Grok 2 Vision EU West", 32_768, 4096, 0.002, 0.01),
+        ],
+    ),
+    ("Supernova AI", &[("supernova-fast", "Supernova Fast", 32_768, 4096, 0.001, 0.001)]),
+];
+
 fn catalogue() -> Value {
-    let model = |name: &str| {
-        json!({"name": name, "contextWindow": 128_000, "maxTokens": 4096, "inputCostPer1k": 0.005, "outputCostPer1k": 0.015,
-               "capabilities": ["text-generation"], "strengths": ["code-generation"],
-               "routing": {"priority": 1, "fallback": true, "loadBalance": true},
-               "limits": {"requestsPerMinute": 60, "requestsPerHour": 1000, "dailyBudget": 50}})
+    let model = |&(id, name, window, most, input, output): &Model| {
+        let model = json!({
+            "name": name, "contextWindow": window, "maxTokens": most, "inputCostPer1k": input, "outputCostPer1k": output,
+            "capabilities": ["text-generation", "code-generation"], "strengths": ["code-generation"],
+            "routing": {"priority": 1, "fallback": true, "loadBalance": true},
+            "limits": {"requestsPerMinute": 60, "requestsPerHour": 1000, "dailyBudget": 50}
+        });
+        (id.to_owned(), model)
     };
-    let provider = |name: &str, models: &[(&str, &str)]| {
-        let models: serde_json::Map<_, _> = models.iter().map(|(id, name)| ((*id).to_owned(), model(name))).collect();
+    let provider = |(name, models): (&str, &[Model])| {
+        let models: serde_json::Map<_, _> = models.iter().map(model).collect();
         json!({"name": name, "apiBaseUrl": "https://api.example.com", "models": models})
     };
-    json!([
-        provider(
-            "OpenAI",
-            &[
-                ("gpt-4o", "GPT-4o"),
-                ("gpt-4-turbo", "GPT-4 Turbo"),
-                ("gpt-4", "GPT-4"),
-                ("gpt-3.5-turbo", "GPT-3.5 Turbo"),
-            ]
-        ),
-        provider(
-            "Anthropic",
-            &[("claude-3-5-sonnet-20241022", "Claude 3.5 Sonnet"), ("claude-3-opus-20240229", "Claude 3 Opus")]
-        ),
-        provider("Google AI", &[("gemini-pro", "Gemini Pro"), ("gemini-2.5-pro", "Gemini 2.5 Pro")]),
-        provider("Ollama (Local)", &[("llama2", "Llama 2 7B"), ("codellama", "Code Llama"), ("mistral", "Mistral 7B")]),
-        provider("xAI", &[("grok-3", "Grok 3"), ("grok-3-mini", "Grok 3 Mini")]),
-        provider("Supernova AI", &[("supernova-fast", "Supernova Fast")]),
-    ])
+    CATALOGUE.map(provider).into_iter().collect()
 }
 
 pub(super) fn usage() -> Value {

@@ -57,9 +57,17 @@ fn json_reply(status: u16, body: &Value) -> Response {
     (StatusCode::from_u16(status).unwrap(), headers, body.to_string()).into_response()
 }
 
+const HTML: &str = "text/html; charset=utf-8";
+
+/// An error page, as Express has them.
 fn page(status: u16, said: &str) -> Response {
     let page = format!("<!DOCTYPE html>\n<html lang=\"en\"><body><pre>{said}</pre></body></html>\n");
-    (StatusCode::from_u16(status).unwrap(), [("content-type", "text/html; charset=utf-8")], page).into_response()
+    let headers = [
+        ("content-type", HTML),
+        ("content-security-policy", "default-src 'none'"),
+        ("x-content-type-options", "nosniff"),
+    ];
+    (StatusCode::from_u16(status).unwrap(), headers, page).into_response()
 }
 
 async fn take(State(memory): State<Shared>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
@@ -112,8 +120,10 @@ fn preflight(headers: &HeaderMap) -> Response {
 fn routed(memory: &Shared, method: &Method, uri: &Uri, headers: &HeaderMap, body: Option<&Value>) -> Response {
     let path = uri.path().trim_end_matches('/').to_lowercase();
     let mut memory = memory.lock().unwrap();
-    match (method.as_str(), path.as_str()) {
-        ("GET", "") => page(200, "The backend is running."),
+    // To HEAD the same is said, without a body.
+    let method = if method == Method::HEAD { "GET" } else { method.as_str() };
+    match (method, path.as_str()) {
+        ("GET", "") => ([("content-type", HTML), ("etag", "W/\"17-old\"")], "The backend is running.").into_response(),
         ("GET", "/health") => {
             json_reply(503, &json!({"healthy": false, "redis": true, "memory": false, "uptime": 34.959}))
         }
