@@ -1,6 +1,9 @@
 //! One stream, many readers, each from the start and at its own pace.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
@@ -46,6 +49,8 @@ pub(super) enum Opening {
 #[derive(Default)]
 struct State {
     opening: Option<Opening>,
+    /// Whether anybody reads along. Who waits for the end is not woken before.
+    is_read_along: AtomicBool,
     segments: Vec<Segment>,
     end: Option<Result<(), GenerateError>>,
     /// The client that pays: of those that wait at the end, the one that has waited longest. What it pays for, the others have for
@@ -123,13 +128,20 @@ impl Log {
         let (text, whose) = match event {
             Event::Text(text) => (text, Whose::Answer),
             Event::Tool(ToolPiece::Arguments { of, text }) => (text, Whose::Call(of)),
-            event => return self.state.send_modify(|state| state.segments.push(Segment::Event(event))),
+            event => return self.add(|segments| segments.push(Segment::Event(event))),
         };
-        self.state.send_modify(|state| match state.segments.last_mut() {
+        self.add(|segments| match segments.last_mut() {
             Some(Segment::Text(segment, of)) if *of == whose && segment.len() + text.len() <= SEGMENT_BYTES => {
                 segment.extend_from_slice(&text);
             }
-            _ => state.segments.push(Segment::Text(text.into(), whose)),
+            _ => segments.push(Segment::Text(text.into(), whose)),
+        });
+    }
+
+    fn add(&self, piece: impl FnOnce(&mut Vec<Segment>)) {
+        self.state.send_if_modified(|state| {
+            piece(&mut state.segments);
+            *state.is_read_along.get_mut()
         });
     }
 
@@ -244,6 +256,8 @@ impl Reader {
 
     /// All events.
     pub(super) fn into_events(self) -> EventStream {
+        // Under the lock, so that what is added from here on wakes it, and what was added before is there.
+        self.state.borrow().is_read_along.store(true, Relaxed);
         stream::unfold(self, |mut reader| async move { reader.next().await.map(|event| (event, reader)) }).boxed()
     }
 

@@ -1,11 +1,12 @@
 //! One call for one question, and what it brings is kept.
 //!
 //! Wraps the typed request, below the look-up: misses meet here, so that one call serves all of them. A flight is a task
-//! of its own from before the call, so it does not matter who of its readers leaves. How long a reader waits is its own
+//! of its own as soon as it has to wait, so it does not matter who of its readers leaves. How long a reader waits is its own
 //! affair; a call that has brought nothing in the time that an answer may take is joined by nobody any more.
 
 use std::{
     ops::ControlFlow,
+    panic::AssertUnwindSafe,
     pin::pin,
     sync::Arc,
     task::{Context, Poll},
@@ -104,7 +105,13 @@ impl Desk {
                 self.flights.board(&key, self.config.patience, &purpose)
             };
             if let Some((flight, question)) = flight.and_then(|flight| Some((flight, question.take()?))) {
-                self.flights.tasks.spawn(Arc::clone(&self).drive(inner.clone(), question, flight).in_current_span());
+                let driving = Arc::clone(&self).drive(inner.clone(), question, flight).in_current_span();
+                // A panic of the call is told as its failure, to this reader as to all others.
+                let mut driving = AssertUnwindSafe(driving).catch_unwind().map(drop).boxed();
+                // What can be done at once is done here: most calls are sent before another thread would have heard of them.
+                if poll!(&mut driving).is_pending() {
+                    self.flights.tasks.spawn(driving);
+                }
             }
             let (cache, answer) = match reader.opening().await? {
                 // Whose flight this is had another wish.
