@@ -55,6 +55,7 @@
 //! | 0 | `embed` | `generate` |
 //! | 0 | `client` | nothing |
 //! | 0 | `courier` | `client` |
+//! | 0 | `remembered` | nothing |
 //! | 1 | `trace` | `config`, `courier`, `generate` |
 //! | 1 | `breaker` | nothing |
 //! | 1 | `metrics` | `generate` |
@@ -64,14 +65,14 @@
 //! | 1 | `sentry` | `config`, `courier` |
 //! | 2 | `log` | `config`, `trace` |
 //! | 2 | `providers` | `client`, `config`, `embed`, `generate`, `trace` |
-//! | 2 | `stores` | `breaker`, `client`, `clock`, `config`, `metrics`, `trace` |
+//! | 2 | `stores` | `breaker`, `client`, `clock`, `config`, `metrics`, `remembered`, `trace` |
 //! | 2 | `telemetry` | `caller`, `clock`, `generate`, `metrics` |
 //! | 2 | `observers` | `client`, `config`, `courier`, `sentry`, `trace` |
 //! | 2 | `compare` | `client` |
-//! | 3 | `sessions` | `caller`, `clock`, `stores` |
+//! | 3 | `sessions` | `caller`, `clock`, `remembered`, `stores` |
 //! | 3 | `ledger` | `client`, `clock`, `config`, `generate`, `stores` |
 //! | 3 | `dispatch` | `breaker`, `catalogue`, `config`, `embed`, `generate`, `metrics`, `providers`, `trace` |
-//! | 3 | `layers` | `caller`, `catalogue`, `clock`, `config`, `embed`, `error`, `generate`, `ledger`, `metrics`, `sessions`, `stores`, `telemetry`, `trace` |
+//! | 3 | `layers` | `caller`, `catalogue`, `clock`, `config`, `embed`, `error`, `generate`, `ledger`, `metrics`, `remembered`, `sessions`, `stores`, `telemetry`, `trace` |
 //! | 4 | `http` | `breaker`, `caller`, `catalogue`, `clock`, `config`, `embed`, `error`, `generate`, `layers`, `ledger`, `metrics`, `sessions`, `stores`, `telemetry`, `trace` |
 //! | 5 | `app` | `breaker`, `caller`, `catalogue`, `client`, `clock`, `config`, `dispatch`, `error`, `generate`, `http`, `layers`, `ledger`, `metrics`, `providers`, `sessions`, `stores`, `telemetry` |
 //! | 6 | `serve` | `app`, `http`, `layers` |
@@ -148,4 +149,5 @@ pub mod embed;
 pub mod generate;
 pub mod log;
 pub mod metrics;
+pub mod remembered;
 pub mod trace;

@@ -1,5 +1,6 @@
 //! `FRONTEND_URL`: the origins of pages that may read answers.
 
+use public_suffix::DEFAULT_PROVIDER;
 use url::Url;
 
 use super::{
@@ -86,10 +87,13 @@ fn origin(text: &str) -> Result<Origin, String> {
     Ok(Origin(url.origin().ascii_serialization()))
 }
 
-/// Whether anyone can register a name directly under `domain`, by the Public Suffix List. A name that the list does not know,
-/// such as `localhost` or `internal`, belongs to a network of one's own.
+/// Names at the top that belong to a network of one's own (RFC 6761; RFC 6762, appendix G).
+const ONES_OWN: [&str; 11] =
+    ["corp", "example", "home", "internal", "intranet", "invalid", "lan", "local", "localhost", "private", "test"];
+
+/// Whether anyone can register a name directly under `domain`, by the Public Suffix List.
 fn is_public(domain: &str) -> bool {
-    psl::suffix(domain.as_bytes()).is_some_and(|suffix| suffix.is_known() && suffix.as_bytes() == domain.as_bytes())
+    DEFAULT_PROVIDER.is_effective_tld(domain) && !ONES_OWN.contains(&domain)
 }
 
 #[cfg(test)]

@@ -1,28 +1,33 @@
 //! Who names sessions that do not exist, and how often: each costs a command of the store, and may be a guess.
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    sync::Arc,
+    time::Duration,
+};
 
-use moka::{policy::EvictionPolicy, sync::Cache};
 use tokio::time::Instant;
 
-use crate::stores::{CounterStore, Quota};
+use crate::{
+    remembered::Remembered,
+    stores::{CounterStore, Quota},
+};
 
 /// How many unknown ids an address may name: more than people behind one address whose sessions have ended.
 const QUOTA: Quota = Quota { max: NonZeroU32::new(60).unwrap(), window: WINDOW };
 /// The window of the quota.
 pub(super) const WINDOW: Duration = Duration::from_mins(1);
-const MAX_ADDRESSES: u64 = 10_000;
+const MAX_ADDRESSES: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
 /// Counts unknown ids by address.
 pub(super) struct Guesses {
     counters: Arc<dyn CounterStore>,
-    blocked: Cache<String, Instant>,
+    blocked: Remembered<String, Instant>,
 }
 
 impl Guesses {
     pub(super) fn new(counters: Arc<dyn CounterStore>) -> Self {
-        let blocked = Cache::builder().max_capacity(MAX_ADDRESSES).eviction_policy(EvictionPolicy::lru());
-        Self { counters, blocked: blocked.time_to_live(WINDOW).build() }
+        Self { counters, blocked: Remembered::new(MAX_ADDRESSES) }
     }
 
     /// How long `address` has to wait until its next one is looked up. `None`: it need not.
@@ -36,7 +41,7 @@ impl Guesses {
         let key = format!("session:{address}");
         let Ok(admission) = self.counters.admit(&key, QUOTA, NonZeroU32::MIN, by).await else { return };
         if admission.remaining == 0 {
-            self.blocked.insert(address, Instant::now() + admission.grows_in);
+            self.blocked.put(address, Instant::now() + admission.grows_in);
         }
     }
 }

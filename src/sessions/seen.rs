@@ -1,11 +1,10 @@
 //! What this process knows of sessions without asking: whose an id was a moment ago, and that an id is none's.
 
-use std::time::Duration;
+use std::{num::NonZeroUsize, time::Duration};
 
-use moka::{ops::compute::Op, policy::EvictionPolicy, sync::Cache};
 use tokio::time::Instant;
 
-use crate::caller::UserId;
+use crate::{caller::UserId, remembered::Remembered};
 
 use super::{LiveSession, SessionId};
 
@@ -16,11 +15,11 @@ pub(super) const UNKNOWN_FOR: Duration = Duration::from_secs(5);
 /// How long an id that was ended here stays so, whatever a look-up that began before brings: longer than any store call.
 pub(super) const ENDED_FOR: Duration = Duration::from_secs(90);
 /// How many ids are remembered.
-const MAX_IDS: u64 = 100_000;
+const MAX_IDS: NonZeroUsize = NonZeroUsize::new(100_000).unwrap();
 
 /// The ids that were just looked up.
 pub(super) struct Seen {
-    ids: Cache<SessionId, Sighting>,
+    ids: Remembered<SessionId, Sighting>,
     /// After how long an id is written down under its user anew.
     enrolled_for: Duration,
 }
@@ -45,23 +44,31 @@ pub(super) enum Known {
 
 impl Seen {
     pub(super) fn new(enrolled_for: Duration) -> Self {
-        let ids = Cache::builder().max_capacity(MAX_IDS).eviction_policy(EvictionPolicy::lru());
-        Self { ids: ids.time_to_live(enrolled_for.max(ENDED_FOR)).build(), enrolled_for }
+        Self { ids: Remembered::new(MAX_IDS), enrolled_for }
+    }
+
+    /// What was seen of `id`, unless that was long ago.
+    fn sighting(&self, id: SessionId, now: Instant) -> Option<Sighting> {
+        let lasts = self.enrolled_for.max(ENDED_FOR).saturating_sub(TRUSTED_FOR);
+        self.ids.get(&id).filter(|sighting| match sighting {
+            Sighting::Live { until, .. } => now < *until + lasts,
+            Sighting::Gone { until } => now < *until,
+        })
     }
 
     pub(super) fn known(&self, id: SessionId) -> Known {
         let now = Instant::now();
-        match self.ids.get(&id) {
+        match self.sighting(id, now) {
             Some(Sighting::Live { user, until, .. }) if now < until => Known::Live(LiveSession { user }),
             Some(Sighting::Live { .. }) => Known::Probably,
-            Some(Sighting::Gone { until }) if now < until => Known::Gone,
-            Some(Sighting::Gone { .. }) | None => Known::Nothing,
+            Some(Sighting::Gone { .. }) => Known::Gone,
+            None => Known::Nothing,
         }
     }
 
     /// Whose session `id` was when it was last seen.
     pub(super) fn user(&self, id: SessionId) -> Option<UserId> {
-        match self.ids.get(&id) {
+        match self.sighting(id, Instant::now()) {
             Some(Sighting::Live { user, .. }) => user,
             Some(Sighting::Gone { .. }) | None => None,
         }
@@ -69,10 +76,9 @@ impl Seen {
 
     /// Whether `id` need not be written down under `user`.
     pub(super) fn is_enrolled(&self, id: SessionId, user: &UserId) -> bool {
-        match self.ids.get(&id) {
-            Some(Sighting::Live { user: Some(seen), enrolled_until, .. }) => {
-                seen == *user && Instant::now() < enrolled_until
-            }
+        let now = Instant::now();
+        match self.sighting(id, now) {
+            Some(Sighting::Live { user: Some(seen), enrolled_until, .. }) => seen == *user && now < enrolled_until,
             _ => false,
         }
     }
@@ -81,31 +87,28 @@ impl Seen {
     /// was found out.
     pub(super) fn live(&self, id: SessionId, user: Option<UserId>, was_enrolled: bool) {
         let now = Instant::now();
-        self.ids.entry(id).and_compute_with(|entry| {
-            let before = match entry.map(moka::Entry::into_value) {
-                Some(Sighting::Gone { until }) if now < until => return Op::Nop,
+        self.ids.change(id, |before| {
+            let before = match before {
+                Some(Sighting::Gone { until }) if now < until => return before,
                 Some(Sighting::Live { enrolled_until, .. }) => enrolled_until,
                 Some(Sighting::Gone { .. }) | None => now,
             };
             let enrolled_until = if was_enrolled { now + self.enrolled_for } else { before };
-            Op::Put(Sighting::Live { user, until: now + TRUSTED_FOR, enrolled_until })
+            Some(Sighting::Live { user, until: now + TRUSTED_FOR, enrolled_until })
         });
     }
 
     /// `id` is no session, and will not be for so long.
     pub(super) fn gone(&self, id: SessionId, how_long: Duration) {
         let until = Instant::now() + how_long;
-        self.ids.entry(id).and_compute_with(|entry| match entry.map(moka::Entry::into_value) {
-            Some(Sighting::Gone { until: other }) if until < other => Op::Nop,
-            _ => Op::Put(Sighting::Gone { until }),
+        self.ids.change(id, |before| match before {
+            Some(Sighting::Gone { until: other }) if until < other => before,
+            _ => Some(Sighting::Gone { until }),
         });
     }
 
     /// Whose session `id` was may no longer be true. That it has ended stays true.
     pub(super) fn forget(&self, id: SessionId) {
-        self.ids.entry(id).and_compute_with(|entry| match entry.map(moka::Entry::into_value) {
-            Some(Sighting::Live { .. }) => Op::Remove,
-            Some(Sighting::Gone { .. }) | None => Op::Nop,
-        });
+        self.ids.change(id, |before| before.filter(|sighting| matches!(sighting, Sighting::Gone { .. })));
     }
 }

@@ -1,22 +1,27 @@
 //! A limit that holds while the store that counts is away: this process goes on counting, from what it admitted itself, up to
 //! its share.
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
-use moka::{policy::EvictionPolicy, sync::Cache};
 use tokio::time::Instant;
+
+use crate::remembered::Remembered;
 
 use super::{Admission, CounterStore, Quota, StoreError, memory::MemoryCounters};
 
 /// How many refused callers are remembered, so that they cost the store nothing (`upstash-rest.md` 14.7).
-const MAX_BLOCKED: u64 = 10_000;
+const MAX_BLOCKED: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
 /// Counts in `inner`, and here while that is away.
 pub struct Degrade {
     inner: Arc<dyn CounterStore>,
     own: MemoryCounters,
-    blocked: Cache<String, Blocked>,
+    blocked: Remembered<String, Blocked>,
     instances: NonZeroU32,
 }
 
@@ -33,13 +38,7 @@ struct Blocked {
 impl Degrade {
     /// Around `inner`, whose limits `instances` share. `longest_window` is the longest of them.
     pub fn new(inner: Arc<dyn CounterStore>, instances: NonZeroU32, longest_window: Duration) -> Self {
-        let blocked = Cache::builder().max_capacity(MAX_BLOCKED).eviction_policy(EvictionPolicy::lru());
-        Self {
-            inner,
-            own: MemoryCounters::new(longest_window),
-            blocked: blocked.time_to_live(longest_window).build(),
-            instances,
-        }
+        Self { inner, own: MemoryCounters::new(longest_window), blocked: Remembered::new(MAX_BLOCKED), instances }
     }
 
     /// The refusal of `cost` that still stands.
@@ -81,7 +80,7 @@ impl CounterStore for Degrade {
             let Admission { limit, remaining, grows_in, retry_in, .. } = admission;
             let now = Instant::now();
             let blocked = Blocked { cost, limit, remaining, grows_at: now + grows_in, until: now + retry_in };
-            self.blocked.insert(key.to_owned(), blocked);
+            self.blocked.put(key.to_owned(), blocked);
         }
         Ok(admission)
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Each module and what it may import from this crate, from the bottom to the top.
-const MAY_IMPORT: [(&str, &[&str]); 27] = [
+const MAY_IMPORT: [(&str, &[&str]); 28] = [
     ("config", &[]),
     ("clock", &[]),
     ("generate", &[]),
@@ -18,17 +18,18 @@ const MAY_IMPORT: [(&str, &[&str]); 27] = [
     ("metrics", &["generate"]),
     ("client", &[]),
     ("courier", &["client"]),
+    ("remembered", &[]),
     ("sentry", &["config", "courier"]),
     ("observers", &["client", "config", "courier", "sentry", "trace"]),
     ("catalogue", &["clock", "generate"]),
     ("error", &["generate"]),
     ("caller", &["config"]),
     ("providers", &["client", "config", "embed", "generate", "trace"]),
-    ("stores", &["breaker", "client", "clock", "config", "metrics", "trace"]),
+    ("stores", &["breaker", "client", "clock", "config", "metrics", "remembered", "trace"]),
     ("telemetry", &["caller", "clock", "generate", "metrics"]),
     ("compare", &["client"]),
     ("ledger", &["client", "clock", "config", "generate", "stores"]),
-    ("sessions", &["caller", "clock", "stores"]),
+    ("sessions", &["caller", "clock", "remembered", "stores"]),
     ("dispatch", &["breaker", "catalogue", "config", "embed", "generate", "metrics", "providers", "trace"]),
     (
         "layers",
@@ -42,6 +43,7 @@ const MAY_IMPORT: [(&str, &[&str]); 27] = [
             "generate",
             "ledger",
             "metrics",
+            "remembered",
             "sessions",
             "stores",
             "telemetry",
