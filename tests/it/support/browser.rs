@@ -97,10 +97,11 @@ impl Browser {
         self.client.execute_async(&script, Vec::new()).await.unwrap()
     }
 
-    /// Waits until an expression is true in the page that is open.
+    /// Waits until an expression is true in the page that is open. What it speaks of may not be there yet.
     pub(crate) async fn until(&self, expression: &str) {
         let begun = Instant::now();
-        while self.evaluate(expression).await != true {
+        let tried = format!("(() => {{ try {{ return {expression} }} catch {{ return false }} }})()");
+        while self.evaluate(&tried).await != true {
             if begun.elapsed() > PATIENCE {
                 let page = self.evaluate("document.body.innerText").await;
                 panic!("`{expression}` does not come true. The page:\n{}", page.as_str().unwrap_or_default());
