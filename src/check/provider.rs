@@ -146,9 +146,11 @@ fn refused(endpoint: &EndpointConfig, status: u16, kind: ErrorKind) -> (State, S
         (_, ErrorKind::QuotaExhausted) => {
             (State::Failed, format!("the account of {key} has nothing left. Pay in, or raise its limit"))
         }
+        // A key may answer questions that may not list models.
         (_, ErrorKind::Permission) => {
-            let advice = "Give it the right to list models, or look whether account, project and region are allowed";
-            (State::Failed, format!("the key in {key} may not do this (status {status}). {advice}"))
+            let advice = "Give it that right, or look whether key, account, project and region are still allowed";
+            let unknown = "whether it may answer cannot be tried for free";
+            (State::Warning, format!("the key in {key} may not list models (status {status}): {unknown}. {advice}"))
         }
         (301 | 302 | 303 | 307 | 308, _) => {
             (State::Failed, format!("has moved (status {status}). Put its new address in {address}"))
@@ -166,6 +168,9 @@ fn refused(endpoint: &EndpointConfig, status: u16, kind: ErrorKind) -> (State, S
         (429, _) => {
             let advice = "Try again later; meanwhile nobody knows whether it is valid";
             (State::Warning, format!("limits the key in {key} for the moment (status 429). {advice}"))
+        }
+        (408 | 500.., _) if has_no_key => {
+            (State::Warning, format!("is in trouble itself (status {status}). Try again later"))
         }
         (408 | 500.., _) => {
             let advice = "Try again later; meanwhile nobody knows whether it takes the key";

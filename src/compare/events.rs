@@ -52,7 +52,7 @@ pub(super) fn compare(route: &str, old: &[Value], new: &[Value], strictness: Str
 struct Told<'a> {
     name: String,
     event: &'a Value,
-    /// Whether it could be there without the old having it: a call follows what was looked up, and a draft the call.
+    /// Whether it could be there without the old having it: a call follows what was looked up, and a draft the call, if there was one.
     is_placed: bool,
 }
 
@@ -67,6 +67,7 @@ impl Told<'_> {
 fn without_additions(events: &[Value]) -> (Vec<Delta>, Vec<Told<'_>>) {
     let mut others: Vec<Told<'_>> = Vec::new();
     let (mut pieces, mut calls) = (None, Vec::new());
+    let is_stored = events.last().is_some_and(|last| last.pointer("/metadata/cached") == Some(&Value::Bool(true)));
     for event in events {
         let name = outline(event);
         let before = others.last().map(|before| before.name.as_str());
@@ -79,7 +80,7 @@ fn without_additions(events: &[Value]) -> (Vec<Delta>, Vec<Told<'_>>) {
         } else {
             let is_placed = match name.as_str() {
                 CALL => before == Some("researching"),
-                "drafting" => before == Some(CALL),
+                "drafting" => before == Some(CALL) || is_stored && before == Some("researching"),
                 _ => true,
             };
             others.push(Told { name, event, is_placed });

@@ -1,6 +1,6 @@
 //! A reply, as far as it matters.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde_json::{Value, json};
 
@@ -81,7 +81,32 @@ fn events(bytes: &[u8]) -> Vec<Value> {
 
 /// The event of a line, as the frontend reads it: `data: ` with its space, and an object as JSON behind it.
 fn event(line: &str) -> Option<Value> {
-    serde_json::from_str(line.strip_prefix("data: ")?).ok().filter(Value::is_object)
+    serde_json::from_str(&without_halves(line.strip_prefix("data: ")?)).ok().filter(Value::is_object)
+}
+
+/// JSON in which half a character, as JavaScript cuts them, is the sign for one that cannot be read.
+fn without_halves(json: &str) -> Cow<'_, str> {
+    if !json.contains("\\ud") && !json.contains("\\uD") {
+        return Cow::Borrowed(json);
+    }
+    let unit = |escape: &str| u16::from_str_radix(escape.strip_prefix("\\u")?.get(..4)?, 16).ok();
+    let (mut whole, mut rest) = (String::with_capacity(json.len()), json);
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        whole.push_str(before);
+        let next = escape.get(6..).and_then(unit);
+        let (length, is_half) = match unit(escape) {
+            Some(0xD800..=0xDBFF) if next.is_some_and(|next| (0xDC00..=0xDFFF).contains(&next)) => (12, false),
+            Some(0xD800..=0xDFFF) => (6, true),
+            Some(_) => (6, false),
+            None => (2, false),
+        };
+        let (escape, behind) = escape.split_at_checked(length).unwrap_or((escape, ""));
+        whole.push_str(if is_half { "\\ufffd" } else { escape });
+        rest = behind;
+    }
+    whole.push_str(rest);
+    Cow::Owned(whole)
 }
 
 impl Reply {
@@ -152,5 +177,23 @@ impl Exchange<'_> {
     pub(super) fn turned(&self, flag: &str, old: bool) -> bool {
         let is = |reply: &Reply, wanted: bool| reply.metadata(flag) == Some(&Value::Bool(wanted));
         is(self.old, old) && is(self.new, !old)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_character_is_read_as_one_that_cannot_be() {
+        for (json, whole) in [
+            (r#""y\ud83e...""#, r#""y\ufffd...""#),
+            (r#""\uD83E\uDD80""#, r#""\uD83E\uDD80""#),
+            (r#""\udd80\ud83e""#, r#""\ufffd\ufffd""#),
+            (r#""\\ud83e\n""#, r#""\\ud83e\n""#),
+            (r#""\ud83e\"#, r#""\ufffd\"#),
+        ] {
+            assert_eq!(without_halves(json), whole);
+        }
     }
 }

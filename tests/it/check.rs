@@ -143,10 +143,13 @@ async fn for_who_has_a_key(list: &'static str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_way_not_to_get_a_list_has_a_sentence_of_its_own() {
     let raw = r#"{"error":{"message":"s3cr3t words of the vendor about sk-wrong","code":"x"}}"#;
+    let scopes =
+        r#"{"error":{"message":"You have insufficient permissions for this operation. Missing scopes: s3cr3t."}}"#;
     let spent = r#"{"error":{"message":"s3cr3t","code":"insufficient_quota"}}"#;
     for (status, body, state, said) in [
         (401, raw, "failed", "refuses the key. Put a valid one in OPENAI_API_KEY"),
-        (403, raw, "failed", "the key in OPENAI_API_KEY may not do this (status 403)"),
+        (403, raw, "warning", "the key in OPENAI_API_KEY may not list models (status 403)"),
+        (401, scopes, "warning", "the key in OPENAI_API_KEY may not list models (status 401)"),
         (404, raw, "failed", "there is nothing at this address (status 404). Look at the path of OPENAI_BASE_URL"),
         (405, raw, "failed", "refuses to list its models (status 405)"),
         (301, raw, "failed", "has moved (status 301). Put its new address in OPENAI_BASE_URL"),

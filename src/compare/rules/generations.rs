@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::refusals::{UNKNOWN, is_exception, is_limited, lost_its_key};
+use super::refusals::{REFUSALS, UNKNOWN, is_exception, is_limited, lost_its_key, lost_its_way};
 use crate::compare::{Exchange, Recorded, Reply, events::outline};
 
 /// The largest body that the old took.
@@ -58,12 +58,21 @@ fn complains_of_only(reply: &Reply, fields: &[&str]) -> bool {
     errors.is_some_and(|errors| !errors.is_empty() && errors.iter().all(is_meant))
 }
 
+/// Whether the new finds fault with the request, and not with its own keys.
+fn is_refused_for_itself(new: &Reply) -> bool {
+    match new.status {
+        400 => new.json().is_some_and(|body| body["errors"].is_array()),
+        422 => UNKNOWN.contains(&new.text("error")),
+        _ => false,
+    }
+}
+
 pub(super) fn larger_bodies(Exchange { request, old, new }: &Exchange<'_>) -> bool {
     request.is_generation()
         && old.is_page()
         && old.status == 413
         && request.body.len() > OLD_LIMIT_BYTES
-        && (is_answered(new) || ([400, 422].contains(&new.status) && new.is_error()))
+        && (is_answered(new) || new.is_error() && is_refused_for_itself(new))
 }
 
 pub(super) fn streaming_is_a_flag(Exchange { request, old, new }: &Exchange<'_>) -> bool {
@@ -99,8 +108,11 @@ pub(super) fn failures_are_errors(Exchange { request, old, new }: &Exchange<'_>)
         ["provider", "model"].iter().all(|name| error[*name].is_string() && old.metadata(name) == error.get(*name))
     };
     let said = old.metadata("error").and_then(Value::as_str).unwrap_or_default();
-    let has_key = |error: &&Value| !lost_its_key(said, text(error, "error"));
-    request.is_generation() && was_made_up && failed(new).filter(has_key).is_some_and(is_same)
+    let is_alike = |error: &&Value| {
+        let told = text(error, "error");
+        !lost_its_key(said, told) && !lost_its_way(said, told)
+    };
+    request.is_generation() && was_made_up && failed(new).filter(is_alike).is_some_and(is_same)
 }
 
 /// What the new says of a provider that failed, with its status or at the end of a stream.
@@ -116,10 +128,22 @@ fn failed(new: &Reply) -> Option<&Value> {
 }
 
 pub(super) fn empty_answers_fail(Exchange { request, old, new }: &Exchange<'_>) -> bool {
-    let was_empty = failure(old).is_some_and(|said| text(said, "details") == "No response generated from model");
-    let is_told = new.status == 502 || new.ends_in("ERROR").is_some_and(|event| text(event, "error").contains("empty"));
-    let is_named = failed(new).is_some_and(|error| error["provider"].is_string() && error["model"].is_string());
-    request.is_generation() && was_empty && is_told && is_named
+    let is_told = |error: &Value| {
+        text(error, "error").contains("empty") && error["provider"].is_string() && error["model"].is_string()
+    };
+    request.is_generation() && was_empty(old) && failed(new).is_some_and(is_told)
+}
+
+/// What the old failed with when an answer was empty.
+const NOTHING_SAID: &str = "No response generated from model";
+
+fn was_empty(old: &Reply) -> bool {
+    let is_so = |said: &Value| ["error", "details"].iter().any(|field| text(said, field) == NOTHING_SAID);
+    failure(old).is_some_and(is_so)
+}
+
+pub(super) fn all_parts_are_read(Exchange { request, old, new }: &Exchange<'_>) -> bool {
+    request.is_generation() && was_empty(old) && is_answered(new)
 }
 
 pub(super) fn every_mode_answers(Exchange { request, old, new }: &Exchange<'_>) -> bool {
@@ -151,7 +175,8 @@ pub(super) fn blank_prompts(Exchange { request, old, new }: &Exchange<'_>) -> bo
     request.is_generation()
         && !prompt.is_empty()
         && prompt.trim().is_empty()
-        && old.answer().is_some()
+        // Or it was refused for what is looked at behind it.
+        && (old.answer().is_some() || failure(old).is_some_and(|said| REFUSALS.contains(&text(said, "error"))))
         && new.status == 400
         && new.is_error()
         && complains_of_only(new, &["prompt"])
@@ -165,7 +190,7 @@ pub(super) fn null_is_absent(Exchange { request, old, new }: &Exchange<'_>) -> b
         && !nulls.contains(&"prompt")
         && old.status == 400
         && complains_of_only(old, &nulls)
-        && is_answered(new)
+        && (is_answered(new) || new.is_error() && new.status == 422 && is_refused_for_itself(new))
 }
 
 pub(super) fn spelling_is_no_bucket(Exchange { request, old, new }: &Exchange<'_>) -> bool {

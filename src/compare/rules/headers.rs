@@ -38,7 +38,6 @@ pub(super) fn new_headers(exchange: &Exchange<'_>, delta: &Delta) -> bool {
         "cache-status" => new.starts_with("llm-gateway; "),
         "x-accel-buffering" => new == "no",
         "x-content-type-options" => new == "nosniff",
-        "x-ratelimit-mode" => new == "local",
         // Also on what is refused before the old had made one.
         "x-request-id" => is_id(new),
         "vary" => new.to_ascii_lowercase().contains("origin"),

@@ -8,6 +8,7 @@ use crate::compare::{
     answers::is_opening,
     diff::{Delta, Place},
     errors::ERROR,
+    events::CALL,
     free::{is_amount, is_meant},
 };
 
@@ -28,11 +29,56 @@ fn is_text(value: &Value) -> bool {
 }
 
 pub(super) fn made_up_no_more(exchange: &Exchange<'_>, delta: &Delta) -> bool {
+    // What was made up was not kept, and what is answered is.
+    let is_kept = exchange.turned("cached", false);
     exchange.turned("mock", true)
         && match delta {
-            Delta::Changed(place, ..) => place.path == "metadata.mock",
+            Delta::Changed(place, ..) => place.path == "metadata.mock" || is_kept && place.path == "metadata.cached",
             Delta::Missing(place, _) => place.path == "metadata.error",
             Delta::EventAdded(name, fits) => *fits && name == "drafting",
+            Delta::EventMissing(name) => is_kept && name == CALL,
+            _ => false,
+        }
+}
+
+pub(super) fn todays_checks(exchange: &Exchange<'_>, delta: &Delta) -> bool {
+    let request = exchange.request;
+    let field = |entry: &Value| request.field(entry["path"].as_str().unwrap_or_default());
+    let path = |entry: &Value| entry["path"].clone();
+    let is_checked = request.is_generation() && (exchange.old.status, exchange.new.status) == (400, 400);
+    is_checked
+        && match delta {
+            Delta::Changed(place, Value::Array(old), Value::Array(new)) if place.path == "errors" => {
+                let is_null = |entry: &&Value| entry["path"] != "prompt" && field(entry) == Some(Value::Null);
+                let is_new = |entry: &&Value| match (entry["path"].as_str(), field(entry)) {
+                    (Some("prompt"), Some(Value::String(prompt))) => !prompt.is_empty() && prompt.trim().is_empty(),
+                    (Some("streaming"), Some(streaming)) => !streaming.is_boolean() && !streaming.is_null(),
+                    _ => false,
+                };
+                let old = old.iter().filter(|entry| !is_null(entry)).map(path);
+                let new = new.iter().filter(|entry| !is_new(entry)).map(path);
+                old.eq(new)
+            }
+            Delta::Missing(place, Value::Null) => place.path == "errors[].value",
+            _ => false,
+        }
+}
+
+pub(super) fn settings_stay(exchange: &Exchange<'_>, delta: &Delta) -> bool {
+    const SETTINGS: [&str; 6] =
+        ["dailyLimit", "weeklyLimit", "monthlyLimit", "alertThresholds", "enableAlerts", "hardLimit"];
+    // Whoever changes them is told what they are now.
+    let setting = |place: &Place| place.path.strip_prefix("config.").unwrap_or(&place.path).to_owned();
+    let is_one = |setting: &str| SETTINGS.contains(&setting.split('.').next().unwrap_or_default());
+    exchange.request.route() == "/llm/budget/config"
+        && exchange.new.status == 200
+        && match delta {
+            Delta::Added(place, new) => setting(place).starts_with("alertThresholds.") && new.is_number(),
+            Delta::Missing(place, _) => !is_one(&setting(place)),
+            Delta::Changed(place, old, new) => match setting(place).as_str() {
+                "alertThresholds" => !old.is_object() && new.is_object(),
+                setting => setting.ends_with("Limit") && !old.is_number() && new.is_number(),
+            },
             _ => false,
         }
 }

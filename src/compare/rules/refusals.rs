@@ -60,6 +60,15 @@ pub(super) fn is_same_sort(old: &str, new: &str) -> bool {
     }
 }
 
+/// Words of a connection that did not come about.
+const UNREACHED: [&str; 6] = ["fetch failed", "econn", "enotfound", "socket", "network", "timeout"];
+
+/// Whether the new does not reach whom the old was answered by.
+pub(super) fn lost_its_way(old: &str, new: &str) -> bool {
+    let old = old.to_lowercase();
+    new.contains("cannot be reached") && !UNREACHED.iter().any(|words| old.contains(words))
+}
+
 /// Whether the new is refused for its key where the old was not.
 pub(super) fn lost_its_key(old: &str, new: &str) -> bool {
     sort(new) == Some(KEYS) && sort(old) != Some(KEYS)

@@ -65,10 +65,14 @@ fn is_known(request: &Recorded) -> bool {
     ROUTES.contains(&(method, &route)) || method == "POST" && changes.iter().any(|start| route.starts_with(start))
 }
 
+/// The largest body that the new takes, unless it is told otherwise.
+const PROMISED_BYTES: usize = 1 << 20;
+
 pub(super) fn json_errors(Exchange { request, old, new }: &Exchange<'_>) -> bool {
     let is_meant = match old.status {
         404 => !is_known(request),
-        400 | 413 | 415 => !request.body.is_empty(),
+        400 | 415 => !request.body.is_empty(),
+        413 => request.body.len() > PROMISED_BYTES,
         _ => false,
     };
     old.is_page() && is_meant && new.status == old.status && new.is_error()
@@ -90,7 +94,14 @@ pub(super) fn body_must_be_json(Exchange { request, old, new }: &Exchange<'_>) -
     let content_type = request.header("content-type").unwrap_or_default().to_ascii_lowercase();
     let is_json = content_type.split(';').next().unwrap_or_default().trim() == "application/json";
     let was_refused = (old.status == 400 && old.json().is_some_and(|body| body["errors"].is_array())) || threw(old);
-    !is_json && was_refused && new.status == 415 && new.is_error()
+    let is_none = request.json().is_none_or(|body| !body.is_object());
+    was_refused
+        && new.is_error()
+        && match new.status {
+            415 => !is_json,
+            400 => is_none && old.status == 400 && new.json().is_some_and(|body| body.get("errors").is_none()),
+            _ => false,
+        }
 }
 
 fn threw(old: &Reply) -> bool {
@@ -161,7 +172,10 @@ pub(super) fn settings_break_nothing(Exchange { request, old, new }: &Exchange<'
         Body::Json(body) if request.route() == "/llm/budget/status" => Look::Object(PERIODS).fits(body),
         _ => new.would_be(JSON) || request.is_generation() && new.metadata("mock") == Some(&Value::Bool(false)),
     };
-    let failed = threw(old) || old.status == 500 && old.would_be(JSON);
+    // Other exceptions in a stream stand for a refusal.
+    let read_nothing = |event: &Value| event.to_string().contains("Cannot read propert");
+    let failed =
+        threw(old) || old.ends_in("ERROR").is_some_and(read_nothing) || old.status == 500 && old.would_be(JSON);
     (request.reads("/llm/budget/status") || request.is_question()) && failed && new.status == 200 && has_answer
 }
 

@@ -85,6 +85,12 @@ pub static RULES: &[Rule] = &[
         generation::empty_answers_fail,
     ),
     whole(
+        "all-parts-are-read",
+        "fault 10",
+        "An answer is all of its parts, where the old read the first and found nothing in it.",
+        generation::all_parts_are_read,
+    ),
+    whole(
         "every-mode-answers",
         "fault 7",
         "Each routing mode finds a model, also without one named.",
@@ -151,6 +157,18 @@ pub static RULES: &[Rule] = &[
         "faults 2 and 3",
         "The old backend failed and made an answer up; this service was answered.",
         part::made_up_no_more,
+    ),
+    one(
+        "todays-checks",
+        "fault 14, section 13.1",
+        "Of several mistakes each is told: null is absent, a prompt of spaces is none, `streaming` is a flag.",
+        part::todays_checks,
+    ),
+    one(
+        "settings-stay",
+        "fault 33",
+        "Budget settings that were not changed, or not to what makes sense, are as they were.",
+        part::settings_stay,
     ),
     one(
         "text-stays-text",

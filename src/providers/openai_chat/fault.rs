@@ -71,6 +71,8 @@ impl Fault {
                 ErrorKind::ContentFilter
             }
             200 | 400 | 422 if self.says(&["incorrect api key", "invalid_api_key"]) => ErrorKind::Authentication,
+            // The key is valid, and restricted.
+            401 if self.says(&["missing scopes", "insufficient permissions"]) => ErrorKind::Permission,
             // An error where an answer was promised: only its words tell.
             200 if self.says(&["rate_limit", "slow_down"]) => ErrorKind::RateLimited,
             200 if self.says(&["overloaded", "unavailable", "at capacity"]) => ErrorKind::Overloaded,

@@ -18,6 +18,13 @@ fn limited() -> Value {
     with(says(429, body), "retry-after", "9")
 }
 
+/// A provider's failure, in these words.
+fn with_error(said: &str) -> Value {
+    let mut failure = failure();
+    failure["error"] = said.into();
+    failure
+}
+
 #[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn of_replies() -> Vec<Case> {
     let prompt = || generate(json!({"prompt": "x"}));
@@ -186,7 +193,7 @@ pub(super) fn of_replies() -> Vec<Case> {
             "empty-answers-fail",
             prompt(),
             exception("No response generated from model"),
-            says(502, failure()),
+            says(502, with_error("The provider's answer is empty")),
             Near::Old(exception("Something else")),
         ),
         case(
@@ -225,6 +232,48 @@ pub(super) fn of_replies() -> Vec<Case> {
             generate(json!({"prompt": "  "})),
             says(200, answer(json!({}))),
             says(400, errors("prompt")),
+            Near::Request(prompt()),
+        ),
+        case(
+            "all-parts-are-read",
+            prompt(),
+            exception("No response generated from model"),
+            says(200, answered(json!({}))),
+            Near::Old(exception("Something else")),
+        ),
+        case(
+            "empty-answers-fail",
+            prompt(),
+            exception("No response generated from model"),
+            says(502, with_error("The provider's answer is empty")),
+            Near::New(says(502, with_error("The provider does not accept this service's key"))),
+        ),
+        case(
+            "failures-are-errors",
+            prompt(),
+            says(200, answer(json!({"mock": true, "error": "404 model not found"}))),
+            says(502, failure()),
+            Near::New(says(502, with_error("The provider cannot be reached"))),
+        ),
+        case(
+            "larger-bodies",
+            large(),
+            page(413),
+            says(422, error("Model not supported for provider")),
+            Near::New(says(422, error("Provider not configured"))),
+        ),
+        case(
+            "blank-prompts",
+            generate(json!({"prompt": "  ", "model": "gpt-9"})),
+            says(422, json!({"error": "Model not supported for provider"})),
+            says(400, errors("prompt")),
+            Near::New(says(400, errors("model"))),
+        ),
+        case(
+            "body-must-be-json",
+            generate(json!([])),
+            says(400, errors("prompt")),
+            says(400, error("The body is no object")),
             Near::Request(prompt()),
         ),
         case(

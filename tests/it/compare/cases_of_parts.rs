@@ -191,6 +191,27 @@ pub(super) fn of_fields() -> Vec<Case> {
             Near::New(tested("Provider not found")),
         ),
         case(
+            "made-up-no-more",
+            streamed(),
+            stream(&["user", "planning", "researching", "executing", "summary"], json!({"mock": true})),
+            told(&HIT, json!({"cached": true})),
+            Near::Old(stream(&["user", "planning", "researching", "executing", "summary"], json!({}))),
+        ),
+        case(
+            "todays-checks",
+            generate(json!({"priority": null})),
+            says(400, json!({"errors": [errors("prompt")["errors"][0], errors("priority")["errors"][0]]})),
+            says(400, errors("prompt")),
+            Near::New(says(400, errors("streaming"))),
+        ),
+        case(
+            "settings-stay",
+            get("/llm/budget/config"),
+            says(200, json!({"alertThresholds": {"daily": 90}, "foo": 1})),
+            says(200, json!({"alertThresholds": {"daily": 90, "weekly": 75}})),
+            Near::New(says(200, json!({"alertThresholds": {"weekly": 75}}))),
+        ),
+        case(
             "real-analytics",
             get("/llm/budget/analytics"),
             says(200, json!({"totalCost": 1})),
@@ -225,6 +246,14 @@ pub(super) fn of_headers() -> Vec<Case> {
             plain(),
             usage("x-content-type-options", "nosniff"),
             Near::New(usage("x-debug", "1")),
+        ),
+        // It says that the store is away.
+        case(
+            "new-headers",
+            get("/llm/usage"),
+            plain(),
+            usage("ratelimit", "\"generate\";r=1;t=1"),
+            Near::New(usage("x-ratelimit-mode", "local")),
         ),
         case(
             "new-headers",
