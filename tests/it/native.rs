@@ -66,11 +66,13 @@ async fn a_connection_that_falls_silent_is_replaced() {
     assert_eq!(forwarder.accepted.load(Ordering::SeqCst), 1);
     forwarder.silence.send(()).unwrap();
     let begun = Instant::now();
-    while ask(&gateway, 1, "x").await.expect(200).header("x-ratelimit-mode") == "local" {
-        assert!(begun.elapsed() < Duration::from_secs(5), "it is used again");
+    // Until another is there, and is used: the first may answer once more before it falls silent.
+    while ask(&gateway, 1, "x").await.expect(200).header("x-ratelimit-mode") == "local"
+        || forwarder.accepted.load(Ordering::SeqCst) == 1
+    {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it is used again");
         sleep(Duration::from_millis(50)).await;
     }
-    assert!(forwarder.accepted.load(Ordering::SeqCst) > 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
