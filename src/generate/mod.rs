@@ -71,14 +71,6 @@ impl Answer {
     /// # Errors
     /// The stream's own error, or [`ErrorKind::StreamInterrupted`] when it ends without a finish.
     pub async fn collect(self) -> Result<Collected, GenerateError> {
-        self.collect_telling(|_| {}).await
-    }
-
-    /// Waits for the end, and tells of each call to a provider as it begins.
-    ///
-    /// # Errors
-    /// As [`Self::collect`].
-    pub async fn collect_telling(self, mut tell: impl FnMut(&Calling)) -> Result<Collected, GenerateError> {
         let mut events = match self {
             Answer::Whole(completion) => {
                 return Ok(Collected { completion, outcome: Outcome::Stored, cost: None });
@@ -88,8 +80,7 @@ impl Answer {
         while let Some(event) = events.next().await {
             match event? {
                 Event::Finish { completion, outcome, cost } => return Ok(Collected { completion, outcome, cost }),
-                Event::Calling(calling) => tell(&calling),
-                Event::Failed(_) | Event::Text(_) | Event::Tool(_) => {}
+                Event::Calling(_) | Event::Failed(_) | Event::Text(_) | Event::Tool(_) => {}
             }
         }
         Err(ErrorKind::StreamInterrupted.into())

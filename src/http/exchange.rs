@@ -17,8 +17,8 @@ use tower::ServiceExt as _;
 use crate::{
     error::ApiError,
     generate::{
-        Answer, Calling, Collected, ErrorKind, Event, EventStream, GenerateError, GenerateRequest, Generation, Outcome,
-        Receipt, Target,
+        Answer, Collected, ErrorKind, Event, EventStream, GenerateError, GenerateRequest, Generation, Outcome, Receipt,
+        Target,
     },
     layers::{Held, StoreTook},
     metrics::Operation,
@@ -106,8 +106,7 @@ impl Exchange {
 
     /// Waits for the whole answer, as long as one may take.
     pub(super) async fn collect(&self, answer: Answer) -> Result<Collected, GenerateError> {
-        let tell = |calling: &Calling| self.record.take_down(|generating| generating.calling(calling.attempt));
-        let collected = self.in_time(answer.collect_telling(tell)).await?;
+        let collected = self.in_time(answer.collect()).await?;
         let Collected { completion, outcome, cost } = &collected;
         self.record.take_down(|generating| generating.finished(completion, *outcome, *cost));
         Ok(collected)
