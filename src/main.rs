@@ -5,8 +5,14 @@ mod commands;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use mimalloc::MiMalloc;
 
 use commands::{CheckArguments, CompareArguments, failed};
+
+/// What one thread takes is given back by another as often as not. glibc's arenas make them wait for one another then: misses cost a
+/// third more (`docs/performance.md`).
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// A gateway in front of LLM providers: cached, coalesced, rate limited. Without a command it serves.
 #[derive(Parser)]

@@ -3,22 +3,26 @@
 use std::{
     any::Any,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
 };
 
 use axum::{
     Router,
-    body::Body,
     extract::{ConnectInfo, MatchedPath, Request},
     handler::Handler as _,
     http::{Method, Uri},
-    middleware::map_request,
     response::{IntoResponse as _, Response},
     routing::{delete, get, patch, post, post_service, put},
 };
-use tower::{ServiceBuilder, util::BoxCloneSyncService};
-use tower_http::catch_panic::CatchPanicLayer;
+use futures_util::FutureExt as _;
+use tower::{
+    ServiceBuilder, ServiceExt,
+    layer::layer_fn,
+    service_fn,
+    util::{BoxCloneSyncService, MapRequestLayer},
+};
 
 use crate::{
     caller::{Addresses, Caller, Keys},
@@ -185,7 +189,7 @@ pub(super) fn routes(config: &Config, backends: &Backends, places: Places, api: 
         .route("/health/ready", get(http::ready))
         .merge(watched)
         // Everything that follows knows for which route it is, for the log and the metrics.
-        .route_layer(map_request(take_down_route))
+        .route_layer(MapRequestLayer::new(take_down_route))
         .fallback(http::not_found)
         .method_not_allowed_fallback(http::method_not_allowed)
         .with_state(api)
@@ -205,8 +209,12 @@ pub(super) fn http_stack(config: &Config, telemetry: Arc<Telemetry>, routes: Rou
         .layer(EdgeLayer::new(telemetry))
         // Outside everything that refuses, panics included, so that browsers can read the refusal.
         .layer(CorsLayer::new(config.frontend_origins.clone().into()))
-        .map_response(|response: Response<_>| response.map(Body::new))
-        .layer(CatchPanicLayer::custom(panicked))
+        .layer(layer_fn(|inner| {
+            service_fn(move |request| {
+                let answering = AssertUnwindSafe(ServiceExt::oneshot(Clone::clone(&inner), request)).catch_unwind();
+                answering.map(|answer| answer.unwrap_or_else(|panic| Ok(panicked(panic))))
+            })
+        }))
         .map_request(canonical_path)
         // Limits, and what is kept for one caller alone, go by who is asking.
         .map_request(identify)
@@ -214,8 +222,9 @@ pub(super) fn http_stack(config: &Config, telemetry: Arc<Telemetry>, routes: Rou
     BoxCloneSyncService::new(stack)
 }
 
-async fn take_down_route(route: MatchedPath, request: Request) -> Request {
-    if let Some(record) = request.extensions().get::<Arc<Record>>() {
+fn take_down_route(request: Request) -> Request {
+    let extensions = request.extensions();
+    if let (Some(record), Some(route)) = (extensions.get::<Arc<Record>>(), extensions.get::<MatchedPath>()) {
         record.set_route(route.as_str());
     }
     request
@@ -262,6 +271,8 @@ fn canonical_path(mut request: Request) -> Request {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+
     use super::*;
 
     #[test]

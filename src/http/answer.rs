@@ -163,7 +163,7 @@ struct AnswerUsage {
 struct AnswerBudget {
     /// What operators are told of because of this request.
     alerts: Vec<Alert>,
-    status: BudgetStatus,
+    status: BudgetStatus<'static>,
 }
 
 /// Why an answer ended.

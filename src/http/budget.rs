@@ -36,7 +36,7 @@ use super::{
 struct Standing {
     #[serde(flatten)]
     #[schema(inline)]
-    status: BudgetStatus,
+    status: BudgetStatus<'static>,
     /// Only while the store does not answer: when what is said was known last.
     as_of: Option<String>,
 }

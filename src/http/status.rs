@@ -33,7 +33,7 @@ pub struct Status {
     /// As `GET /llm/cache/stats?detail=true`, but for the models.
     cache: CacheStats,
     /// As `GET /llm/budget/status`.
-    #[schema(value_type = BudgetStatus)]
+    #[schema(value_type = BudgetStatus<'static>)]
     budget: Box<RawValue>,
     /// Alerts that nobody has acknowledged.
     alerts: Vec<Alert>,

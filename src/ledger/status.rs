@@ -11,7 +11,7 @@ use super::{Period, Settings};
 /// One budget, in dollars and per cent.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct PeriodStatus {
+pub struct PeriodStatus<'a> {
     period: &'static str,
     used: f64,
     limit: f64,
@@ -19,19 +19,19 @@ pub struct PeriodStatus {
     percentage: f64,
     is_over_limit: bool,
     is_near_limit: bool,
-    reset_date: String,
+    reset_date: &'a str,
 }
 
 /// How the three budgets stand.
 #[derive(Serialize, ToSchema)]
-pub struct BudgetStatus {
-    daily: PeriodStatus,
-    weekly: PeriodStatus,
-    monthly: PeriodStatus,
+pub struct BudgetStatus<'a> {
+    daily: PeriodStatus<'a>,
+    weekly: PeriodStatus<'a>,
+    monthly: PeriodStatus<'a>,
 }
 
-impl PeriodStatus {
-    pub(super) fn new(period: Period, used: MicroDollars, settings: &Settings, reset_date: String) -> Self {
+impl<'a> PeriodStatus<'a> {
+    pub(super) fn new(period: Period, used: MicroDollars, settings: &Settings, reset_date: &'a str) -> Self {
         let (used, limit) = (used.dollars(), settings.limit(period));
         let percentage = match (used, limit) {
             (_, limit) if limit > 0.0 => used / limit * 100.0,
@@ -52,7 +52,7 @@ impl PeriodStatus {
 }
 
 /// `{"daily":{…},"weekly":{…},"monthly":{…}}` as JSON.
-pub(super) fn status([daily, weekly, monthly]: [PeriodStatus; 3]) -> Bytes {
+pub(super) fn status([daily, weekly, monthly]: [PeriodStatus<'_>; 3]) -> Bytes {
     let status = serde_json::to_vec(&BudgetStatus { daily, weekly, monthly });
     status.unwrap_or_else(|_| unreachable!("numbers, booleans and texts are JSON")).into()
 }

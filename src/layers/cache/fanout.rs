@@ -12,7 +12,7 @@ use tracing::Span;
 
 use crate::generate::{ErrorKind, Event, EventStream, GenerateError, Purpose, Seat, ToolPiece, Waiting};
 
-use super::shelf::Found;
+use super::{pilot::Pilot, shelf::Found};
 
 /// Pieces of the same text are joined up to this length, so that an answer in crumbs takes no more memory than one in slices.
 const SEGMENT_BYTES: usize = 8 << 10;
@@ -261,16 +261,23 @@ impl Reader {
         stream::unfold(self, |mut reader| async move { reader.next().await.map(|event| (event, reader)) }).boxed()
     }
 
-    /// The last event alone, for one who waits for the whole.
-    pub(super) fn into_end(mut self) -> EventStream {
+    /// The last event alone, for one who waits for the whole, and goes on with the flight meanwhile if that is its own.
+    pub(super) fn into_end(mut self, pilot: Option<Pilot>) -> EventStream {
         let end = async move {
-            let state = self.state.wait_for(|state| state.end.is_some()).await.map_err(|_| ErrorKind::Internal)?;
-            match (&state.end, state.segments.last()) {
-                (Some(Err(error)), _) => Err(error.clone()),
-                (_, Some(Segment::Event(last))) => Ok(state.tell(last, self.seat.as_ref())),
-                (_, _) => Err(ErrorKind::Internal.into()),
+            match pilot {
+                Some(mut pilot) => pilot.until(self.end()).await,
+                None => self.end().await,
             }
         };
         stream::once(end).boxed()
+    }
+
+    async fn end(&mut self) -> Result<Event, GenerateError> {
+        let state = self.state.wait_for(|state| state.end.is_some()).await.map_err(|_| ErrorKind::Internal)?;
+        match (&state.end, state.segments.last()) {
+            (Some(Err(error)), _) => Err(error.clone()),
+            (_, Some(Segment::Event(last))) => Ok(state.tell(last, self.seat.as_ref())),
+            (_, _) => Err(ErrorKind::Internal.into()),
+        }
     }
 }

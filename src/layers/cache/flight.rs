@@ -1,12 +1,11 @@
 //! One call for one question, and what it brings is kept.
 //!
-//! Wraps the typed request, below the look-up: misses meet here, so that one call serves all of them. A flight is a task
-//! of its own as soon as it has to wait, so it does not matter who of its readers leaves. How long a reader waits is its own
+//! Wraps the typed request, below the look-up: misses meet here, so that one call serves all of them. It does not matter who of
+//! its readers leaves: a flight that nobody goes on with becomes a task. How long a reader waits is its own
 //! affair; a call that has brought nothing in the time that an answer may take is joined by nobody any more.
 
 use std::{
     ops::ControlFlow,
-    panic::AssertUnwindSafe,
     pin::pin,
     sync::Arc,
     task::{Context, Poll},
@@ -30,6 +29,7 @@ use super::{
     fanout::{Log, Opening},
     flights::{Flight, FlightKey, Flights},
     lease::{Holding, Leases, Turn},
+    pilot::Pilot,
     shelf::{Found, Shelf},
 };
 
@@ -104,16 +104,16 @@ impl Desk {
             } else {
                 self.flights.board(&key, self.config.patience, &purpose)
             };
-            if let Some((flight, question)) = flight.and_then(|flight| Some((flight, question.take()?))) {
+            let own = flight.and_then(|flight| Some((flight, question.take()?)));
+            let mut pilot = own.map(|(flight, question)| {
                 let driving = Arc::clone(&self).drive(inner.clone(), question, flight).in_current_span();
-                // A panic of the call is told as its failure, to this reader as to all others.
-                let mut driving = AssertUnwindSafe(driving).catch_unwind().map(drop).boxed();
-                // What can be done at once is done here: most calls are sent before another thread would have heard of them.
-                if poll!(&mut driving).is_pending() {
-                    self.flights.tasks.spawn(driving);
-                }
-            }
-            let (cache, answer) = match reader.opening().await? {
+                Pilot::new(driving, &self.flights.tasks)
+            });
+            let opening = match &mut pilot {
+                Some(pilot) => pilot.until(reader.opening()).await?,
+                None => reader.opening().await?,
+            };
+            let (cache, answer) = match opening {
                 // Whose flight this is had another wish.
                 Opening::Stored(found) if question.is_some() && !policy.accepts(found.freshness) => continue,
                 Opening::Stored(Found { completion, freshness }) => {
@@ -121,7 +121,8 @@ impl Desk {
                 }
                 Opening::Live => {
                     let events = match delivery {
-                        Delivery::Whole => reader.into_end(),
+                        Delivery::Whole => reader.into_end(pilot),
+                        // Who reads along may take its time, and others may join.
                         Delivery::Stream => reader.into_events(),
                     };
                     (CacheResult::Miss, Answer::Live(events))

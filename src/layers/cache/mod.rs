@@ -12,6 +12,7 @@ mod flight;
 mod fanout;
 mod flights;
 mod lease;
+mod pilot;
 
 mod counts;
 mod entry;

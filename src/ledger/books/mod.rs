@@ -43,6 +43,8 @@ pub(in crate::ledger) struct Books {
     today: Date,
     begins_ms: u64,
     ends_ms: u64,
+    /// When each period of today ends, as an answer says it.
+    reset_dates: [String; 3],
     /// What was spent in each period of today, booked anywhere, since it was last begun anew.
     used: [MicroDollars; 3],
     /// When each period's budget was last begun anew by hand.
@@ -90,6 +92,7 @@ impl Books {
             today: Date::MIN,
             begins_ms: 0,
             ends_ms: 0,
+            reset_dates: Default::default(),
             used: Default::default(),
             resets: Default::default(),
             known: Sheet::default(),
@@ -120,6 +123,7 @@ impl Books {
         }
         self.today = day(now_ms);
         (self.begins_ms, self.ends_ms) = (begins_ms(self.today), begins_ms(Period::Daily.next_first_day(self.today)));
+        self.reset_dates = Period::ALL.map(|period| timestamp(begins_ms(period.next_first_day(self.today))));
         self.recount();
     }
 
@@ -231,11 +235,10 @@ impl Books {
         if let Some(status) = &self.status {
             return status.clone();
         }
-        let (settings, today) = (self.settings, self.today);
-        let mut used = self.used.into_iter();
+        let mut standing = self.used.into_iter().zip(&self.reset_dates);
         let json = status(Period::ALL.map(|period| {
-            let resets_ms = begins_ms(period.next_first_day(today));
-            PeriodStatus::new(period, used.next().unwrap_or_default(), &settings, timestamp(resets_ms))
+            let (used, reset_date) = standing.next().unwrap_or_else(|| unreachable!("there are three of each"));
+            PeriodStatus::new(period, used, &self.settings, reset_date)
         }));
         self.status = Some(json.clone());
         json

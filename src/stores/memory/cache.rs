@@ -1,48 +1,46 @@
 //! Answers in this process, the least recently used forgotten first.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use moka::{Expiry, policy::EvictionPolicy, sync::Cache};
 use tokio::time::Instant;
 
 use crate::stores::{CacheStore, Held, StoreError};
 
-/// What an entry takes besides its key and value: moka's node, its place in the queue, two allocations. Measured, rounded up.
+use super::bounded::Bounded;
+
+/// What an entry takes besides its key and value: its node, its place in the table, three allocations. Rounded up.
 const ENTRY_OVERHEAD_BYTES: usize = 160;
 
 /// A cache that holds no more than a given number of bytes.
 pub struct MemoryCache {
-    entries: Cache<Arc<str>, Kept>,
+    entries: Mutex<Entries>,
 }
 
-#[derive(Clone)]
+type Entries = Bounded<Arc<str>, Kept>;
+
 struct Kept {
     value: Bytes,
-    ttl: Duration,
-    /// By tokio's clock, which tests can pause; moka's own only frees memory.
     until: Instant,
 }
 
 impl MemoryCache {
     /// An empty cache for `limit_bytes` of keys, values and their keeping.
     pub fn new(limit_bytes: u64) -> Self {
-        let entries = Cache::builder()
-            .max_capacity(limit_bytes)
-            .weigher(|key: &Arc<str>, kept: &Kept| {
-                u32::try_from(key.len() + kept.value.len() + ENTRY_OVERHEAD_BYTES).unwrap_or(u32::MAX)
-            })
-            // The default policy refuses newcomers once full, and the second identical request must be a hit.
-            .eviction_policy(EvictionPolicy::lru())
-            .expire_after(PerEntry)
-            .build();
-        Self { entries }
+        let weigh = |key: &Arc<str>, kept: &Kept| (key.len() + kept.value.len() + ENTRY_OVERHEAD_BYTES) as u64;
+        Self { entries: Mutex::new(Bounded::new(limit_bytes, weigh)) }
     }
 
     /// Keeps `value` under `key` for `ttl`.
     pub fn insert(&self, key: &str, value: Bytes, ttl: Duration) {
-        self.entries.insert(key.into(), Kept { value, ttl, until: Instant::now() + ttl });
+        let (key, now) = (key.into(), Instant::now());
+        let mut entries = self.entries();
+        entries.sweep(|kept| kept.until <= now);
+        entries.put(key, Kept { value, until: now + ttl });
     }
 
     /// The same, unless something is there.
@@ -50,6 +48,10 @@ impl MemoryCache {
         if self.peek(key).is_none() {
             self.insert(key, value, ttl);
         }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -60,7 +62,13 @@ impl CacheStore for MemoryCache {
     }
 
     fn peek(&self, key: &str) -> Option<Bytes> {
-        self.entries.get(key).filter(|kept| Instant::now() < kept.until).map(|kept| kept.value)
+        let mut entries = self.entries();
+        let kept = entries.get(key)?;
+        if Instant::now() < kept.until {
+            return Some(kept.value.clone());
+        }
+        entries.remove(key);
+        None
     }
 
     async fn put(&self, key: &str, value: Bytes, ttl: Duration, _by: Instant) -> Result<(), StoreError> {
@@ -80,37 +88,16 @@ impl CacheStore for MemoryCache {
     }
 
     async fn delete(&self, key: &str, _by: Instant) -> Result<bool, StoreError> {
-        Ok(self.entries.remove(key).is_some())
+        Ok(self.entries().remove(key).is_some())
     }
 
     async fn clear(&self, _by: Instant) -> Result<u64, StoreError> {
-        self.entries.run_pending_tasks();
-        let count = self.entries.entry_count();
-        self.entries.invalidate_all();
-        Ok(count)
+        Ok(self.entries().clear())
     }
 
     fn held(&self) -> Held {
-        self.entries.run_pending_tasks();
-        Held { entries: self.entries.entry_count(), bytes: self.entries.weighted_size() }
-    }
-}
-
-struct PerEntry;
-
-impl Expiry<Arc<str>, Kept> for PerEntry {
-    fn expire_after_create(&self, _: &Arc<str>, kept: &Kept, _: std::time::Instant) -> Option<Duration> {
-        Some(kept.ttl)
-    }
-
-    fn expire_after_update(
-        &self,
-        _: &Arc<str>,
-        kept: &Kept,
-        _: std::time::Instant,
-        _: Option<Duration>,
-    ) -> Option<Duration> {
-        Some(kept.ttl)
+        let entries = self.entries();
+        Held { entries: entries.len(), bytes: entries.weight() }
     }
 }
 
@@ -125,8 +112,7 @@ mod tests {
         for n in 0..5_000 {
             cache.put(&format!("key-{n}"), vec![0; 2_000].into(), Duration::from_secs(60), by).await.unwrap();
         }
-        cache.entries.run_pending_tasks();
-        assert!(cache.entries.weighted_size() <= 1 << 20);
+        assert!(cache.held().bytes <= 1 << 20);
         assert!(cache.get("key-4999", by).await.unwrap().is_some());
         assert!(cache.get("key-0", by).await.unwrap().is_none());
     }
@@ -139,5 +125,20 @@ mod tests {
         assert!(cache.get("key", Instant::now()).await.unwrap().is_some());
         tokio::time::advance(Duration::from_millis(1)).await;
         assert!(cache.get("key", Instant::now()).await.unwrap().is_none());
+        assert_eq!(cache.held().entries, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn entries_whose_time_is_over_make_room_before_it_is_needed() {
+        let cache = MemoryCache::new(1 << 20);
+        let by = Instant::now();
+        for n in 0..100 {
+            cache.put(&format!("old-{n}"), "value".into(), Duration::from_secs(60), by).await.unwrap();
+        }
+        tokio::time::advance(Duration::from_secs(60)).await;
+        for n in 0..100 {
+            cache.put(&format!("new-{n}"), "value".into(), Duration::from_secs(60), by).await.unwrap();
+        }
+        assert_eq!(cache.held().entries, 100);
     }
 }

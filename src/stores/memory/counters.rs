@@ -2,15 +2,16 @@
 
 use std::{
     num::NonZeroU32,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use async_trait::async_trait;
-use moka::{policy::EvictionPolicy, sync::Cache};
 use tokio::time::Instant;
 
 use crate::stores::{Admission, CounterStore, Quota, StoreError, limit::History};
+
+use super::bounded::Bounded;
 
 /// How many keys are remembered at once. Beyond it the one that was silent longest is forgotten, so that an attack from a
 /// million addresses costs memory only up to here: some 40 MB with the default quota of 20.
@@ -18,22 +19,32 @@ const MAX_KEYS: u64 = 100_000;
 
 /// The rate of each key, in this process.
 pub struct MemoryCounters {
-    histories: Cache<String, Arc<Mutex<History>>>,
+    asked: Mutex<Bounded<String, Asked>>,
+    idle_ms: u64,
     started: Instant,
 }
 
+struct Asked {
+    history: History,
+    /// When last. Milliseconds.
+    at: u64,
+}
+
 impl MemoryCounters {
-    /// No key is known. A key that was silent for `idle` is forgotten: no less than the longest window in use.
+    /// No key is known. A key that was silent for `idle` may be forgotten: no less than the longest window in use.
     pub fn new(idle: Duration) -> Self {
-        let histories =
-            Cache::builder().max_capacity(MAX_KEYS).eviction_policy(EvictionPolicy::lru()).time_to_idle(idle).build();
-        Self { histories, started: Instant::now() }
+        let idle_ms = u64::try_from(idle.as_millis()).unwrap_or(u64::MAX);
+        Self { asked: Mutex::new(Bounded::new(MAX_KEYS, |_, _| 1)), idle_ms, started: Instant::now() }
+    }
+
+    fn asked(&self) -> MutexGuard<'_, Bounded<String, Asked>> {
+        // A history is whole after every statement, so a panic elsewhere while it was held does no harm.
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many keys are remembered.
     pub fn len(&self) -> u64 {
-        self.histories.run_pending_tasks();
-        self.histories.entry_count()
+        self.asked().len()
     }
 
     /// Whether no key is remembered.
@@ -46,7 +57,7 @@ impl MemoryCounters {
     /// Takes down that `cost` was admitted under `key` by someone else.
     pub fn record(&self, key: &str, quota: Quota, cost: NonZeroU32) {
         let now = self.now();
-        self.with(key, quota, |history| history.record(quota, cost, now));
+        self.with(key, quota, now, |history| history.record(quota, cost, now));
     }
 
     /// Admits `cost` under `key`, or does not.
@@ -56,17 +67,24 @@ impl MemoryCounters {
 
     /// The same at the time `now`, in milliseconds of the caller's own clock.
     pub fn decide_at(&self, key: &str, quota: Quota, cost: NonZeroU32, now: u64) -> Admission {
-        self.with(key, quota, |history| history.admit(quota, cost, now))
+        self.with(key, quota, now, |history| history.admit(quota, cost, now))
     }
 
     fn now(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn with<T>(&self, key: &str, quota: Quota, act: impl FnOnce(&mut History) -> T) -> T {
-        let history = self.histories.get_with_by_ref(key, || Arc::new(Mutex::new(History::new(quota.max))));
-        // A history is whole after every statement, so a panic elsewhere while it was held does no harm.
-        act(&mut history.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with<T>(&self, key: &str, quota: Quota, now: u64, act: impl FnOnce(&mut History) -> T) -> T {
+        let mut asked = self.asked();
+        if let Some(Asked { history, at }) = asked.get(key) {
+            *at = now.max(*at);
+            return act(history);
+        }
+        let mut history = History::new(quota.max);
+        let done = act(&mut history);
+        asked.sweep(|asked| asked.at.saturating_add(self.idle_ms) <= now);
+        asked.put(key.to_owned(), Asked { history, at: now });
+        done
     }
 }
 
@@ -85,11 +103,11 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn of_two_hundred_at_once_exactly_twenty_pass() {
-        let counters = Arc::new(MemoryCounters::new(Duration::from_secs(60)));
+        let counters = std::sync::Arc::new(MemoryCounters::new(Duration::from_secs(60)));
         let by = Instant::now();
         let asking: Vec<_> = (0..200)
             .map(|_| {
-                let counters = Arc::clone(&counters);
+                let counters = std::sync::Arc::clone(&counters);
                 tokio::spawn(
                     async move { counters.admit("client", QUOTA, NonZeroU32::MIN, by).await.unwrap().admitted },
                 )
@@ -110,5 +128,16 @@ mod tests {
             counters.admit(&format!("client-{n}"), QUOTA, NonZeroU32::MIN, by).await.unwrap();
         }
         assert!(counters.len() <= MAX_KEYS, "{} clients", counters.len());
+    }
+    #[test]
+    fn who_is_silent_makes_room_before_it_is_needed() {
+        let counters = MemoryCounters::new(Duration::from_secs(60));
+        for n in 0..100 {
+            counters.decide_at(&format!("early-{n}"), QUOTA, NonZeroU32::MIN, 0);
+        }
+        for n in 0..100 {
+            counters.decide_at(&format!("late-{n}"), QUOTA, NonZeroU32::MIN, 60_000);
+        }
+        assert_eq!(counters.len(), 100);
     }
 }

@@ -1,6 +1,7 @@
 //! Stores within the process: real ones, bounded, gone when it ends.
 
 mod books;
+mod bounded;
 mod cache;
 mod counters;
 mod sessions;

@@ -1,0 +1,177 @@
+//! Values of a bounded weight: of too many, the one that was used longest ago is forgotten.
+//!
+//! Strictly so, behind one lock of whoever holds it. A cache that orders its entries later, by a queue, finds them slower, forgets
+//! them in other threads than they were made in, and may refuse newcomers; and the second identical request must be a hit.
+
+use std::{borrow::Borrow, hash::Hash};
+
+use lru::LruCache;
+
+/// How many that are over are forgotten at once, so that each newcomer makes more room than it takes, and nobody waits for long.
+const SWEPT_AT_ONCE: usize = 2;
+
+/// Values by their keys, in the order of their use.
+pub(super) struct Bounded<K, V> {
+    values: LruCache<K, V>,
+    weight: u64,
+    limit: u64,
+    weigh: fn(&K, &V) -> u64,
+}
+
+impl<K: Hash + Eq, V> Bounded<K, V> {
+    /// Nothing yet, and never more than weighs `limit`.
+    pub(super) fn new(limit: u64, weigh: fn(&K, &V) -> u64) -> Self {
+        Self { values: LruCache::unbounded(), weight: 0, limit, weigh }
+    }
+
+    /// The value of `key`, which is used now. Its weight must not change.
+    pub(super) fn get<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+    {
+        self.values.get_mut(key)
+    }
+
+    /// Whether there is a value of `key`, which is not used by this.
+    pub(super) fn contains<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+    {
+        self.values.contains(key)
+    }
+
+    /// Puts `value` in the place of what was there. What is too heavy by itself is not kept, and pushes nothing out.
+    pub(super) fn put(&mut self, key: K, value: V) {
+        let weight = (self.weigh)(&key, &value);
+        if weight > self.limit {
+            self.remove(&key);
+            return;
+        }
+        self.weight += weight;
+        if let Some((key, value)) = self.values.push(key, value) {
+            self.weight -= (self.weigh)(&key, &value);
+        }
+        while self.weight > self.limit {
+            self.forget_oldest();
+        }
+    }
+
+    /// Takes the value of `key` out.
+    pub(super) fn remove<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
+        let (key, value) = self.values.pop_entry(key)?;
+        self.weight -= (self.weigh)(&key, &value);
+        Some(value)
+    }
+
+    /// Forgets a few of those that were used longest ago, as far as they are over.
+    pub(super) fn sweep(&mut self, is_over: impl Fn(&V) -> bool) {
+        for _ in 0..SWEPT_AT_ONCE {
+            if !self.values.peek_lru().is_some_and(|(_, value)| is_over(value)) {
+                return;
+            }
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((key, value)) = self.values.pop_lru() {
+            self.weight -= (self.weigh)(&key, &value);
+        }
+    }
+
+    /// Forgets all of them, and says how many that were.
+    pub(super) fn clear(&mut self) -> u64 {
+        let count = self.len();
+        *self = Self::new(self.limit, self.weigh);
+        count
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> u64 {
+        self.values.len() as u64
+    }
+
+    /// What they weigh.
+    pub(super) fn weight(&self) -> u64 {
+        self.weight
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Put(u8, u64),
+        Get(u8),
+        Remove(u8),
+        Sweep(u64),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            4 => (0_u8..12, 0_u64..14).prop_map(|(key, weight)| Step::Put(key, weight)),
+            2 => (0_u8..12).prop_map(Step::Get),
+            1 => (0_u8..12).prop_map(Step::Remove),
+            1 => (0_u64..14).prop_map(Step::Sweep),
+        ];
+        prop::collection::vec(step, 1..200)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Against a list that is looked through: the last used stands last, and a value is its own weight.
+        #[test]
+        fn it_agrees_with_a_naive_model(steps in steps()) {
+            const LIMIT: u64 = 12;
+            let mut bounded = Bounded::<u8, u64>::new(LIMIT, |_, value| *value);
+            let mut model: Vec<(u8, u64)> = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Put(key, weight) => {
+                        bounded.put(key, weight);
+                        model.retain(|(other, _)| *other != key);
+                        if weight <= LIMIT {
+                            model.push((key, weight));
+                        }
+                        while model.iter().map(|(_, weight)| weight).sum::<u64>() > LIMIT {
+                            model.remove(0);
+                        }
+                    }
+                    Step::Get(key) => {
+                        let place = model.iter().position(|(other, _)| *other == key);
+                        let expected = place.map(|place| model.remove(place));
+                        model.extend(expected);
+                        prop_assert_eq!(bounded.get(&key).copied(), expected.map(|(_, value)| value));
+                    }
+                    Step::Remove(key) => {
+                        let place = model.iter().position(|(other, _)| *other == key);
+                        prop_assert_eq!(bounded.remove(&key), place.map(|place| model.remove(place).1));
+                    }
+                    Step::Sweep(below) => {
+                        bounded.sweep(|value| *value < below);
+                        for _ in 0..SWEPT_AT_ONCE {
+                            if model.first().is_some_and(|(_, value)| *value < below) {
+                                model.remove(0);
+                            } else {
+                                break;
+                            }
+                        }
+                    }
+                }
+                prop_assert_eq!(bounded.len(), model.len() as u64);
+                prop_assert_eq!(bounded.weight(), model.iter().map(|(_, weight)| weight).sum::<u64>());
+                prop_assert!(model.iter().all(|(key, _)| bounded.contains(key)));
+            }
+            prop_assert_eq!(bounded.clear(), model.len() as u64);
+            prop_assert_eq!((bounded.len(), bounded.weight()), (0, 0));
+        }
+    }
+}
