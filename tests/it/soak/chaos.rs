@@ -4,12 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{interval, sleep};
 
-use super::{
-    Soak,
-    pair::Pair,
-    phases::Trouble,
-    provider::Mood,
-};
+use super::{Soak, pair::Pair, phases::Trouble, provider::Mood};
 use crate::support::{Fault, Upstash};
 
 /// The place whose instance is killed and stopped. The other one stays from the beginning to the end.

@@ -22,8 +22,12 @@ const LEAVES_AFTER: Duration = Duration::from_millis(25);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    Generate { streaming: bool },
-    Chat { streaming: bool },
+    Generate {
+        streaming: bool,
+    },
+    Chat {
+        streaming: bool,
+    },
     Embed,
     /// No JSON, no question, or no key.
     Nonsense(u64),
@@ -198,7 +202,8 @@ impl Asking {
         let wrong = |what: &str| Ending::Wrong(format!("{what}: {}", excerpt(body)));
         let data: Vec<&str> = body.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
         let is_chat = matches!(self.form, Form::Chat { .. });
-        let (mut text, mut ends, mut is_error, mut whole, mut cache) = (String::new(), 0, false, None, cache.to_owned());
+        let (mut text, mut ends, mut is_error, mut whole, mut cache) =
+            (String::new(), 0, false, None, cache.to_owned());
         for (at, line) in data.iter().enumerate() {
             if is_chat && *line == "[DONE]" {
                 if at + 1 != data.len() {
@@ -210,7 +215,8 @@ impl Asking {
             if is_chat {
                 text.push_str(event["choices"][0]["delta"]["content"].as_str().unwrap_or_default());
                 is_error |= !event["error"].is_null();
-                ends += u32::from(!event["error"].is_null()) + u32::from(event["choices"][0]["finish_reason"].is_string());
+                ends +=
+                    u32::from(!event["error"].is_null()) + u32::from(event["choices"][0]["finish_reason"].is_string());
             } else if ends > 0 {
                 return wrong("a stream that goes on after its end");
             } else {
@@ -219,7 +225,7 @@ impl Asking {
                     Some("COMPLETE") => {
                         ends += 1;
                         whole = event["code"].as_str().map(str::to_owned);
-                        cache = event["metadata"]["cache"].as_str().unwrap_or_default().to_owned();
+                        event["metadata"]["cache"].as_str().unwrap_or_default().clone_into(&mut cache);
                     }
                     Some("ERROR") => (ends, is_error) = (ends + 1, true),
                     _ => {}

@@ -13,6 +13,8 @@ pub(super) enum Kind {
     Embedding,
     /// One of a few questions that are asked again and again.
     Repeated,
+    /// One of many questions that each are asked again when its answer is no longer fresh.
+    Seldom,
     /// The same fresh question at both instances at once.
     Together,
     /// A client that leaves in the middle.
@@ -38,6 +40,7 @@ impl Kind {
             Self::ChatStream => "chat, stream",
             Self::Embedding => "embedding",
             Self::Repeated => "repeated",
+            Self::Seldom => "asked seldom",
             Self::Together => "at both at once",
             Self::Leaving => "leaves",
             Self::Slow => "reads slowly",
@@ -64,7 +67,7 @@ pub(super) const TURNS: [Kind; 20] = [
     Kind::Leaving,
     Kind::Json,
     Kind::Limited,
-    Kind::Repeated,
+    Kind::Seldom,
     Kind::Stream,
     Kind::Slow,
     Kind::Repeated,

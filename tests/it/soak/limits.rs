@@ -17,8 +17,7 @@ pub(super) fn judge(store: &str, admissions: &[Admission]) -> Vec<String> {
     keys.sort_unstable();
     keys.dedup();
     for key in keys {
-        let alone: Vec<_> =
-            admissions.iter().filter(|admission| admission.is_local && admission.key == *key).collect();
+        let alone: Vec<_> = admissions.iter().filter(|admission| admission.is_local && admission.key == *key).collect();
         violations.extend(over(&alone, LIMIT / 2).map(|what| format!("{store}: {key} alone let through {what}")));
     }
     violations
@@ -27,7 +26,7 @@ pub(super) fn judge(store: &str, admissions: &[Admission]) -> Vec<String> {
 /// The most that is certain to have been let through in one window.
 pub(super) fn most(admissions: &[Admission]) -> usize {
     let by_store: Vec<_> = admissions.iter().filter(|admission| !admission.is_local).collect();
-    (1..).take_while(|most| over(&by_store, most - 1).is_some()).last().unwrap_or_default()
+    (1..=by_store.len()).take_while(|most| over(&by_store, most - 1).is_some()).last().unwrap_or_default()
 }
 
 /// Says when more than `most` were let through in one window, whenever between question and answer each was.
@@ -49,9 +48,9 @@ mod tests {
 
     #[test]
     fn one_more_than_the_limit_within_a_window_is_seen() {
-        let begin = Instant::now();
+        let first = Instant::now();
         let at = |seconds: u64, is_local| {
-            let begun = begin + Duration::from_secs(seconds);
+            let begun = first + Duration::from_secs(seconds);
             Admission { key: "sk".to_owned(), is_local, begun, headed: begun + Duration::from_millis(10) }
         };
         let twelve: Vec<_> = (0..12).map(|_| at(0, false)).collect();

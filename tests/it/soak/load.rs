@@ -9,7 +9,7 @@ use futures_util::{StreamExt as _, stream};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
-    Soak,
+    Soak, chaos,
     exchange::{Asking, Form, Manner, Who},
     kinds::{Kind, TURNS},
     pair::LIMIT,
@@ -19,8 +19,10 @@ use super::{
 const RATE: u32 = 44;
 /// How many questions are asked again and again. They are few, so that the limited client asks often enough.
 const REPEATED: u64 = LIMIT as u64;
-/// How many answers of 5 KB fill the memory of an instance three times over.
-const FILLING: u64 = 600;
+/// How many are asked seldom: one each second, so that each of them comes again when its answer has been stale for some seconds.
+const SELDOM: u64 = 50;
+/// How many answers of some 6 KB fill the memory of an instance twice over.
+const FILLING: u64 = 350;
 /// How many clients fill it at once.
 const FILLERS: usize = 8;
 
@@ -41,18 +43,17 @@ pub(super) async fn drive(soak: Arc<Soak>) {
     }
 }
 
-/// Asks so many fresh questions that the memory of every instance is full.
+/// Asks so many fresh questions that the memory of those that stay is full, and what is asked seldom for the first time.
 pub(super) async fn fill(soak: &Arc<Soak>) {
-    let asked = (0..FILLING).flat_map(|number| (0..4).map(move |at| (number, at)));
-    let asking = stream::iter(asked).map(|(number, at)| async move {
-        let asking = Asking {
-            place: at % 2,
-            form: Form::Generate { streaming: false },
-            question: format!("filling {number} of {at}"),
-            manner: Manner::Reads,
-            who: Who::Web,
+    let asked = (0..FILLING).flat_map(|number| (0..2).map(move |pair| (number, pair)));
+    let asking = stream::iter(asked).map(|(number, pair)| async move {
+        let (kind, question) = match number.checked_sub(FILLING - SELDOM) {
+            None => (Kind::Json, format!("filling {number}?")),
+            Some(seldom) => (Kind::Seldom, format!("seldom {seldom}?")),
         };
-        ask(soak, at / 2, Kind::Json, asking).await;
+        let form = Form::Generate { streaming: false };
+        let asking = Asking { place: 1 - chaos::REPLACED, form, question, manner: Manner::Reads, who: Who::Web };
+        ask(soak, pair, kind, asking).await;
     });
     asking.buffer_unordered(FILLERS).collect::<()>().await;
 }
@@ -77,6 +78,10 @@ async fn turn(soak: Arc<Soak>, number: u64) {
         Kind::Bad => fresh(Form::Nonsense(round / TURNS.len() as u64 % 3), Manner::Reads),
         Kind::Repeated if round % 2 == 0 => repeated(Form::Chat { streaming }, Who::Web),
         Kind::Repeated | Kind::Recalled => repeated(Form::Generate { streaming }, Who::Web),
+        Kind::Seldom => {
+            let question = format!("seldom {}?", round / TURNS.len() as u64 % SELDOM);
+            Asking { question, ..fresh(Form::Generate { streaming }, Manner::Reads) }
+        }
         Kind::Limited => repeated(Form::Generate { streaming: false }, Who::Slim),
         Kind::Session => {
             let Some(id) = soak.pairs[pair].session.lock().unwrap().clone() else { return };

@@ -40,7 +40,7 @@ use self::{
     exchange::{Asking, Manner},
     kinds::Kind,
     memory::Sample,
-    money::Account,
+    money::{Account, Prices},
     pair::Pair,
     phases::{Pace, Phase, Timeline, Trouble},
     provider::{Call, End},
@@ -66,6 +66,7 @@ struct Soak {
     tally: Mutex<Tally>,
     samples: Mutex<Vec<Sample>>,
     kills: Mutex<Vec<Kill>>,
+    prices: Prices,
     /// Quiet times in which the store failed nobody: pair, begin, end.
     healthy: Mutex<Vec<(usize, Instant, Instant)>>,
     /// Requests under way.
@@ -105,6 +106,7 @@ async fn nothing_is_lost_and_nothing_is_served_that_should_not_be() {
         tally: Mutex::default(),
         samples: Mutex::default(),
         kills: Mutex::default(),
+        prices: Prices::of_the_catalogue(),
         healthy: Mutex::default(),
         asking: TaskTracker::new(),
         turns: AtomicU64::new(0),
@@ -114,8 +116,9 @@ async fn nothing_is_lost_and_nothing_is_served_that_should_not_be() {
     for pair in &soak.pairs {
         pair.sign_in().await;
     }
-    let (rounds, quiet) = soak.run(begun, time).await;
-    let findings = soak.conclude(begun, rounds, quiet).await;
+    let pace = Pace::for_a_soak_of(time);
+    let rounds = soak.run(begun, time, pace).await;
+    let findings = soak.conclude(begun, pace.is_short(), rounds).await;
     let command = format!("scripts/soak {}", time.as_secs());
     let report = report::write(&soak, &findings, &command);
     match told(REPORT) {
@@ -123,19 +126,23 @@ async fn nothing_is_lost_and_nothing_is_served_that_should_not_be() {
         None => eprintln!("{report}"),
     }
     let tally = soak.tally.lock().unwrap();
-    assert!(tally.violations.is_empty(), "{} violations: {:#?}", tally.violations.len() + tally.untold, tally.violations);
+    assert!(
+        tally.violations.is_empty(),
+        "{} violations: {:#?}",
+        tally.violations.len() + tally.untold,
+        tally.violations
+    );
 }
 
 impl Soak {
     /// Round after round until the time is over, and at least one; says how many, and how many quiet times.
-    async fn run(self: &Arc<Self>, begun: Instant, time: Duration) -> (usize, usize) {
-        let pace = Pace::for_a_soak_of(time);
+    async fn run(self: &Arc<Self>, begun: Instant, time: Duration, pace: Pace) -> (usize, usize) {
         load::fill(self).await;
         report::progress("every cache is full", begun.elapsed());
         let driving = tokio::spawn(load::drive(Arc::clone(self)));
         sleep(pace.quiet * 2).await;
         if pace.is_short() {
-            self.pause_and_sample().await;
+            self.pause_and_sample(Duration::ZERO).await;
         }
         let (mut rounds, mut quiet) = (0, 0);
         while rounds == 0 || begun.elapsed() < time && !pace.is_short() {
@@ -149,7 +156,9 @@ impl Soak {
                 quiet += 1;
             }
             rounds += 1;
-            self.pause_and_sample().await;
+            let is_first_or_last = rounds == 1 || begun.elapsed() >= time;
+            let silence = if is_first_or_last && !pace.is_short() { memory::SILENCE } else { Duration::ZERO };
+            self.pause_and_sample(silence).await;
         }
         self.is_over.store(true, Ordering::SeqCst);
         driving.await.unwrap();
@@ -178,31 +187,35 @@ impl Soak {
         }
     }
 
-    async fn pause_and_sample(self: &Arc<Self>) {
+    /// Looks at every process after so much `silence`.
+    async fn pause_and_sample(self: &Arc<Self>, silence: Duration) {
         self.is_pausing.store(true, Ordering::SeqCst);
-        memory::sample(self).await;
+        memory::sample(self, silence).await;
         self.is_pausing.store(false, Ordering::SeqCst);
     }
 
     /// Looks at what is left, ends everything, and compares the books.
-    async fn conclude(self: &Arc<Self>, begun: Instant, rounds: usize, quiet: usize) -> Findings {
+    async fn conclude(self: &Arc<Self>, begun: Instant, is_short: bool, (rounds, quiet): (usize, usize)) -> Findings {
         let took = begun.elapsed();
-        let mut violations = memory::judge(&self.samples.lock().unwrap(), rounds == 1);
+        let mut violations = memory::judge(&self.samples.lock().unwrap(), is_short);
         let (mut calls, mut accounts, mut asked_once, mut redis_bytes) = (Vec::new(), Vec::new(), [0; 2], [0.0; 2]);
+        let (one, other) = tokio::join!(self.shown(0), self.shown(1));
+        violations.extend(one.into_iter().chain(other));
         for (at, pair) in self.pairs.iter().enumerate() {
-            violations.extend(self.shown(at).await);
             for place in 0..2 {
                 if pair.stop(place).await != Some(0) {
                     violations.push(format!("{} at place {place} did not end well", pair.name));
                 }
             }
             let is_fatal = |error: &&serde_json::Value| FATAL.iter().any(|words| error.to_string().contains(words));
-            violations.extend(pair.errors().iter().filter(is_fatal).map(|error| format!("{}: the log says {error}", pair.name)));
+            violations.extend(
+                pair.errors().iter().filter(is_fatal).map(|error| format!("{}: the log says {error}", pair.name)),
+            );
             let its_calls = pair.provider.calls();
             violations.extend(limits::judge(pair.name, &self.tally.lock().unwrap().admissions[at]));
-            let (once, twice) = money::asked_twice(self, at, &its_calls);
+            let (asked, twice) = money::asked_twice(self, at, &its_calls);
             violations.extend(twice);
-            asked_once[at] = once;
+            asked_once[at] = asked;
             let account = self.account(at, &its_calls).await;
             violations.extend(account.judge(pair.name));
             let info: redis::InfoDict =
@@ -224,7 +237,7 @@ impl Soak {
         let sheet = money::sheet(self, pair).await;
         let kills = self.kills.lock().unwrap();
         let kills: Vec<_> = kills.iter().filter(|kill| kill.pair == pair).collect();
-        Account::of(calls, &kills, &sheet)
+        Account::of(&self.prices, calls, &kills, &sheet)
     }
 
     /// What `GET /llm/usage` says at each instance comes to be what is booked once all have posted.
@@ -234,13 +247,15 @@ impl Soak {
         let by = Instant::now() + BOOKED_WITHIN;
         loop {
             let account = self.account(pair, &calls).await;
-            let least = whole - account.at_risk.answers.min(whole);
+            let (least, most) = (whole - account.at_risk.answers, whole + account.cancelled);
             let mut shown = Vec::new();
             for place in 0..2 {
                 let usage = self.pairs[pair].get(place, "/llm/usage").await;
                 shown.push(usage.and_then(|usage| usage["totalRequests"].as_u64()));
             }
-            if shown.iter().all(|shown| shown.is_some_and(|shown| (least..=whole).contains(&shown))) && shown[0] == shown[1] {
+            if shown.iter().all(|shown| shown.is_some_and(|shown| (least..=most).contains(&shown)))
+                && shown[0] == shown[1]
+            {
                 return None;
             }
             if Instant::now() > by {

@@ -28,7 +28,7 @@ pub(super) const WINDOW: Duration = Duration::from_secs(10);
 /// `ADMIN_TOKEN`.
 const ADMIN: &str = "admin-0123456789abcdef";
 /// `CACHE_MEMORY_MB`: so little that it is full before anything is measured.
-pub(super) const CACHE_BYTES: f64 = 1048576.0;
+pub(super) const CACHE_BYTES: f64 = 1_048_576.0;
 /// `CACHE_TTL_SECONDS`: so short that answers grow old while they are asked for.
 pub(super) const TTL: Duration = Duration::from_secs(30);
 /// What the longest stop may take: a slow reader's answer, and the last postings.
@@ -125,17 +125,14 @@ impl Pair {
             ("BUDGET_WEEKLY_USD", "100000".to_owned()),
             ("BUDGET_MONTHLY_USD", "100000".to_owned()),
         ];
-        match &self.upstash {
-            Some(upstash) => {
-                settings.push(("UPSTASH_REDIS_REST_URL", upstash.url()));
-                settings.push(("UPSTASH_REDIS_REST_TOKEN", upstash.token().to_owned()));
-            }
-            None => {
-                let port = self.relay.as_ref().map_or(0, |relay| relay.port);
-                settings.push(("REDIS_URL", format!("redis://127.0.0.1:{port}")));
-                // Of the two ways to keep a budget, each pair takes one: here every call asks for leave.
-                settings.push(("BUDGET_HARD_LIMIT", "true".to_owned()));
-            }
+        if let Some(upstash) = &self.upstash {
+            settings.push(("UPSTASH_REDIS_REST_URL", upstash.url()));
+            settings.push(("UPSTASH_REDIS_REST_TOKEN", upstash.token().to_owned()));
+        } else {
+            let port = self.relay.as_ref().map_or(0, |relay| relay.port);
+            settings.push(("REDIS_URL", format!("redis://127.0.0.1:{port}")));
+            // Of the two ways to keep a budget, each pair takes one: here every call asks for leave.
+            settings.push(("BUDGET_HARD_LIMIT", "true".to_owned()));
         }
         settings
     }
@@ -196,7 +193,8 @@ impl Pair {
         for place in 0..2 {
             let is_failure = |name: &str| {
                 name.starts_with("llm_gateway_store_skipped_total")
-                    || name.starts_with("db_client_operation_duration_seconds_count") && !name.contains("error_type=\"\"")
+                    || name.starts_with("db_client_operation_duration_seconds_count")
+                        && !name.contains("error_type=\"\"")
             };
             failures += sum(&self.metrics(place).await, is_failure);
         }

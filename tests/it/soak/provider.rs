@@ -39,9 +39,9 @@ pub(super) enum Mood {
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     pub(super) question: String,
+    pub(super) model: String,
     /// The key that it came with: each instance has one of its own from each of its starts on.
     pub(super) key: String,
-    pub(super) begun: Instant,
     /// `None`: it is under way.
     pub(super) ended: Option<Instant>,
     pub(super) end: End,
@@ -76,7 +76,11 @@ struct Book {
 
 impl Provider {
     pub(super) async fn start() -> Self {
-        let book = Arc::new(Book { mood: watch::Sender::new(Mood::Well), calls: Mutex::default(), number: AtomicUsize::new(0) });
+        let book = Arc::new(Book {
+            mood: watch::Sender::new(Mood::Well),
+            calls: Mutex::default(),
+            number: AtomicUsize::new(0),
+        });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
         let router = Router::new().fallback(take).with_state(Arc::clone(&book));
@@ -133,7 +137,8 @@ async fn take(State(book): State<Arc<Book>>, uri: Uri, headers: HeaderMap, body:
     let is_chat = uri.path().ends_with("/chat/completions");
     let question = if is_chat { asked(&body) } else { text(&body["input"]) };
     let Some(question) = question else { return StatusCode::BAD_REQUEST.into_response() };
-    let (entry, number) = book.begin(question.clone(), key.trim_start_matches("Bearer ").to_owned(), is_chat);
+    let (entry, number) =
+        book.begin(question.clone(), &body["model"], key.trim_start_matches("Bearer ").to_owned(), is_chat);
     let is_streamed = body["stream"] == json!(true);
     let said = if is_chat { chat(&body, &question, is_streamed) } else { vec![embedded(&body, &question)] };
     let mood = *book.mood.borrow();
@@ -151,9 +156,10 @@ async fn take(State(book): State<Arc<Book>>, uri: Uri, headers: HeaderMap, body:
 }
 
 impl Book {
-    fn begin(self: &Arc<Self>, question: String, key: String, is_chat: bool) -> (Entry, usize) {
+    fn begin(self: &Arc<Self>, question: String, model: &Value, key: String, is_chat: bool) -> (Entry, usize) {
         let tokens = if is_chat { tokens(&question, &answer(&question)) } else { tokens(&question, "") };
-        let call = Call { question, key, begun: Instant::now(), ended: None, end: End::Open, tokens };
+        let model = model.as_str().unwrap_or_default().to_owned();
+        let call = Call { question, model, key, ended: None, end: End::Open, tokens };
         let mut calls = self.calls.lock().unwrap();
         calls.push(call);
         let entry = Entry { book: Arc::clone(self), at: calls.len() - 1 };
@@ -190,10 +196,11 @@ fn chat(body: &Value, question: &str, is_streamed: bool) -> Vec<String> {
     };
     let delta = |delta: Value, reason: Value| json!([{"index": 0, "delta": delta, "finish_reason": reason}]);
     let characters: Vec<char> = answer.chars().collect();
-    let pieces = characters.chunks(characters.len().div_ceil(8)).map(|piece| {
-        event(delta(json!({"content": piece.iter().collect::<String>()}), Value::Null), &Value::Null)
-    });
-    let end = [event(delta(json!({}), json!("stop")), &Value::Null), event(json!([]), &usage), "data: [DONE]\n\n".to_owned()];
+    let pieces = characters
+        .chunks(characters.len().div_ceil(8))
+        .map(|piece| event(delta(json!({"content": piece.iter().collect::<String>()}), Value::Null), &Value::Null));
+    let end =
+        [event(delta(json!({}), json!("stop")), &Value::Null), event(json!([]), &usage), "data: [DONE]\n\n".to_owned()];
     pieces.chain([end.concat()]).collect()
 }
 

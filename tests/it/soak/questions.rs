@@ -4,18 +4,32 @@ use serde_json::Value;
 
 /// Words that are easy to spoil on the way: of several bytes, to be escaped, with line breaks.
 const WORDS: [&str; 16] = [
-    "gateway", "naïve", "\"quoted\"", "🦀", "back\\slash", "store", "—", "data: x", "line\nbreak", "Ōsaka", "tab\t.", "</p>",
-    "answer", "{\"a\":1}", "provider", "\u{1F469}\u{200D}\u{1F680}",
+    "gateway",
+    "naïve",
+    "\"quoted\"",
+    "🦀",
+    "back\\slash",
+    "store",
+    "—",
+    "data: x",
+    "line\nbreak",
+    "Ōsaka",
+    "tab\t.",
+    "</p>",
+    "answer",
+    "{\"a\":1}",
+    "provider",
+    "\u{1F469}\u{200D}\u{1F680}",
 ];
 
 /// The dimensions of every vector.
 const DIMENSIONS: u64 = 8;
 
-/// What the provider says to `question`: always the same, between 300 bytes and 9 KB.
+/// What the provider says to `question`: always the same, between 300 bytes and 14 KB.
 pub(super) fn answer(question: &str) -> String {
     let mut state = hash(question);
     let mut text = format!("To {state:016x}:");
-    for _ in 0..40 + state % 1_200 {
+    for _ in 0..40 + state % 1_800 {
         // Knuth's MMIX, of which the upper bits are the better ones.
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         text.push(' ');
@@ -33,7 +47,8 @@ pub(super) fn vector(text: &str) -> Vec<f64> {
 
 /// Whether `embedding` is the vector of `text`.
 pub(super) fn is_vector(embedding: &Value, text: &str) -> bool {
-    let numbers: Option<Vec<f64>> = embedding.as_array().and_then(|numbers| numbers.iter().map(Value::as_f64).collect());
+    let numbers: Option<Vec<f64>> =
+        embedding.as_array().and_then(|numbers| numbers.iter().map(Value::as_f64).collect());
     numbers.is_some_and(|numbers| numbers == vector(text))
 }
 

@@ -8,7 +8,13 @@ use std::{
 };
 
 use super::{
-    Findings, Soak, chaos::REPLACED, kinds::Kind, limits, memory, pair::{LIMIT, WINDOW}, phases::Trouble, provider::End,
+    Findings, Soak,
+    chaos::REPLACED,
+    kinds::Kind,
+    limits, memory,
+    pair::{LIMIT, WINDOW},
+    phases::Trouble,
+    provider::End,
 };
 
 const MEBIBYTE: f64 = 1024.0 * 1024.0;
@@ -34,8 +40,10 @@ fn head(out: &mut String, soak: &Soak, findings: &Findings, command: &str) {
     let memory = memory.lines().next().unwrap_or_default().trim_start_matches("MemTotal:").trim().to_owned();
     let (took, rounds) = (findings.took, findings.rounds);
     let requests: u64 = soak.tally.lock().unwrap().counts.values().sum();
-    lines(out, &format!(
-        "# Soak\n\n\
+    lines(
+        out,
+        &format!(
+            "# Soak\n\n\
          Written by `scripts/soak`. Two pairs of instances, each pair on a Redis of its own: one natively, one over a stand-in for Upstash's\n\
          REST. Clients ask at a steady rate; every answer is compared with the one right answer to its question, while the store, the\n\
          provider and the instances get into trouble in turn.\n\n\
@@ -46,10 +54,11 @@ fn head(out: &mut String, soak: &Soak, findings: &Findings, command: &str) {
          | machine | {cores} cores, {memory} of memory, {} |\n\
          | duration | {} s, {rounds} rounds of {} troubles |\n\
          | requests | {requests} |\n\n",
-        said("uname", &["-sr"]),
-        took.as_secs(),
-        Trouble::ALL.len(),
-    ));
+            said("uname", &["-sr"]),
+            took.as_secs(),
+            Trouble::ALL.len(),
+        ),
+    );
 }
 
 fn failures(out: &mut String, soak: &Soak) {
@@ -74,24 +83,34 @@ fn columns() -> Vec<&'static str> {
 fn outcomes(out: &mut String, soak: &Soak) {
     let counts = soak.tally.lock().unwrap().counts.clone();
     let rows: BTreeSet<(Kind, String)> = counts.keys().map(|(kind, ending, _)| (*kind, ending.clone())).collect();
-    lines(out, "## What came of each request\n\n\
+    lines(
+        out,
+        "## What came of each request\n\n\
         By what went wrong when it began. «200, asked»: the provider was asked for it; «joined»: another request's call; «hit», «stale»: from\n\
-        the cache, within and past its lifetime; «stood in»: from the cache, because the provider failed.\n\n");
+        the cache, within and past its lifetime; «stood in»: from the cache, because the provider failed.\n\n",
+    );
     lines(out, &format!("| kind | ending | {} | sum |\n", columns().join(" | ")));
     lines(out, &format!("|---|---|{}\n", "--:|".repeat(columns().len() + 1)));
     for (kind, ending) in rows {
         let of = |phase: &'static str| counts.get(&(kind, ending.clone(), phase)).copied().unwrap_or_default();
         let cells: Vec<u64> = columns().into_iter().map(of).collect();
-        let shown: Vec<String> = cells.iter().map(|count| if *count == 0 { String::new() } else { count.to_string() }).collect();
-        lines(out, &format!("| {} | {ending} | {} | {} |\n", kind.words(), shown.join(" | "), cells.iter().sum::<u64>()));
+        let shown: Vec<String> =
+            cells.iter().map(|count| if *count == 0 { String::new() } else { count.to_string() }).collect();
+        lines(
+            out,
+            &format!("| {} | {ending} | {} | {} |\n", kind.words(), shown.join(" | "), cells.iter().sum::<u64>()),
+        );
     }
     lines(out, "\n");
 }
 
 fn phases(out: &mut String, soak: &Soak) {
     let tally = soak.tally.lock().unwrap();
-    lines(out, "## How long answers took\n\nAnswers with 200, until their last byte, slow readers and slow streams among them.\n\n\
-        | while | answers | p50 | p99 | longest |\n|---|--:|--:|--:|--:|\n");
+    lines(
+        out,
+        "## How long answers took\n\nAnswers with 200, until their last byte, slow readers and slow streams among them.\n\n\
+        | while | answers | p50 | p99 | longest |\n|---|--:|--:|--:|--:|\n",
+    );
     for phase in columns() {
         let mut took = tally.took_ms.get(phase).cloned().unwrap_or_default();
         took.sort_unstable();
@@ -118,7 +137,9 @@ fn money(out: &mut String, soak: &Soak, findings: &Findings) {
     ] {
         row(words, &|pair| findings.calls[pair].iter().filter(|call| call.end == end).count().to_string());
     }
-    row("answers that are booked", &|pair| findings.accounts[pair].booked.answers.to_string());
+    row("what they cost by the catalogue", &|pair| dollars(findings.accounts[pair].provider.micro_dollars));
+    row("what is booked for answers, guesses aside", &|pair| dollars(findings.accounts[pair].booked.micro_dollars));
+    row("answers that are booked, guesses among them", &|pair| findings.accounts[pair].booked.answers.to_string());
     row("their tokens, input / output", &|pair| {
         let booked = findings.accounts[pair].booked;
         format!("{} / {}", booked.input, booked.output)
@@ -129,8 +150,9 @@ fn money(out: &mut String, soak: &Soak, findings: &Findings) {
     });
     row("lost to SIGKILL", &|pair| {
         let account = &findings.accounts[pair];
-        let lost = account.provider.answers.saturating_sub(account.booked.answers);
-        format!("{lost} calls, at most {} could be", account.at_risk.answers)
+        let lost = account.provider.micro_dollars.saturating_sub(account.booked.micro_dollars);
+        let (lost, at_risk) = (dollars(lost), dollars(account.at_risk.micro_dollars));
+        format!("{lost}; at most {at_risk} of {} calls could be", account.at_risk.answers)
     });
     row("booked by kind", &|pair| {
         let kinds: BTreeMap<_, _> = findings.accounts[pair].requests.iter().collect();
@@ -141,14 +163,23 @@ fn money(out: &mut String, soak: &Soak, findings: &Findings) {
         format!("{} of {}", findings.unhealthy[pair], findings.quiet)
     });
     row("Redis' memory at the end", &|pair| format!("{:.1} MiB", findings.redis_bytes[pair] / MEBIBYTE));
-    lines(out, "\nOf the questions that were first asked while all was well, each cost one call. Where a store call failed because the machine\n\
-        was busy, questions of that time are not among them.\n\n");
+    lines(
+        out,
+        "\nOf the questions that were first asked while all was well, each cost one call. Where a store call failed because the machine\n\
+        was busy, questions of that time are not among them.\n\n",
+    );
 }
 
 fn rate(out: &mut String, soak: &Soak) {
     let tally = soak.tally.lock().unwrap();
-    lines(out, &format!("## Rate\n\nOne client may ask {LIMIT} times in {} s at both instances together, and asks more often.\n\n\
-        | | let through by the store | most of it in a window | let through by an instance alone |\n|---|--:|--:|--:|\n", WINDOW.as_secs()));
+    lines(
+        out,
+        &format!(
+            "## Rate\n\nOne client may ask {LIMIT} times in {} s at both instances together, and asks more often.\n\n\
+        | | let through by the store | most of it in a window | let through by an instance alone |\n|---|--:|--:|--:|\n",
+            WINDOW.as_secs()
+        ),
+    );
     for (pair, admissions) in soak.pairs.iter().zip(&tally.admissions) {
         let alone = admissions.iter().filter(|admission| admission.is_local).count();
         let most = limits::most(admissions);
@@ -159,25 +190,37 @@ fn rate(out: &mut String, soak: &Soak) {
 
 fn memory_of(out: &mut String, soak: &Soak, findings: &Findings) {
     let samples = soak.samples.lock().unwrap();
-    lines(out, "## Memory\n\nWhile nothing is under way; `CACHE_MEMORY_MB=1`, full from the beginning. Instances that are killed and restarted\n\
+    lines(
+        out,
+        "## Memory\n\nWhile nothing is under way; `CACHE_MEMORY_MB=1`, full from the beginning. Instances that are killed and restarted\n\
         begin anew with every round.\n\n\
-        | after | store | instance | resident | open descriptors | own cache |\n|--:|---|---|--:|--:|--:|\n");
+        | after | store | instance | resident | open descriptors | own cache |\n|--:|---|---|--:|--:|--:|\n",
+    );
     for sample in samples.iter() {
         let after = sample.at.duration_since(findings.begun).as_secs();
         let instance = if sample.place == REPLACED { "replaced" } else { "stays" };
-        let resident = sample.resident as f64 / MEBIBYTE;
-        lines(out, &format!("| {after} s | {} | {instance} | {resident:.1} MiB | {} | {:.0} % |\n",
-            soak.pairs[sample.pair].name, sample.open_files, sample.full));
+        let resident = sample.resident / MEBIBYTE;
+        lines(
+            out,
+            &format!(
+                "| {after} s | {} | {instance} | {resident:.1} MiB | {} | {:.0} % |\n",
+                soak.pairs[sample.pair].name, sample.open_files, sample.full
+            ),
+        );
     }
     lines(out, "\n");
     for (at, pair) in soak.pairs.iter().enumerate() {
         let of: Vec<_> = samples.iter().filter(|sample| sample.pair == at && sample.place != REPLACED).collect();
         let (Some(first), Some(last)) = (of.first(), of.last()) else { continue };
-        let change = (last.resident as f64 / first.resident as f64 - 1.0) * 100.0;
+        let change = (last.resident / first.resident - 1.0) * 100.0;
         let slope = memory::slope(&samples, at) / MEBIBYTE;
         let over = if of.len() > 2 { format!("; {slope:+.2} MiB an hour by least squares") } else { String::new() };
         lines(out, &format!("- {}, the instance that stays: {change:+.1} % from first to last{over}.\n", pair.name));
     }
+}
+
+fn dollars(micro_dollars: u64) -> String {
+    format!("${}.{:06}", micro_dollars / 1_000_000, micro_dollars % 1_000_000)
 }
 
 fn said(program: &str, arguments: &[&str]) -> String {

@@ -53,8 +53,20 @@ impl Tally {
 
     pub(super) fn begins(&mut self, pair: usize, kind: Kind, asking: &Asking) {
         let is_fresh = match kind {
-            Kind::Json | Kind::Stream | Kind::ChatJson | Kind::ChatStream | Kind::Together | Kind::Leaving | Kind::Slow => true,
-            Kind::Embedding | Kind::Repeated | Kind::Bad | Kind::Limited | Kind::Session | Kind::Recalled => false,
+            Kind::Json
+            | Kind::Stream
+            | Kind::ChatJson
+            | Kind::ChatStream
+            | Kind::Together
+            | Kind::Leaving
+            | Kind::Slow => true,
+            Kind::Embedding
+            | Kind::Repeated
+            | Kind::Seldom
+            | Kind::Bad
+            | Kind::Limited
+            | Kind::Session
+            | Kind::Recalled => false,
         };
         if is_fresh {
             self.asked[pair].entry(asking.question.clone()).or_insert_with(Instant::now);
@@ -109,18 +121,16 @@ fn is_permitted(kind: Kind, ending: &Ending, place: usize, phases: &[Phase]) -> 
     let is_killed = any(&|trouble, there| trouble == Trouble::InstanceKilled && there == place);
     let is_stopped = any(&|trouble, there| trouble == Trouble::InstanceStopped && there == place);
     match ending {
-        Ending::Wrong(_) => false,
         Ending::Whole(_) => kind != Kind::Bad,
         Ending::Left => kind == Kind::Leaving,
         Ending::Refused => is_killed || is_stopped,
         Ending::Unheard | Ending::Broken => is_killed,
-        Ending::Error => of_provider,
         Ending::Status(400 | 401) => kind == Kind::Bad,
         Ending::Status(_) if kind == Kind::Bad => false,
         Ending::Status(504) if kind == Kind::Recalled => true,
         Ending::Status(429) => kind == Kind::Limited || of_provider || kind == Kind::Session && of_store,
         Ending::Status(503) => of_provider || kind == Kind::Session && of_store,
-        Ending::Status(502 | 504) => of_provider,
-        Ending::Status(_) => false,
+        Ending::Error | Ending::Status(502 | 504) => of_provider,
+        Ending::Wrong(_) | Ending::Status(_) => false,
     }
 }
