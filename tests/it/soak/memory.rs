@@ -32,6 +32,8 @@ pub(super) struct Sample {
     pub(super) open_files: usize,
     /// How full its own cache was when the load paused, in per cent.
     pub(super) full: f64,
+    /// What its Redis held then, in bytes.
+    pub(super) stored: f64,
 }
 
 /// Looks at all instances once nothing has been under way at any of them for so long. The load must pause.
@@ -39,24 +41,33 @@ pub(super) async fn sample(soak: &Soak, silence: Duration) {
     soak.asking.close();
     soak.asking.wait().await;
     soak.asking.reopen();
-    let mut full = Vec::new();
+    let mut seen = Vec::new();
     for pair in &soak.pairs {
         if !pair.is_idle_within(IDLE_WITHIN).await {
             let what = format!("on {} something is still under way {IDLE_WITHIN:?} after the last request", pair.name);
             soak.tally.lock().unwrap().violation(what);
         }
+        let stored = pair.store_bytes().await;
         for place in 0..2 {
             let held = sum(&pair.metrics(place).await, |name| name == "llm_gateway_cache_memory_bytes");
-            full.push(held / CACHE_BYTES * 100.0);
+            seen.push((held / CACHE_BYTES * 100.0, stored));
         }
     }
     sleep(silence).await;
-    for (at, full) in full.into_iter().enumerate() {
+    for (at, (full, stored)) in seen.into_iter().enumerate() {
         let (pair, place) = (at / 2, at % 2);
         let look = |binary: &Binary| (binary.resident_bytes() / 1024, binary.open_files());
         let (kibibytes, open_files) = soak.pairs[pair].process(place, look);
         let resident = f64::from(u32::try_from(kibibytes).unwrap()) * 1024.0;
-        soak.samples.lock().unwrap().push(Sample { at: Instant::now(), pair, place, resident, open_files, full });
+        soak.samples.lock().unwrap().push(Sample {
+            at: Instant::now(),
+            pair,
+            place,
+            resident,
+            open_files,
+            full,
+            stored,
+        });
     }
 }
 

@@ -86,7 +86,7 @@ struct Findings {
     calls: [Vec<Call>; 2],
     accounts: [Account; 2],
     asked_once: [usize; 2],
-    redis_bytes: [f64; 2],
+    pace: Pace,
 }
 
 #[expect(clippy::disallowed_methods, reason = "no setting of the gateway")]
@@ -118,7 +118,7 @@ async fn nothing_is_lost_and_nothing_is_served_that_should_not_be() {
     }
     let pace = Pace::for_a_soak_of(time);
     let rounds = soak.run(begun, time, pace).await;
-    let findings = soak.conclude(begun, pace.is_short(), rounds).await;
+    let findings = soak.conclude(begun, pace, rounds).await;
     let command = format!("scripts/soak {}", time.as_secs());
     let report = report::write(&soak, &findings, &command);
     match told(REPORT) {
@@ -195,10 +195,10 @@ impl Soak {
     }
 
     /// Looks at what is left, ends everything, and compares the books.
-    async fn conclude(self: &Arc<Self>, begun: Instant, is_short: bool, (rounds, quiet): (usize, usize)) -> Findings {
+    async fn conclude(self: &Arc<Self>, begun: Instant, pace: Pace, (rounds, quiet): (usize, usize)) -> Findings {
         let took = begun.elapsed();
-        let mut violations = memory::judge(&self.samples.lock().unwrap(), is_short);
-        let (mut calls, mut accounts, mut asked_once, mut redis_bytes) = (Vec::new(), Vec::new(), [0; 2], [0.0; 2]);
+        let mut violations = memory::judge(&self.samples.lock().unwrap(), pace.is_short());
+        let (mut calls, mut accounts, mut asked_once) = (Vec::new(), Vec::new(), [0; 2]);
         let (one, other) = tokio::join!(self.shown(0), self.shown(1));
         violations.extend(one.into_iter().chain(other));
         for (at, pair) in self.pairs.iter().enumerate() {
@@ -218,9 +218,10 @@ impl Soak {
             asked_once[at] = asked;
             let account = self.account(at, &its_calls).await;
             violations.extend(account.judge(pair.name));
-            let info: redis::InfoDict =
-                redis::cmd("INFO").arg("memory").query_async(&mut pair.redis.connection().await).await.unwrap();
-            redis_bytes[at] = info.get::<f64>("used_memory").unwrap_or_default();
+            let leases = pair.leases().await;
+            if !leases.is_empty() {
+                violations.push(format!("{}: leases are left: {leases:?}", pair.name));
+            }
             accounts.push(account);
             calls.push(its_calls);
         }
@@ -230,7 +231,7 @@ impl Soak {
             self.tally.lock().unwrap().violation(violation);
         }
         let (calls, accounts) = (calls.try_into().unwrap(), accounts.try_into().unwrap());
-        Findings { begun, took, rounds, quiet, unhealthy, calls, accounts, asked_once, redis_bytes }
+        Findings { begun, took, rounds, quiet, unhealthy, calls, accounts, asked_once, pace }
     }
 
     async fn account(&self, pair: usize, calls: &[Call]) -> Account {

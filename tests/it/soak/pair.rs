@@ -220,6 +220,18 @@ impl Pair {
         }
     }
 
+    /// What Redis holds, in bytes.
+    pub(super) async fn store_bytes(&self) -> f64 {
+        let mut connection = self.redis.connection().await;
+        let info: redis::InfoDict = redis::cmd("INFO").arg("memory").query_async(&mut connection).await.unwrap();
+        info.get("used_memory").unwrap_or_default()
+    }
+
+    /// The leases that are there: each ends with its call, or ten seconds after its instance has died (`docs/cache.md`).
+    pub(super) async fn leases(&self) -> Vec<String> {
+        redis::cmd("KEYS").arg("llm:lease:*").query_async(&mut self.redis.connection().await).await.unwrap()
+    }
+
     /// Makes a session for the clients that have one.
     pub(super) async fn sign_in(&self) {
         let user = json!({"userId": "ann"});

@@ -49,6 +49,22 @@ impl Trouble {
         }
     }
 
+    /// What is done for it: natively, and over REST.
+    pub(super) fn deeds(self) -> [&'static str; 2] {
+        match self {
+            Self::StoreKilled => ["`SIGKILL`, then the same data", "nobody listens"],
+            Self::StoreFrozen => ["`SIGSTOP`", "no answer"],
+            Self::StoreSlow => ["120 ms, then 1.2 s for each piece"; 2],
+            Self::StoreFull => ["`maxmemory 1`, nothing to evict", "«DB capacity quota exceeded»"],
+            Self::StoreRefusing => ["every connection cut, each 150 ms", "500, then 429"],
+            Self::ProviderFailing => ["500, 429, 529, 503, and a page with 200"; 2],
+            Self::ProviderCutting => ["cut, shortened or spoiled in the middle"; 2],
+            Self::ProviderHanging => ["silence, before or behind the first text"; 2],
+            Self::InstanceKilled => ["`SIGKILL`, then another one"; 2],
+            Self::InstanceStopped => ["`SIGTERM`, then another one"; 2],
+        }
+    }
+
     pub(super) fn is_of_store(self) -> bool {
         self < Self::ProviderFailing
     }
@@ -105,11 +121,11 @@ pub(super) struct Pace {
 impl Pace {
     /// Everything once within a minute.
     const SHORT: Self = Self {
-        trouble: Duration::from_millis(1_300),
-        quiet: Duration::from_millis(900),
-        store_settles: Duration::from_millis(2_700),
-        provider_settles: Duration::from_millis(5_300),
-        instance_settles: Duration::from_millis(2_000),
+        trouble: Duration::from_secs(1),
+        quiet: Duration::from_millis(800),
+        store_settles: Duration::from_millis(2_500),
+        provider_settles: Duration::from_millis(5_200),
+        instance_settles: Duration::from_millis(1_500),
     };
     /// Everything once in some five minutes.
     const LONG: Self = Self {
@@ -132,7 +148,7 @@ impl Pace {
 
     /// How long `trouble` lasts. A provider that hangs is noticed when `PROVIDER_TIMEOUT_SECONDS` (3) are over.
     pub(super) fn lasts(self, trouble: Trouble) -> Duration {
-        if trouble == Trouble::ProviderHanging { self.trouble.max(Duration::from_millis(3_600)) } else { self.trouble }
+        if trouble == Trouble::ProviderHanging { self.trouble.max(Duration::from_millis(3_500)) } else { self.trouble }
     }
 
     pub(super) fn settles(self, trouble: Trouble) -> Duration {

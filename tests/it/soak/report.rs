@@ -13,7 +13,7 @@ use super::{
     kinds::Kind,
     limits, memory,
     pair::{LIMIT, WINDOW},
-    phases::Trouble,
+    phases::{Pace, Trouble},
     provider::End,
 };
 
@@ -24,6 +24,7 @@ pub(super) fn write(soak: &Soak, findings: &Findings, command: &str) -> String {
     let mut out = String::new();
     head(&mut out, soak, findings, command);
     failures(&mut out, soak);
+    troubles(&mut out, findings.pace);
     outcomes(&mut out, soak);
     phases(&mut out, soak);
     money(&mut out, soak, findings);
@@ -73,6 +74,22 @@ fn failures(out: &mut String, soak: &Soak) {
         lines(out, &format!("- {}\n", violation.replace('\n', " ")));
     }
     lines(out, "\n");
+}
+
+fn troubles(out: &mut String, pace: Pace) {
+    lines(
+        out,
+        "## What goes wrong\n\n\
+        «Settles» is how long behind it clients may still feel it; from then on, everything has to be as if nothing had been. A store that\n\
+        failed is looked at again after 1, 2 and 4 s, a provider after 5 and 10 s. Whatever the store is at, only sessions and the limited\n\
+        client's rate may change by it; no connection breaks but those to an instance that is killed.\n\n\
+        | trouble | on Redis | over REST | lasts | settles |\n|---|---|---|--:|--:|\n",
+    );
+    for trouble in Trouble::ALL {
+        let ([native, rest], lasts, settles) = (trouble.deeds(), pace.lasts(trouble), pace.settles(trouble));
+        lines(out, &format!("| {} | {native} | {rest} | {lasts:?} | {settles:?} |\n", trouble.words()));
+    }
+    lines(out, &format!("| quiet, behind each | | | {:?} | |\n\n", pace.quiet));
 }
 
 fn columns() -> Vec<&'static str> {
@@ -162,7 +179,6 @@ fn money(out: &mut String, soak: &Soak, findings: &Findings) {
     row("quiet times in which a store call failed all the same", &|pair| {
         format!("{} of {}", findings.unhealthy[pair], findings.quiet)
     });
-    row("Redis' memory at the end", &|pair| format!("{:.1} MiB", findings.redis_bytes[pair] / MEBIBYTE));
     lines(
         out,
         "\nOf the questions that were first asked while all was well, each cost one call. Where a store call failed because the machine\n\
@@ -194,7 +210,7 @@ fn memory_of(out: &mut String, soak: &Soak, findings: &Findings) {
         out,
         "## Memory\n\nWhile nothing is under way; `CACHE_MEMORY_MB=1`, full from the beginning. Instances that are killed and restarted\n\
         begin anew with every round.\n\n\
-        | after | store | instance | resident | open descriptors | own cache |\n|--:|---|---|--:|--:|--:|\n",
+        | after | store | instance | resident | open descriptors | own cache | its Redis |\n|--:|---|---|--:|--:|--:|--:|\n",
     );
     for sample in samples.iter() {
         let after = sample.at.duration_since(findings.begun).as_secs();
@@ -203,8 +219,11 @@ fn memory_of(out: &mut String, soak: &Soak, findings: &Findings) {
         lines(
             out,
             &format!(
-                "| {after} s | {} | {instance} | {resident:.1} MiB | {} | {:.0} % |\n",
-                soak.pairs[sample.pair].name, sample.open_files, sample.full
+                "| {after} s | {} | {instance} | {resident:.1} MiB | {} | {:.0} % | {:.1} MiB |\n",
+                soak.pairs[sample.pair].name,
+                sample.open_files,
+                sample.full,
+                sample.stored / MEBIBYTE
             ),
         );
     }
