@@ -19,7 +19,7 @@ const FIRST_TIME_BYTES: f64 = 4.0 * 1024.0 * 1024.0;
 /// How many descriptors more than before: those of the store's connections after [`SILENCE`], and without it connections to the provider too,
 /// as many as were needed at once.
 const KEPT_FILES: usize = 4;
-const KEPT_CONNECTIONS: usize = 32;
+const KEPT_CONNECTIONS: usize = 64;
 
 /// One look at one process.
 #[derive(Clone, Debug)]
