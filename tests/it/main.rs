@@ -54,6 +54,7 @@ mod page;
 mod page_files;
 mod rolling;
 mod serve;
+mod soak;
 mod start;
 
 mod documents;

@@ -76,6 +76,23 @@ async fn a_connection_that_falls_silent_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_back_answers_whoever_asks_first() {
+    let redis = RedisServer::start().await;
+    let store = Redis::new(resp(&redis.url(), None), crate::stores::clock());
+    let soon = || tokio::time::Instant::now() + Duration::from_secs(5);
+    let add = async || store.add(&[("llm:stats:n", 1)], soon()).await.and_then(|mut added| added.remove(0));
+    add().await.unwrap();
+    redis.kill();
+    // What is known of an attempt by then says nothing of the server that comes afterwards.
+    for _ in 0..3 {
+        add().await.unwrap_err();
+        sleep(Duration::from_millis(100)).await;
+    }
+    redis.restart().await;
+    add().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_a_cluster_each_node_answers_for_itself() {
     let cluster = RedisCluster::start().await;
     for node in &cluster.nodes {

@@ -14,9 +14,16 @@ use super::{
 
 pub(super) struct Single {
     client: Client,
-    /// It makes itself anew when it breaks, but not when nothing comes any more.
-    connection: Mutex<ConnectionManager>,
+    connection: Mutex<Current>,
     silence: Silence,
+}
+
+/// The connection that everyone uses now.
+#[derive(Clone)]
+struct Current {
+    /// Counts up with each that takes another's place.
+    number: u64,
+    connection: ConnectionManager,
 }
 
 impl Single {
@@ -24,20 +31,41 @@ impl Single {
         let client = if is_tls(&node) { Client::build_with_tls(node, certificates) } else { Client::open(node) };
         let client = client.map_err(|_| BadAddress)?;
         let connection = connection(&client).map_err(|_| BadAddress)?;
-        Ok(Self { client, connection: Mutex::new(connection), silence: Silence::of_one_server() })
+        Ok(Self {
+            client,
+            connection: Mutex::new(Current { number: 0, connection }),
+            silence: Silence::of_one_server(),
+        })
     }
 
     pub(super) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
-        if self.silence.has_fallen()
-            && let Ok(fresh) = connection(&self.client)
-        {
-            *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
+        if self.silence.has_fallen() {
+            self.replace(self.current().number);
         }
-        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Current { number, mut connection } = self.current();
         let waiting = Waiting::new(&self.silence);
         let answer = connection.req_packed_command(command).await;
         waiting.answered();
+        // What the server refuses comes as a value: this is the connection. Left to itself it tries again at once, and tells what came of
+        // that to whoever asks next, however long after: of a server that is back meanwhile, that it is not there.
+        if answer.is_err() {
+            self.replace(number);
+        }
         answer
+    }
+
+    fn current(&self) -> Current {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts another connection in the place of the one of this `number`, if nobody has done so.
+    fn replace(&self, number: u64) {
+        let mut current = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.number == number
+            && let Ok(connection) = connection(&self.client)
+        {
+            *current = Current { number: number + 1, connection };
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Real sockets: the binary as a process, and a vendor that serves what it is given.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader},
     net::SocketAddr,
+    path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
         Arc,
@@ -22,6 +23,9 @@ use axum::{
 use futures_util::{StreamExt as _, stream};
 use tokio::net::TcpListener;
 
+/// The gateway that was built with the tests.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_llm-gateway");
+
 /// The gateway as a process of its own, on a free port, with an environment of its own.
 pub(crate) struct Binary {
     child: Child,
@@ -31,7 +35,12 @@ pub(crate) struct Binary {
 
 impl Binary {
     pub(crate) fn start(settings: &[(&str, &str)]) -> Self {
-        let mut child = Self::command(settings).stdout(Stdio::piped()).spawn().unwrap();
+        Self::start_from(Path::new(PROGRAM), settings, |_| true)
+    }
+
+    /// The gateway that stands at `program`; of its log only the lines that `is_kept` are remembered.
+    pub(crate) fn start_from(program: &Path, settings: &[(&str, &str)], is_kept: fn(&str) -> bool) -> Self {
+        let mut child = Self::command_of(program, settings).stdout(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         while !line.contains("\"listening\"") {
@@ -41,15 +50,24 @@ impl Binary {
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
         // Keep reading, or the pipe fills up and the gateway's log with it.
         let log = std::thread::spawn(move || {
-            let mut rest = String::new();
-            log.read_to_string(&mut rest).unwrap();
-            rest
+            let (mut kept, mut line) = (String::new(), String::new());
+            while log.read_line(&mut line).unwrap() > 0 {
+                if is_kept(&line) {
+                    kept.push_str(&line);
+                }
+                line.clear();
+            }
+            kept
         });
         Self { child, address: line["address"].as_str().unwrap().parse().unwrap(), log: Some(log) }
     }
 
     pub(crate) fn command(settings: &[(&str, &str)]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_llm-gateway"));
+        Self::command_of(Path::new(PROGRAM), settings)
+    }
+
+    fn command_of(program: &Path, settings: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(program);
         command.env_clear().env("HOST", "127.0.0.1").env("PORT", "0").env("LOG_FORMAT", "json");
         command.envs(settings.iter().copied()).current_dir(std::env::temp_dir());
         command
@@ -64,6 +82,17 @@ impl Binary {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() * 1024
+    }
+
+    /// How many descriptors it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
+    /// Ends it at once, as a crash would.
+    pub(crate) fn kill(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 
     pub(crate) fn terminate(&self) {
@@ -92,8 +121,7 @@ impl Binary {
 
 impl Drop for Binary {
     fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
+        self.kill();
     }
 }
 
