@@ -48,7 +48,9 @@ pub(super) fn object<'a, T: Deserialize<'a>>(body: &'a str) -> Result<T, ApiErro
 
 /// The text of a body. Node's parser takes a mark in front, and replaces what is not UTF-8.
 pub(super) fn body_text(body: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body))
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    // Asked first because it goes by words, and what is replaced is found byte by byte.
+    std::str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed)
 }
 
 fn malformed(message: impl Into<Cow<'static, str>>) -> ApiError {

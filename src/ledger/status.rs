@@ -8,6 +8,9 @@ use crate::generate::MicroDollars;
 
 use super::{Period, Settings};
 
+/// Room for three of them.
+const ROOM_BYTES: usize = 640;
+
 /// One budget, in dollars and per cent.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -53,6 +56,9 @@ impl<'a> PeriodStatus<'a> {
 
 /// `{"daily":{…},"weekly":{…},"monthly":{…}}` as JSON.
 pub(super) fn status([daily, weekly, monthly]: [PeriodStatus<'_>; 3]) -> Bytes {
-    let status = serde_json::to_vec(&BudgetStatus { daily, weekly, monthly });
-    status.unwrap_or_else(|_| unreachable!("numbers, booleans and texts are JSON")).into()
+    let mut json = Vec::with_capacity(ROOM_BYTES);
+    if serde_json::to_writer(&mut json, &BudgetStatus { daily, weekly, monthly }).is_err() {
+        unreachable!("numbers, booleans and texts are JSON, and a Vec takes all of it");
+    }
+    json.into()
 }

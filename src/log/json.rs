@@ -15,6 +15,12 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
+/// Room for the line of most requests.
+const LINE_BYTES: usize = 512;
+
+/// Room for the fields of most spans.
+const SPAN_BYTES: usize = 128;
+
 /// Writes an event as a line.
 pub(super) struct JsonEvent;
 
@@ -27,47 +33,54 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut line: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        line.write_str("{\"timestamp\":\"")?;
-        line.write_str(timestamp(&mut [0; 27], OffsetDateTime::now_utc()))?;
-        line.write_str("\",\"level\":\"")?;
-        line.write_str(event.metadata().level().as_str())?;
-        line.write_char('"')?;
+        // Put together here, because each piece of it is a call that cannot be inlined there.
+        let mut text = String::with_capacity(LINE_BYTES);
+        text.push_str("{\"timestamp\":\"");
+        text.push_str(timestamp(&mut [0; 27], OffsetDateTime::now_utc()));
+        text.push_str("\",\"level\":\"");
+        text.push_str(event.metadata().level().as_str());
+        text.push('"');
         for span in context.event_scope().into_iter().flatten() {
             if let Some(fields) = span.extensions().get::<FormattedFields<N>>() {
-                line.write_str(&fields.fields)?;
+                text.push_str(&fields.fields);
             }
         }
-        context.format_fields(line.by_ref(), event)?;
-        line.write_str("}\n")
+        let mut members = Members { line: &mut text, result: Ok(()) };
+        event.record(&mut members);
+        members.result?;
+        text.push_str("}\n");
+        line.write_str(&text)
     }
 }
 
 impl<'w> FormatFields<'w> for JsonFields {
-    fn format_fields<R: RecordFields>(&self, line: Writer<'w>, fields: R) -> fmt::Result {
-        let mut members = Members { line, result: Ok(()) };
+    fn format_fields<R: RecordFields>(&self, mut line: Writer<'w>, fields: R) -> fmt::Result {
+        let mut text = String::with_capacity(SPAN_BYTES);
+        let mut members = Members { line: &mut text, result: Ok(()) };
         fields.record(&mut members);
-        members.result
+        members.result?;
+        line.write_str(&text)
     }
 }
 
 struct Members<'w> {
-    line: Writer<'w>,
+    line: &'w mut String,
     result: fmt::Result,
 }
 
 impl Members<'_> {
-    fn member(&mut self, field: &Field, write: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
-        let line = &mut self.line;
+    fn member(&mut self, field: &Field, write: impl FnOnce(&mut String) -> fmt::Result) {
+        let line = &mut *self.line;
         // Names are identifiers and need no escape.
         let mut whole = || {
             line.write_str(",\"")?;
             line.write_str(field.name())?;
             line.write_str("\":")
         };
-        self.result = self.result.and_then(|()| whole()).and_then(|()| write(&mut self.line));
+        self.result = self.result.and_then(|()| whole()).and_then(|()| write(self.line));
     }
 
-    fn text(&mut self, field: &Field, write: impl FnOnce(&mut Escaped<'_, '_>) -> fmt::Result) {
+    fn text(&mut self, field: &Field, write: impl FnOnce(&mut Escaped<'_>) -> fmt::Result) {
         self.member(field, |line| {
             line.write_char('"')?;
             write(&mut Escaped(line))?;
@@ -86,7 +99,7 @@ impl Visit for Members<'_> {
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.member(field, |line| write!(line, "{value}"));
+        self.member(field, |line| line.write_str(itoa::Buffer::new().format(value)));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
@@ -104,9 +117,9 @@ impl Visit for Members<'_> {
 }
 
 /// Writes what may stand inside of a JSON string (RFC 8259, section 7).
-struct Escaped<'a, 'w>(&'a mut Writer<'w>);
+struct Escaped<'a>(&'a mut String);
 
-impl fmt::Write for Escaped<'_, '_> {
+impl fmt::Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let needs_escape = |byte: u8| matches!(byte, b'"' | b'\\' | ..=0x1f);
         let mut rest = text;

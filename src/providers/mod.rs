@@ -1,6 +1,7 @@
 //! Who answers: one trait, one HTTP exchange, one file for each wire format.
 
 mod anthropic;
+mod body;
 mod counts;
 mod data_url;
 mod demo;

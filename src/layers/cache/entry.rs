@@ -72,7 +72,8 @@ pub(super) fn encode(completion: &Completion, now_ms: u64, lifetime: Duration) -
     }
     bytes.push(b'\n');
     bytes.extend_from_slice(text_json);
-    bytes.into()
+    // As long as it is kept it has no room to grow, and nothing beside it.
+    bytes.into_boxed_slice().into()
 }
 
 /// Until when the entry in `bytes` from elsewhere is fresh, in milliseconds since the Unix epoch. `None`: they are no entry, its

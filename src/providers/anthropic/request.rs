@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::providers::ProviderError;
+use crate::providers::{ProviderError, body::json_body};
 
 use crate::generate::{
     Delivery, Effort, Format, GenerateRequest, MESSAGES_MAX_TOKENS, Message, ModelId, Params, ReasoningControl,
@@ -76,7 +76,7 @@ pub(super) fn body(request: &GenerateRequest, params: &Params) -> Result<Vec<u8>
     if body.messages.is_empty() {
         return Err(ProviderError::unsayable("messages"));
     }
-    Ok(serde_json::to_vec(&body).unwrap_or_else(|_| unreachable!("strings, numbers and JSON are JSON")))
+    Ok(json_body(&body))
 }
 
 #[derive(Serialize)]

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     embed::{EmbedRequest, Input},
     generate::ErrorKind,
-    providers::{ProviderError, WireRequest},
+    providers::{ProviderError, WireRequest, body::json_body},
 };
 
-use super::{Batch, EmbedForm, EmbedReply, json, no_sense, texts};
+use super::{Batch, EmbedForm, EmbedReply, no_sense, texts};
 
 /// «BatchEmbedContentsRequest.requests: at most 100 requests can be in one batch» is what it says of more.
 const MOST_INPUTS: usize = 100;
@@ -76,7 +76,7 @@ impl EmbedForm for GeminiEmbed {
             content: Content { parts: [Part { text }] },
             output_dimensionality: request.dimensions,
         };
-        let body = json(&Asked { requests: texts(inputs)?.into_iter().map(one).collect() });
+        let body = json_body(&Asked { requests: texts(inputs)?.into_iter().map(one).collect() });
         Ok(WireRequest { path: format!("/v1/{resource}:batchEmbedContents").into(), headers: Vec::new(), body })
     }
 

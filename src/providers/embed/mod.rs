@@ -97,11 +97,6 @@ fn no_sense<E>(_: E) -> ProviderError {
     ErrorKind::BadResponse.into()
 }
 
-/// JSON of what cannot fail to be it.
-fn json(body: &impl serde::Serialize) -> Vec<u8> {
-    serde_json::to_vec(body).unwrap_or_else(|_| unreachable!("texts and numbers are JSON"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     embed::{EmbedRequest, Input},
-    providers::{ProviderError, WireRequest},
+    providers::{ProviderError, WireRequest, body::json_body},
 };
 
-use super::{Batch, EmbedForm, EmbedReply, json, no_sense, texts};
+use super::{Batch, EmbedForm, EmbedReply, no_sense, texts};
 
 /// It states no limit; so many vectors are read at once without trouble.
 const MOST_INPUTS: usize = 256;
@@ -38,7 +38,7 @@ impl EmbedForm for OllamaEmbed {
 
     fn request(&self, request: &EmbedRequest, inputs: &[Input]) -> Result<WireRequest, ProviderError> {
         let (model, dimensions) = (request.target.model.as_str(), request.dimensions);
-        let body = json(&Asked { model, input: texts(inputs)?, dimensions, truncate: false });
+        let body = json_body(&Asked { model, input: texts(inputs)?, dimensions, truncate: false });
         Ok(WireRequest { path: "/api/embed".into(), headers: Vec::new(), body })
     }
 

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     embed::{EmbedRequest, Input},
     generate::ErrorKind,
-    providers::{ProviderError, WireRequest},
+    providers::{ProviderError, WireRequest, body::json_body},
 };
 
-use super::{Batch, EmbedForm, EmbedReply, json, no_sense};
+use super::{Batch, EmbedForm, EmbedReply, no_sense};
 
 /// Of the most that `OpenAI` takes at once, half: 2,048 of its longest vectors are more than is read of one body.
 const VENDOR_INPUTS: usize = 1_024;
@@ -82,7 +82,7 @@ impl EmbedForm for OpenAiEmbed {
         let encoding_format = if self.is_vendor { "base64" } else { "float" };
         let asked =
             Asked { model: request.target.model.as_str(), input, dimensions: request.dimensions, encoding_format };
-        Ok(WireRequest { path: "/embeddings".into(), headers: Vec::new(), body: json(&asked) })
+        Ok(WireRequest { path: "/embeddings".into(), headers: Vec::new(), body: json_body(&asked) })
     }
 
     fn reply(&self, body: &[u8], count: usize) -> Result<EmbedReply, ProviderError> {

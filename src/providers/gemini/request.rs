@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::providers::ProviderError;
+use crate::providers::{ProviderError, body::json_body};
 
 use crate::generate::{
     Effort, Format, GenerateRequest, Message, Params, ReasoningControl, Sampling, Tool, ToolChoice, Tools,
@@ -52,7 +52,7 @@ pub(super) fn body(request: &GenerateRequest, params: &Params) -> Result<Vec<u8>
     if body.contents.is_empty() {
         return Err(ProviderError::unsayable("messages"));
     }
-    Ok(serde_json::to_vec(&body).unwrap_or_else(|_| unreachable!("strings, numbers and JSON are JSON")))
+    Ok(json_body(&body))
 }
 
 #[derive(Serialize)]

@@ -8,7 +8,7 @@ use crate::{
         Delivery, Effort, Format, GenerateRequest, Message, ModelId, Part, Sampling, Target, Tool, ToolCall,
         ToolChoice, Tools,
     },
-    providers::{ProviderError, data_url, openai_sampling::WireSampling, openai_schema::WireFunction},
+    providers::{ProviderError, body::json_body, data_url, openai_sampling::WireSampling, openai_schema::WireFunction},
 };
 
 /// The body.
@@ -41,7 +41,7 @@ pub(super) fn body(request: &GenerateRequest) -> Result<Vec<u8>, ProviderError> 
         options: (options != Options::default()).then_some(options),
         tools: offered.iter().map(|tool| WireTool { kind: "function", function: tool.into() }).collect(),
     };
-    Ok(serde_json::to_vec(&body).unwrap_or_else(|_| unreachable!("strings, numbers and JSON are JSON")))
+    Ok(json_body(&body))
 }
 
 #[derive(Serialize)]

@@ -11,6 +11,7 @@ use crate::{
         Tools,
     },
     providers::{
+        body::json_body,
         openai_sampling::WireSampling,
         openai_schema::{WireFunction, WireSchema},
     },
@@ -55,7 +56,7 @@ pub(super) fn body(request: &GenerateRequest, vendor: ChatVendor) -> Vec<u8> {
         stream: stream.then_some(true),
         stream_options: stream.then_some(StreamOptions { include_usage: true }),
     };
-    serde_json::to_vec(&body).unwrap_or_else(|_| unreachable!("strings, numbers and JSON are JSON"))
+    json_body(&body)
 }
 
 #[derive(Serialize)]

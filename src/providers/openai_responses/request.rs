@@ -8,7 +8,10 @@ use crate::{
         Delivery, Detail, Effort, Format, GenerateRequest, Message, ModelId, Part, Sampling, Target, ToolCall,
         ToolChoice, Tools,
     },
-    providers::openai_schema::{WireFunction, WireSchema},
+    providers::{
+        body::json_body,
+        openai_schema::{WireFunction, WireSchema},
+    },
 };
 
 /// The body.
@@ -56,7 +59,7 @@ pub(super) fn body(request: &GenerateRequest) -> Vec<u8> {
         store: false,
         stream: (*delivery == Delivery::Stream).then_some(true),
     };
-    serde_json::to_vec(&body).unwrap_or_else(|_| unreachable!("strings, numbers and JSON are JSON"))
+    json_body(&body)
 }
 
 #[derive(Serialize)]

@@ -2,42 +2,52 @@
 //!
 //! Strictly so, behind one lock of whoever holds it. A cache that orders its entries later, by a queue, finds them slower, forgets
 //! them in other threads than they were made in, and may refuse newcomers; and the second identical request must be a hit.
+//!
+//! The values stand side by side and not each in an allocation of its own: memory that comes back from a cache was last touched long
+//! ago, and whoever was given it next would wait for it (`docs/performance.md`).
 
-use std::{borrow::Borrow, hash::Hash};
+use std::hash::Hash;
 
-use lru::LruCache;
+use indexmap::{Equivalent, IndexMap, map::Entry};
 
 /// How many that are over are forgotten at once, so that each newcomer makes more room than it takes, and nobody waits for long.
 const SWEPT_AT_ONCE: usize = 2;
 
 /// Values by their keys, in the order of their use.
 pub(super) struct Bounded<K, V> {
-    values: LruCache<K, V>,
+    values: IndexMap<K, Place<V>>,
+    /// Where the one is that was used last, and where the one that was used longest ago. `None`: there is none.
+    newest: Option<usize>,
+    oldest: Option<usize>,
     weight: u64,
     limit: u64,
     weigh: fn(&K, &V) -> u64,
 }
 
+/// A value between those that were used before and after it.
+struct Place<V> {
+    value: V,
+    newer: Option<usize>,
+    older: Option<usize>,
+}
+
 impl<K: Hash + Eq, V> Bounded<K, V> {
     /// Nothing yet, and never more than weighs `limit`.
     pub(super) fn new(limit: u64, weigh: fn(&K, &V) -> u64) -> Self {
-        Self { values: LruCache::unbounded(), weight: 0, limit, weigh }
+        Self { values: IndexMap::new(), newest: None, oldest: None, weight: 0, limit, weigh }
     }
 
     /// The value of `key`, which is used now. Its weight must not change.
-    pub(super) fn get<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
-    where
-        K: Borrow<Q>,
-    {
-        self.values.get_mut(key)
+    pub(super) fn get<Q: Hash + Equivalent<K> + ?Sized>(&mut self, key: &Q) -> Option<&mut V> {
+        let at = self.values.get_index_of(key)?;
+        self.unlink(at);
+        self.link(at);
+        Some(&mut self.place(at).value)
     }
 
     /// Whether there is a value of `key`, which is not used by this.
-    pub(super) fn contains<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> bool
-    where
-        K: Borrow<Q>,
-    {
-        self.values.contains(key)
+    pub(super) fn contains<Q: Hash + Equivalent<K> + ?Sized>(&self, key: &Q) -> bool {
+        self.values.contains_key(key)
     }
 
     /// Puts `value` in the place of what was there. What is too heavy by itself is not kept, and pushes nothing out.
@@ -48,37 +58,46 @@ impl<K: Hash + Eq, V> Bounded<K, V> {
             return;
         }
         self.weight += weight;
-        if let Some((key, value)) = self.values.push(key, value) {
-            self.weight -= (self.weigh)(&key, &value);
-        }
+        let at = match self.values.entry(key) {
+            Entry::Occupied(mut there) => {
+                self.weight -= (self.weigh)(there.key(), &there.get().value);
+                there.get_mut().value = value;
+                let at = there.index();
+                self.unlink(at);
+                at
+            }
+            Entry::Vacant(free) => {
+                let at = free.index();
+                free.insert(Place { value, newer: None, older: None });
+                at
+            }
+        };
+        self.link(at);
         while self.weight > self.limit {
             self.forget_oldest();
         }
     }
 
     /// Takes the value of `key` out.
-    pub(super) fn remove<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<V>
-    where
-        K: Borrow<Q>,
-    {
-        let (key, value) = self.values.pop_entry(key)?;
-        self.weight -= (self.weigh)(&key, &value);
-        Some(value)
+    pub(super) fn remove<Q: Hash + Equivalent<K> + ?Sized>(&mut self, key: &Q) -> Option<V> {
+        let at = self.values.get_index_of(key)?;
+        Some(self.take(at))
     }
 
     /// Forgets a few of those that were used longest ago, as far as they are over.
     pub(super) fn sweep(&mut self, is_over: impl Fn(&V) -> bool) {
         for _ in 0..SWEPT_AT_ONCE {
-            if !self.values.peek_lru().is_some_and(|(_, value)| is_over(value)) {
+            let Some(at) = self.oldest else { return };
+            if !is_over(&self.place(at).value) {
                 return;
             }
-            self.forget_oldest();
+            self.take(at);
         }
     }
 
     fn forget_oldest(&mut self) {
-        if let Some((key, value)) = self.values.pop_lru() {
-            self.weight -= (self.weigh)(&key, &value);
+        if let Some(at) = self.oldest {
+            self.take(at);
         }
     }
 
@@ -97,6 +116,53 @@ impl<K: Hash + Eq, V> Bounded<K, V> {
     /// What they weigh.
     pub(super) fn weight(&self) -> u64 {
         self.weight
+    }
+
+    fn place(&mut self, at: usize) -> &mut Place<V> {
+        self.values.get_index_mut(at).map_or_else(|| unreachable!("links lead to values"), |(_, place)| place)
+    }
+
+    /// Makes the one `at` there the newest.
+    fn link(&mut self, at: usize) {
+        let before = self.newest.replace(at);
+        match before {
+            Some(before) => self.place(before).newer = Some(at),
+            None => self.oldest = Some(at),
+        }
+        let place = self.place(at);
+        (place.newer, place.older) = (None, before);
+    }
+
+    /// Takes the one `at` there out of the order.
+    fn unlink(&mut self, at: usize) {
+        let Place { newer, older, .. } = *self.place(at);
+        self.join(older, newer);
+    }
+
+    /// Lets `newer` follow on `older`.
+    fn join(&mut self, older: Option<usize>, newer: Option<usize>) {
+        match older {
+            Some(older) => self.place(older).newer = newer,
+            None => self.oldest = newer,
+        }
+        match newer {
+            Some(newer) => self.place(newer).older = older,
+            None => self.newest = older,
+        }
+    }
+
+    /// Takes the one `at` there out. The last one moves there.
+    fn take(&mut self, at: usize) -> V {
+        self.unlink(at);
+        let taken = self.values.swap_remove_index(at);
+        let (key, Place { value, .. }) = taken.unwrap_or_else(|| unreachable!("links lead to values"));
+        self.weight -= (self.weigh)(&key, &value);
+        if at < self.values.len() {
+            let Place { newer, older, .. } = *self.place(at);
+            self.join(older, Some(at));
+            self.join(Some(at), newer);
+        }
+        value
     }
 }
 

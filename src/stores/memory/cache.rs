@@ -1,27 +1,31 @@
 //! Answers in this process, the least recently used forgotten first.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use crate::stores::{CacheStore, Held, StoreError};
 
 use super::bounded::Bounded;
 
-/// What an entry takes besides its key and value: its node, its place in the table, three allocations. Rounded up.
-const ENTRY_OVERHEAD_BYTES: usize = 160;
+/// What an entry takes besides its value: its place among the others, with room to grow, and what shares the value. Rounded up.
+const ENTRY_OVERHEAD_BYTES: usize = 256;
 
 /// A cache that holds no more than a given number of bytes.
 pub struct MemoryCache {
     entries: Mutex<Entries>,
 }
 
-type Entries = Bounded<Arc<str>, Kept>;
+type Entries = Bounded<Digest, Kept>;
+
+/// A key, however long it is.
+type Digest = [u8; 32];
 
 struct Kept {
     value: Bytes,
@@ -31,13 +35,13 @@ struct Kept {
 impl MemoryCache {
     /// An empty cache for `limit_bytes` of keys, values and their keeping.
     pub fn new(limit_bytes: u64) -> Self {
-        let weigh = |key: &Arc<str>, kept: &Kept| (key.len() + kept.value.len() + ENTRY_OVERHEAD_BYTES) as u64;
+        let weigh = |_: &Digest, kept: &Kept| (kept.value.len() + ENTRY_OVERHEAD_BYTES) as u64;
         Self { entries: Mutex::new(Bounded::new(limit_bytes, weigh)) }
     }
 
     /// Keeps `value` under `key` for `ttl`.
     pub fn insert(&self, key: &str, value: Bytes, ttl: Duration) {
-        let (key, now) = (key.into(), Instant::now());
+        let (key, now) = (digest(key), Instant::now());
         let mut entries = self.entries();
         entries.sweep(|kept| kept.until <= now);
         entries.put(key, Kept { value, until: now + ttl });
@@ -62,12 +66,13 @@ impl CacheStore for MemoryCache {
     }
 
     fn peek(&self, key: &str) -> Option<Bytes> {
+        let key = digest(key);
         let mut entries = self.entries();
-        let kept = entries.get(key)?;
+        let kept = entries.get(&key)?;
         if Instant::now() < kept.until {
             return Some(kept.value.clone());
         }
-        entries.remove(key);
+        entries.remove(&key);
         None
     }
 
@@ -88,7 +93,7 @@ impl CacheStore for MemoryCache {
     }
 
     async fn delete(&self, key: &str, _by: Instant) -> Result<bool, StoreError> {
-        Ok(self.entries().remove(key).is_some())
+        Ok(self.entries().remove(&digest(key)).is_some())
     }
 
     async fn clear(&self, _by: Instant) -> Result<u64, StoreError> {
@@ -99,6 +104,10 @@ impl CacheStore for MemoryCache {
         let entries = self.entries();
         Held { entries: entries.len(), bytes: entries.weight() }
     }
+}
+
+fn digest(key: &str) -> Digest {
+    Sha256::digest(key).into()
 }
 
 #[cfg(test)]
