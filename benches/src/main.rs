@@ -9,10 +9,13 @@
     reason = "figures are rounded, and nobody waits for a worker"
 )]
 
+mod crowd;
 mod floor;
+mod memory;
 mod paced;
 mod provider;
 mod servers;
+mod start;
 mod table;
 mod work;
 mod wrk;
@@ -25,11 +28,13 @@ use servers::Server;
 use wrk::{Load, Question};
 
 /// What is compared.
-const PARTS: [&str; 6] = ["hits", "misses", "redis", "latency", "streams", "work"];
+const PARTS: [&str; 8] = ["hits", "misses", "redis", "latency", "streams", "work", "start", "memory"];
 /// Connections that ask at once.
 const CONNECTIONS: [usize; 3] = [1, 32, 256];
 /// Questions a second, where it is told how long each takes.
 const RATE: u64 = 500;
+/// Processes that are started, one after the other.
+const STARTS: usize = 21;
 
 #[derive(Parser)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -46,6 +51,9 @@ struct Arguments {
     /// Connections that ask at once. 1, 32 and 256, when none is named
     #[arg(long)]
     connections: Vec<usize>,
+    /// Clients, and prompts, after which its memory is looked at
+    #[arg(long, default_value_t = 1_000_000)]
+    distinct: u64,
     /// The binary that is measured
     #[arg(long, default_value = "target/release/llm-gateway")]
     gateway: PathBuf,
@@ -97,7 +105,9 @@ fn main() {
             "redis" => sides.redis(),
             "latency" => sides.latency(),
             "streams" => sides.streams(),
-            _ => sides.work(),
+            "work" => sides.work(),
+            "start" => sides.start(),
+            _ => sides.memory(),
         }
         println!();
     }
@@ -168,6 +178,27 @@ impl Sides {
             let (allocations, bytes) = work::of_a_request(&self.arguments.gateway, &settings, is_same);
             println!("A {what} allocates {allocations} times, {bytes} bytes in all.");
         }
+    }
+
+    /// How soon it is there.
+    fn start(&self) {
+        let provider = self.provider.url("/v1");
+        let took = start::of_processes(&self.arguments.gateway, &Self::always(&provider), STARTS);
+        println!("{}", table::starts("from the spawn to the first 200 of /health", &took));
+    }
+
+    /// What it holds, each time in a process of its own.
+    fn memory(&self) {
+        let (long, dripping) = (self.provider.url("/long/v1"), self.provider.url("/dripping/v1"));
+        let models = [("COMPATIBLE_LONG_BASE_URL", &*long), ("COMPATIBLE_DRIPPING_BASE_URL", &*dripping)];
+        println!("{}\n", table::memory("what is kept", &memory::of_what_is_kept(&self.gateway(&models))));
+        // The usual limit, which remembers more of each than a large one.
+        let behind_a_proxy =
+            [("RATE_LIMIT_MAX", "20"), ("CLIENT_IP_SOURCE", "XForwardedFor"), ("TRUSTED_PROXIES", "127.0.0.0/8")];
+        let clients = memory::of_clients(&self.gateway(&behind_a_proxy), self.arguments.distinct);
+        println!("{}\n", table::memory("clients who each ask once", &clients));
+        let prompts = memory::of_prompts(&self.gateway(&[]), self.arguments.distinct);
+        println!("{}", table::memory("prompts that nobody has asked", &prompts));
     }
 
     /// How much later an answer comes, where both sides have time.
