@@ -1,8 +1,9 @@
 //! What the gateway costs beside the least that could be in its place: a bare handler, a bare proxy, a bare `GET`, the provider itself.
-//! Both sides are asked in turns, in one run, over sockets of this machine, and what counts is the ratio of each turn.
+//! Both sides are asked in turns, in one run, over sockets of this machine, and what counts is the ratio of each turn. And what it takes
+//! by itself: how soon it is there, and how much memory it holds.
 //!
-//! `scripts/bench` builds both and does all of it, which takes some minutes; `scripts/bench hits streams` only these parts, and
-//! `scripts/bench --seconds 5 --rounds 9` more of each.
+//! `scripts/bench` builds both and does all of it, which takes about a quarter of an hour; `scripts/bench hits streams` only these
+//! parts, `scripts/bench --seconds 5 --rounds 9` more of each, and `scripts/bench memory --distinct 200000` less than a million.
 #![expect(
     clippy::cast_precision_loss,
     clippy::disallowed_methods,
@@ -27,7 +28,7 @@ use clap::{Parser, Subcommand};
 use servers::Server;
 use wrk::{Load, Question};
 
-/// What is compared.
+/// What is compared, or measured.
 const PARTS: [&str; 8] = ["hits", "misses", "redis", "latency", "streams", "work", "start", "memory"];
 /// Connections that ask at once.
 const CONNECTIONS: [usize; 3] = [1, 32, 256];
@@ -39,7 +40,7 @@ const STARTS: usize = 21;
 #[derive(Parser)]
 #[command(args_conflicts_with_subcommands = true)]
 struct Arguments {
-    /// What is compared. All, when none is named
+    /// What is compared, or measured. All, when none is named
     #[arg(value_parser = PARTS)]
     parts: Vec<String>,
     /// How long each side is asked in a round
