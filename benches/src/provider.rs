@@ -1,4 +1,5 @@
-//! The provider that both sides ask: it answers at once, always the same, in `OpenAI`'s form.
+//! The provider that both sides ask: it answers at once, always the same, in `OpenAI`'s form; under other addresses at more length, or in
+//! drops that never end.
 
 use std::{convert::Infallible, sync::LazyLock, time::Duration};
 
