@@ -1,18 +1,22 @@
 //! What the gateway costs beside the least that could be in its place: a bare handler, a bare proxy, a bare `GET`, the provider itself.
-//! Both sides are asked in turns, in one run, over sockets of this machine, and what counts is the ratio of each turn.
+//! Both sides are asked in turns, in one run, over sockets of this machine, and what counts is the ratio of each turn. And what it takes
+//! by itself: how soon it is there, and how much memory it holds.
 //!
-//! `scripts/bench` builds both and does all of it, which takes some minutes; `scripts/bench hits streams` only these parts, and
-//! `scripts/bench --seconds 5 --rounds 9` more of each.
+//! `scripts/bench` builds both and does all of it, which takes about a quarter of an hour; `scripts/bench hits streams` only these
+//! parts, `scripts/bench --seconds 5 --rounds 9` more of each, and `scripts/bench memory --distinct 200000` less than a million.
 #![expect(
     clippy::cast_precision_loss,
     clippy::disallowed_methods,
     reason = "figures are rounded, and nobody waits for a worker"
 )]
 
+mod crowd;
 mod floor;
+mod memory;
 mod paced;
 mod provider;
 mod servers;
+mod start;
 mod table;
 mod work;
 mod wrk;
@@ -24,17 +28,19 @@ use clap::{Parser, Subcommand};
 use servers::Server;
 use wrk::{Load, Question};
 
-/// What is compared.
-const PARTS: [&str; 6] = ["hits", "misses", "redis", "latency", "streams", "work"];
+/// What is compared, or measured.
+const PARTS: [&str; 8] = ["hits", "misses", "redis", "latency", "streams", "work", "start", "memory"];
 /// Connections that ask at once.
 const CONNECTIONS: [usize; 3] = [1, 32, 256];
 /// Questions a second, where it is told how long each takes.
 const RATE: u64 = 500;
+/// Processes that are started, one after the other.
+const STARTS: usize = 21;
 
 #[derive(Parser)]
 #[command(args_conflicts_with_subcommands = true)]
 struct Arguments {
-    /// What is compared. All, when none is named
+    /// What is compared, or measured. All, when none is named
     #[arg(value_parser = PARTS)]
     parts: Vec<String>,
     /// How long each side is asked in a round
@@ -46,6 +52,9 @@ struct Arguments {
     /// Connections that ask at once. 1, 32 and 256, when none is named
     #[arg(long)]
     connections: Vec<usize>,
+    /// Clients, and prompts, after which its memory is looked at
+    #[arg(long, default_value_t = 1_000_000)]
+    distinct: u64,
     /// The binary that is measured
     #[arg(long, default_value = "target/release/llm-gateway")]
     gateway: PathBuf,
@@ -97,7 +106,9 @@ fn main() {
             "redis" => sides.redis(),
             "latency" => sides.latency(),
             "streams" => sides.streams(),
-            _ => sides.work(),
+            "work" => sides.work(),
+            "start" => sides.start(),
+            _ => sides.memory(),
         }
         println!();
     }
@@ -168,6 +179,27 @@ impl Sides {
             let (allocations, bytes) = work::of_a_request(&self.arguments.gateway, &settings, is_same);
             println!("A {what} allocates {allocations} times, {bytes} bytes in all.");
         }
+    }
+
+    /// How soon it is there.
+    fn start(&self) {
+        let provider = self.provider.url("/v1");
+        let took = start::of_processes(&self.arguments.gateway, &Self::always(&provider), STARTS);
+        println!("{}", table::starts("from the spawn to the first 200 of /health", &took));
+    }
+
+    /// What it holds, each time in a process of its own.
+    fn memory(&self) {
+        let (long, dripping) = (self.provider.url("/long/v1"), self.provider.url("/dripping/v1"));
+        let models = [("COMPATIBLE_LONG_BASE_URL", &*long), ("COMPATIBLE_DRIPPING_BASE_URL", &*dripping)];
+        println!("{}\n", table::memory("what is kept", &memory::of_what_is_kept(&self.gateway(&models))));
+        // The usual limit, which remembers more of each than a large one.
+        let behind_a_proxy =
+            [("RATE_LIMIT_MAX", "20"), ("CLIENT_IP_SOURCE", "XForwardedFor"), ("TRUSTED_PROXIES", "127.0.0.0/8")];
+        let clients = memory::of_clients(&self.gateway(&behind_a_proxy), self.arguments.distinct);
+        println!("{}\n", table::memory("clients who each ask once", &clients));
+        let prompts = memory::of_prompts(&self.gateway(&[]), self.arguments.distinct);
+        println!("{}", table::memory("prompts that nobody has asked", &prompts));
     }
 
     /// How much later an answer comes, where both sides have time.

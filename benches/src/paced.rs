@@ -20,10 +20,7 @@ pub enum Form {
 impl Form {
     /// A question about `what`, which makes it unlike others.
     pub fn question(self, what: &str, stream: bool) -> String {
-        let prompt = format!(
-            "Explain how a rate limiter protects a service, what a token bucket is, how a sliding window differs from it, and \
-             where several instances should count. {what}"
-        );
+        let prompt = prompt(what);
         match self {
             Form::Generate => json!({"prompt": prompt, "model": "openai:gpt-4o", "streaming": stream}).to_string(),
             Form::OpenAi => {
@@ -32,6 +29,14 @@ impl Form {
             }
         }
     }
+}
+
+/// A prompt about `what`.
+pub fn prompt(what: &str) -> String {
+    format!(
+        "Explain how a rate limiter protects a service, what a token bucket is, how a sliding window differs from it, and \
+         where several instances should count. {what}"
+    )
 }
 
 /// How long whole answers take on each way, at `rate` a second, in turns.

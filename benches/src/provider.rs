@@ -1,4 +1,5 @@
-//! The provider that both sides ask: it answers at once, always the same, in `OpenAI`'s form.
+//! The provider that both sides ask: it answers at once, always the same, in `OpenAI`'s form; under other addresses at more length, or in
+//! drops that never end.
 
 use std::{convert::Infallible, sync::LazyLock, time::Duration};
 
@@ -11,9 +12,9 @@ use axum::{
     serve::ListenerExt as _,
 };
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use serde_json::json;
-use tokio::{net::TcpListener, runtime};
+use tokio::{net::TcpListener, runtime, time::interval};
 
 /// About two hundred tokens.
 pub const TEXT: &str = "A rate limiter keeps one client from taking more of a service than is fair, so that all the others still get \
@@ -27,14 +28,19 @@ much better than none at all. Whoever is refused should be told for how long; el
 /// Pieces of a streamed answer.
 const PIECES: usize = 20;
 
-static WHOLE: LazyLock<Bytes> = LazyLock::new(|| {
-    let message = json!({"role": "assistant", "content": TEXT, "refusal": null});
+static WHOLE: LazyLock<Bytes> = LazyLock::new(|| whole(TEXT));
+
+/// One of 2 KB.
+static LONG: LazyLock<Bytes> = LazyLock::new(|| whole(&TEXT.repeat(3)[..2_048]));
+
+fn whole(text: &str) -> Bytes {
+    let message = json!({"role": "assistant", "content": text, "refusal": null});
     let choice = json!({"index": 0, "message": message, "logprobs": null, "finish_reason": "stop"});
     json!({"id": "chatcmpl-1", "object": "chat.completion", "created": 1_760_000_000, "model": "gpt-4o", "choices": [choice],
            "usage": usage()})
     .to_string()
     .into()
-});
+}
 
 static EVENTS: LazyLock<Vec<Bytes>> = LazyLock::new(|| {
     let chunk = |choices, usage| {
@@ -60,7 +66,10 @@ fn usage() -> serde_json::Value {
 /// Serves on one thread: it is not what is measured.
 pub fn serve(port: u16) {
     runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-        let routes = Router::new().route("/v1/chat/completions", post(answer));
+        let routes = Router::new()
+            .route("/v1/chat/completions", post(answer))
+            .route("/long/v1/chat/completions", post(async || json(&LONG)))
+            .route("/dripping/v1/chat/completions", post(drip));
         let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         // As every server does that streams: else each piece would wait for the client to acknowledge the one before.
         let listener = listener.tap_io(|stream| stream.set_nodelay(true).unwrap());
@@ -71,7 +80,7 @@ pub fn serve(port: u16) {
 async fn answer(question: Bytes) -> Response {
     let wants_stream = question.windows(13).any(|part| part == b"\"stream\":true");
     if !wants_stream {
-        return ([(CONTENT_TYPE, "application/json")], WHOLE.clone()).into_response();
+        return json(&WHOLE);
     }
     // The first piece at once, the others a little later, so that it is the first whose way is measured.
     let events = stream::iter(EVENTS.iter().enumerate()).then(async |(at, event)| {
@@ -80,5 +89,22 @@ async fn answer(question: Bytes) -> Response {
         }
         Ok::<_, Infallible>(event.clone())
     });
+    event_stream(events)
+}
+
+/// The first piece, and every second once more, without end.
+async fn drip() -> Response {
+    let ticks = stream::unfold(interval(Duration::from_secs(1)), async |mut ticks| {
+        ticks.tick().await;
+        Some((Ok::<_, Infallible>(EVENTS[0].clone()), ticks))
+    });
+    event_stream(ticks)
+}
+
+fn json(answer: &Bytes) -> Response {
+    ([(CONTENT_TYPE, "application/json")], answer.clone()).into_response()
+}
+
+fn event_stream(events: impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static) -> Response {
     ([(CONTENT_TYPE, "text/event-stream")], Body::from_stream(events)).into_response()
 }

@@ -13,6 +13,13 @@ use std::{
 use procfs::process::Process;
 use tempfile::TempDir;
 
+/// Resident memory, in MB of a million bytes.
+pub struct Memory {
+    pub now: f64,
+    /// What it was at its highest.
+    pub most: f64,
+}
+
 /// A server in a process of its own, that listens.
 pub struct Server {
     child: Child,
@@ -26,6 +33,13 @@ impl Server {
         let port = free_port();
         let mut command = Command::new(binary.canonicalize().unwrap());
         Self::listening(command.env("PORT", port.to_string()).envs(settings.iter().copied()), port)
+    }
+
+    /// The same, before it listens, and when it was spawned.
+    pub fn gateway_that_starts(binary: &Path, settings: &[(&str, &str)]) -> (Self, Instant) {
+        let port = free_port();
+        let mut command = Command::new(binary.canonicalize().unwrap());
+        Self::starting(command.env("PORT", port.to_string()).envs(settings.iter().copied()), port)
     }
 
     /// The same, under valgrind, which writes down in `valgrind` what it has seen.
@@ -61,16 +75,26 @@ impl Server {
     }
 
     fn listening(command: &mut Command, port: u16) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let log = File::create(folder.path().join("log")).unwrap();
-        let child = command.current_dir(folder.path()).stdout(log).stderr(Stdio::null()).spawn().unwrap();
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let by = Instant::now() + Duration::from_secs(60);
-        while TcpStream::connect(address).is_err() {
-            assert!(Instant::now() < by, "{command:?} does not listen");
+        let (server, begun) = Self::starting(command, port);
+        while TcpStream::connect(server.address).is_err() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{command:?} does not listen");
             sleep(Duration::from_millis(10));
         }
-        Self { child, address, folder }
+        server
+    }
+
+    fn starting(command: &mut Command, port: u16) -> (Self, Instant) {
+        let folder = tempfile::tempdir().unwrap();
+        let log = File::create(folder.path().join("log")).unwrap();
+        command.current_dir(folder.path()).stdout(log).stderr(Stdio::null());
+        let begun = Instant::now();
+        let child = command.spawn().unwrap();
+        (Self { child, address: SocketAddr::from(([127, 0, 0, 1], port)), folder }, begun)
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Where `path` is.
@@ -87,6 +111,13 @@ impl Server {
     pub fn cpu(&self) -> Duration {
         let stat = Process::new(self.child.id().cast_signed()).unwrap().stat().unwrap();
         Duration::from_secs_f64((stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64)
+    }
+
+    /// What it holds of the machine's memory.
+    pub fn memory(&self) -> Memory {
+        let status = Process::new(self.child.id().cast_signed()).unwrap().status().unwrap();
+        let mb = |kib: Option<u64>| kib.unwrap() as f64 * 1024.0 / 1e6;
+        Memory { now: mb(status.vmrss), most: mb(status.vmhwm) }
     }
 
     /// What it has read from sockets, as Redis: as often as somebody waited for it, where nobody asks at once.

@@ -2,7 +2,7 @@
 
 use std::{fmt, fs, thread::available_parallelism, time::Duration};
 
-use crate::wrk::Asked;
+use crate::{memory::Row, wrk::Asked};
 
 /// Where this was measured.
 pub fn machine() -> String {
@@ -71,6 +71,33 @@ pub fn added(what: &str, names: &[&str], took: Vec<Vec<Duration>>) -> String {
     let rows: Vec<_> = rows.collect();
     format!(
         "{what}, in milliseconds:\n\n| | median | p99 | added | at p99 |\n|---|---:|---:|---:|---:|\n{}",
+        rows.join("\n")
+    )
+}
+
+/// How long starts take.
+pub fn starts(what: &str, took: &[Duration]) -> String {
+    let spread = Spread::of(took.iter().map(|took| took.as_secs_f64() * 1e3));
+    format!(
+        "{what}, in milliseconds:\n\n| starts | median | worst |\n|---:|---:|---:|\n| {} | {:.1} | {:.1} |",
+        took.len(),
+        spread.median,
+        spread.most
+    )
+}
+
+/// What is held, and may be.
+pub fn memory(what: &str, rows: &[Row]) -> String {
+    let rows = rows.iter().map(|Row { what, held, line }| {
+        let line = line.map_or_else(String::new, |line| {
+            let is_kept = if held.now < line { "" } else { " **missed**" };
+            format!("{line:.1}{is_kept}")
+        });
+        format!("| {what} | {:.1} | {:.1} | {line} |", held.now, held.most)
+    });
+    let rows: Vec<_> = rows.collect();
+    format!(
+        "{what}, in MB:\n\n| | resident | at most so far | should be below |\n|---|---:|---:|---:|\n{}",
         rows.join("\n")
     )
 }
