@@ -171,13 +171,13 @@ impl Sides {
         println!("{table}");
     }
 
-    /// What a request takes from the allocator.
+    /// What the processor does for a request.
     fn work(&self) {
         let provider = self.provider.url("/v1");
         for (what, is_same) in [("hit", true), ("miss", false)] {
             let settings = Self::always(&provider);
-            let (allocations, bytes) = work::of_a_request(&self.arguments.gateway, &settings, is_same);
-            println!("A {what} allocates {allocations} times, {bytes} bytes in all.");
+            let instructions = work::of_a_request(&self.arguments.gateway, &settings, is_same);
+            println!("A {what} takes {instructions} instructions, SHA-256 in software.");
         }
     }
 

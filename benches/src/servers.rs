@@ -46,7 +46,8 @@ impl Server {
     pub fn gateway_under_valgrind(binary: &Path, settings: &[(&str, &str)]) -> Self {
         let port = free_port();
         let mut command = Command::new("valgrind");
-        command.args(["--leak-check=no", "--log-file=valgrind"]).arg(binary.canonicalize().unwrap());
+        command.args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null", "--log-file=valgrind"]);
+        command.arg(binary.canonicalize().unwrap());
         Self::listening(command.env("PORT", port.to_string()).envs(settings.iter().copied()), port)
     }
 

@@ -77,7 +77,8 @@ fn events<E: Send>(
         let chunk = chunk.map_err(|_| FrameError::Broken)?;
         let held = counter.fetch_add(chunk.len(), Ordering::Relaxed) + chunk.len();
         written.lock().unwrap_or_else(PoisonError::into_inner).add(&chunk);
-        if held > MAX_EVENT_BYTES { Err(FrameError::Malformed) } else { Ok(chunk) }
+        // Copied: what is left of a chunk, even nothing, would keep all that was read with it until the next one comes.
+        if held > MAX_EVENT_BYTES { Err(FrameError::Malformed) } else { Ok(Bytes::copy_from_slice(&chunk)) }
     });
     let events = EventStream::new(bounded).map(move |event| {
         since_event.store(0, Ordering::Relaxed);
