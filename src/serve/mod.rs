@@ -85,7 +85,9 @@ pub async fn serve(listener: TcpListener, app: App, limits: Limits, stop: impl F
     connections.close();
     tasks.close();
     let finished = async {
-        tokio::join!(connections.wait(), tasks.wait());
+        connections.wait().await;
+        // Not before: what a call leaves behind its answer, such as keeping that, becomes a task only then.
+        tasks.wait().await;
     };
     let mut finished = std::pin::pin!(finished);
     if timeout(limits.grace, &mut finished).await.is_err() {

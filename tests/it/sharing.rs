@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     outage::settled,
-    support::{Gateway, RedisServer, Reply, Scripted, Step, Upstash, post},
+    support::{Binary, Fault, Gateway, RedisServer, Reply, Scripted, Step, Upstash, post},
 };
 
 fn instance<const N: usize>(redis: &RedisServer, settings: [(&str, &str); N], provider: Scripted) -> Arc<Gateway> {
@@ -222,4 +222,33 @@ async fn an_answer_that_cannot_be_read_is_fetched_anew() {
     }
     let ttl: i64 = redis::cmd("TTL").arg(&key).query_async(&mut connection).await.unwrap();
     assert!((3_600 + 86_400 - 60..=3_600 + 86_400).contains(&ttl), "its time and the longer window: {ttl}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_under_way_when_the_service_is_told_to_stop_is_stored_before_it_ends() {
+    let redis = RedisServer::start().await;
+    let upstash = Upstash::start(&redis).await;
+    let url = upstash.url();
+    let settings = [
+        ("UPSTASH_REDIS_REST_URL", url.as_str()),
+        ("UPSTASH_REDIS_REST_TOKEN", upstash.token()),
+        ("RATE_LIMIT_MAX", "0"),
+        ("STORE_TIMEOUT_MS", "10000"),
+        // A lease has a task of its own, for which the service waits anyway.
+        ("COALESCE", "local"),
+    ];
+    let mut gateway = Binary::start(&settings);
+    let question = json!({"prompt": "x", "model": "demo:slow"});
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let asking = client.post(gateway.url("/llm/generate")).json(&question).send();
+    let asking = tokio::spawn(asking);
+    sleep(Duration::from_secs(1)).await;
+    // Longer than anything else that is left to do.
+    upstash.fail(Fault::Latency(Duration::from_millis(1_500)), &["SET"], usize::MAX);
+    gateway.terminate();
+    assert_eq!(asking.await.unwrap().unwrap().status(), 200);
+    assert_eq!(gateway.ended(Duration::from_secs(20)).await.code(), Some(0));
+    let stored: Vec<String> =
+        redis::cmd("KEYS").arg("llm:cache:*").query_async(&mut redis.connection().await).await.unwrap();
+    assert_eq!(stored.len(), 1, "{stored:?}");
 }
