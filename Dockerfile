@@ -25,8 +25,6 @@ FROM scratch
 COPY --from=build /build/llm-gateway /llm-gateway
 USER 65534:65534
 ENV NODE_ENV=production
-# glibc gives back at once what is larger, such as prompts and answers, instead of keeping the most that was ever held.
-ENV MALLOC_MMAP_THRESHOLD_=131072
 EXPOSE 3001
 HEALTHCHECK --interval=30s --timeout=5s --start-period=2s CMD ["/llm-gateway", "health"]
 # No entry point: another command, such as `/llm-gateway check`, is given whole, as platforms do that run one before a deploy.
