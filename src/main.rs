@@ -9,8 +9,8 @@ use mimalloc::MiMalloc;
 
 use commands::{CheckArguments, CompareArguments, failed};
 
-/// What one thread takes is given back by another as often as not. glibc's arenas make them wait for one another then: misses cost a
-/// third more (`docs/performance.md`).
+/// What one thread takes is given back by another as often as not. glibc's arenas make them wait for one another then, for a third of
+/// what a miss takes (`docs/performance.md`).
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

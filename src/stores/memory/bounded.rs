@@ -101,9 +101,9 @@ impl<K: Hash + Eq, V> Bounded<K, V> {
         }
     }
 
-    /// Forgets all of them, and says how many that were.
-    pub(super) fn clear(&mut self) -> u64 {
-        let count = self.len();
+    /// Forgets all of them, and says how many of them `counts`.
+    pub(super) fn clear(&mut self, counts: impl Fn(&V) -> bool) -> u64 {
+        let count = self.values.values().filter(|place| counts(&place.value)).count() as u64;
         *self = Self::new(self.limit, self.weigh);
         count
     }
@@ -236,7 +236,8 @@ mod tests {
                 prop_assert_eq!(bounded.weight(), model.iter().map(|(_, weight)| weight).sum::<u64>());
                 prop_assert!(model.iter().all(|(key, _)| bounded.contains(key)));
             }
-            prop_assert_eq!(bounded.clear(), model.len() as u64);
+            let even = model.iter().filter(|(_, value)| value % 2 == 0).count() as u64;
+            prop_assert_eq!(bounded.clear(|value| value % 2 == 0), even);
             prop_assert_eq!((bounded.len(), bounded.weight()), (0, 0));
         }
     }

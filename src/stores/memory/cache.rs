@@ -39,11 +39,16 @@ impl MemoryCache {
         Self { entries: Mutex::new(Bounded::new(limit_bytes, weigh)) }
     }
 
-    /// Keeps `value` under `key` for `ttl`.
+    /// Keeps `value` under `key` for `ttl`, in place of what was there.
     pub fn insert(&self, key: &str, value: Bytes, ttl: Duration) {
         let (key, now) = (digest(key), Instant::now());
         let mut entries = self.entries();
         entries.sweep(|kept| kept.until <= now);
+        if ttl.is_zero() {
+            // It would take the place of one that is alive.
+            entries.remove(&key);
+            return;
+        }
         entries.put(key, Kept { value, until: now + ttl });
     }
 
@@ -93,11 +98,13 @@ impl CacheStore for MemoryCache {
     }
 
     async fn delete(&self, key: &str, _by: Instant) -> Result<bool, StoreError> {
-        Ok(self.entries().remove(&digest(key)).is_some())
+        let now = Instant::now();
+        Ok(self.entries().remove(&digest(key)).is_some_and(|kept| now < kept.until))
     }
 
     async fn clear(&self, _by: Instant) -> Result<u64, StoreError> {
-        Ok(self.entries().clear())
+        let now = Instant::now();
+        Ok(self.entries().clear(|kept| now < kept.until))
     }
 
     fn held(&self) -> Held {
@@ -135,6 +142,23 @@ mod tests {
         tokio::time::advance(Duration::from_millis(1)).await;
         assert!(cache.get("key", Instant::now()).await.unwrap().is_none());
         assert_eq!(cache.held().entries, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_over_was_not_there_and_takes_nobodys_place() {
+        let (cache, minute) = (MemoryCache::new(1 << 10), Duration::from_secs(60));
+        cache.insert("gone", "value".into(), minute);
+        tokio::time::advance(minute).await;
+        assert!(!cache.delete("gone", Instant::now()).await.unwrap());
+        cache.insert("gone", "value".into(), minute);
+        tokio::time::advance(minute).await;
+        assert_eq!(cache.clear(Instant::now()).await.unwrap(), 0);
+
+        cache.insert("alive", vec![0; 600].into(), minute);
+        cache.insert("dead", vec![0; 600].into(), Duration::ZERO);
+        assert!(cache.peek("alive").is_some() && cache.peek("dead").is_none());
+        cache.insert("alive", vec![0; 600].into(), Duration::ZERO);
+        assert!(cache.peek("alive").is_none());
     }
 
     #[tokio::test(start_paused = true)]

@@ -76,13 +76,13 @@ impl MemoryCounters {
 
     fn with<T>(&self, key: &str, quota: Quota, now: u64, act: impl FnOnce(&mut History) -> T) -> T {
         let mut asked = self.asked();
+        asked.sweep(|asked| asked.at.saturating_add(self.idle_ms) <= now);
         if let Some(Asked { history, at }) = asked.get(key) {
             *at = now.max(*at);
             return act(history);
         }
         let mut history = History::new(quota.max);
         let done = act(&mut history);
-        asked.sweep(|asked| asked.at.saturating_add(self.idle_ms) <= now);
         asked.put(key.to_owned(), Asked { history, at: now });
         done
     }
@@ -139,5 +139,10 @@ mod tests {
             counters.decide_at(&format!("late-{n}"), QUOTA, NonZeroU32::MIN, 60_000);
         }
         assert_eq!(counters.len(), 100);
+        // Nobody has to come for it.
+        for _ in 0..100 {
+            counters.decide_at("late-0", QUOTA, NonZeroU32::MIN, 120_000);
+        }
+        assert_eq!(counters.len(), 1);
     }
 }
