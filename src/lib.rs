@@ -51,7 +51,8 @@
 //! |---|---|---|
 //! | 0 | `config` | nothing |
 //! | 0 | `clock` | nothing |
-//! | 0 | `generate` | nothing |
+//! | 0 | `json` | nothing |
+//! | 0 | `generate` | `json` |
 //! | 0 | `embed` | `generate` |
 //! | 0 | `client` | nothing |
 //! | 0 | `courier` | `client` |
@@ -64,16 +65,16 @@
 //! | 1 | `caller` | `config` |
 //! | 1 | `sentry` | `config`, `courier` |
 //! | 2 | `log` | `config`, `trace` |
-//! | 2 | `providers` | `client`, `config`, `embed`, `generate`, `trace` |
+//! | 2 | `providers` | `client`, `config`, `embed`, `generate`, `json`, `trace` |
 //! | 2 | `stores` | `breaker`, `client`, `clock`, `config`, `metrics`, `remembered`, `trace` |
 //! | 2 | `telemetry` | `caller`, `clock`, `generate`, `metrics` |
 //! | 2 | `observers` | `client`, `config`, `courier`, `sentry`, `trace` |
 //! | 2 | `compare` | `client` |
 //! | 3 | `sessions` | `caller`, `clock`, `remembered`, `stores` |
-//! | 3 | `ledger` | `client`, `clock`, `config`, `generate`, `stores` |
+//! | 3 | `ledger` | `client`, `clock`, `config`, `generate`, `json`, `stores` |
 //! | 3 | `dispatch` | `breaker`, `catalogue`, `config`, `embed`, `generate`, `metrics`, `providers`, `trace` |
-//! | 3 | `layers` | `caller`, `catalogue`, `clock`, `config`, `embed`, `error`, `generate`, `ledger`, `metrics`, `remembered`, `sessions`, `stores`, `telemetry`, `trace` |
-//! | 4 | `http` | `breaker`, `caller`, `catalogue`, `clock`, `config`, `embed`, `error`, `generate`, `layers`, `ledger`, `metrics`, `sessions`, `stores`, `telemetry`, `trace` |
+//! | 3 | `layers` | `caller`, `catalogue`, `clock`, `config`, `embed`, `error`, `generate`, `json`, `ledger`, `metrics`, `remembered`, `sessions`, `stores`, `telemetry`, `trace` |
+//! | 4 | `http` | `breaker`, `caller`, `catalogue`, `clock`, `config`, `embed`, `error`, `generate`, `json`, `layers`, `ledger`, `metrics`, `sessions`, `stores`, `telemetry`, `trace` |
 //! | 5 | `app` | `breaker`, `caller`, `catalogue`, `client`, `clock`, `config`, `dispatch`, `error`, `generate`, `http`, `layers`, `ledger`, `metrics`, `providers`, `sessions`, `stores`, `telemetry` |
 //! | 6 | `serve` | `app`, `http`, `layers` |
 //! | 6 | `check` | `app`, `catalogue`, `client`, `config`, `generate`, `ledger`, `providers`, `stores` |
@@ -147,6 +148,7 @@ pub mod clock;
 pub mod config;
 pub mod embed;
 pub mod generate;
+pub mod json;
 pub mod log;
 pub mod metrics;
 pub mod remembered;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 
+use crate::json;
+
 use super::{Event, EventStream, Finish, FinishReason, ModelId, Outcome, ProviderId, ToolCall, ToolPiece, Usage};
 
 /// What was answered, and what it took.
@@ -143,9 +145,5 @@ impl Draft {
 
 fn json_string(text: &str) -> Bytes {
     // Most answers grow by an escape every few dozen characters.
-    let mut json = Vec::with_capacity(text.len() + text.len() / 16 + 2);
-    if serde_json::to_writer(&mut json, text).is_err() {
-        unreachable!("a string is always JSON, and a Vec takes all of it");
-    }
-    json.into()
+    json::with_room(text.len() + text.len() / 16 + 2, text).into()
 }

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use crate::{
     catalogue::RoutingMode,
     generate::{Completion, ErrorKind, FinishReason, GenerateError, MicroDollars, ModelId, Served, Target, Usage},
+    json,
     ledger::{Alert, BudgetStatus},
 };
 
@@ -180,9 +181,7 @@ pub(super) enum AnswerEnd {
 /// Writes what leads to a value, its name included, and the value.
 fn member(json: &mut Vec<u8>, lead: &str, value: &(impl Serialize + ?Sized)) {
     json.extend_from_slice(lead.as_bytes());
-    if serde_json::to_writer(json, value).is_err() {
-        unreachable!("numbers and texts are JSON, and a Vec takes all of it");
-    }
+    json::append(json, value);
 }
 
 /// The value of `Server-Timing`: milliseconds.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::generate::MicroDollars;
+use crate::{generate::MicroDollars, json};
 
 use super::{Period, Settings};
 
@@ -56,9 +56,5 @@ impl<'a> PeriodStatus<'a> {
 
 /// `{"daily":{…},"weekly":{…},"monthly":{…}}` as JSON.
 pub(super) fn status([daily, weekly, monthly]: [PeriodStatus<'_>; 3]) -> Bytes {
-    let mut json = Vec::with_capacity(ROOM_BYTES);
-    if serde_json::to_writer(&mut json, &BudgetStatus { daily, weekly, monthly }).is_err() {
-        unreachable!("numbers, booleans and texts are JSON, and a Vec takes all of it");
-    }
-    json.into()
+    json::with_room(ROOM_BYTES, &BudgetStatus { daily, weekly, monthly }).into()
 }

@@ -7,10 +7,11 @@ use std::{
 };
 
 /// Each module and what it may import from this crate, from the bottom to the top.
-const MAY_IMPORT: [(&str, &[&str]); 28] = [
+const MAY_IMPORT: [(&str, &[&str]); 29] = [
     ("config", &[]),
     ("clock", &[]),
-    ("generate", &[]),
+    ("json", &[]),
+    ("generate", &["json"]),
     ("embed", &["generate"]),
     ("trace", &["config", "courier", "generate"]),
     ("log", &["config", "trace"]),
@@ -24,11 +25,11 @@ const MAY_IMPORT: [(&str, &[&str]); 28] = [
     ("catalogue", &["clock", "generate"]),
     ("error", &["generate"]),
     ("caller", &["config"]),
-    ("providers", &["client", "config", "embed", "generate", "trace"]),
+    ("providers", &["client", "config", "embed", "generate", "json", "trace"]),
     ("stores", &["breaker", "client", "clock", "config", "metrics", "remembered", "trace"]),
     ("telemetry", &["caller", "clock", "generate", "metrics"]),
     ("compare", &["client"]),
-    ("ledger", &["client", "clock", "config", "generate", "stores"]),
+    ("ledger", &["client", "clock", "config", "generate", "json", "stores"]),
     ("sessions", &["caller", "clock", "remembered", "stores"]),
     ("dispatch", &["breaker", "catalogue", "config", "embed", "generate", "metrics", "providers", "trace"]),
     (
@@ -41,6 +42,7 @@ const MAY_IMPORT: [(&str, &[&str]); 28] = [
             "embed",
             "error",
             "generate",
+            "json",
             "ledger",
             "metrics",
             "remembered",
@@ -61,6 +63,7 @@ const MAY_IMPORT: [(&str, &[&str]); 28] = [
             "embed",
             "error",
             "generate",
+            "json",
             "layers",
             "ledger",
             "metrics",

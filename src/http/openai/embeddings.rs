@@ -26,6 +26,7 @@ use crate::{
         exchange::{CACHE_STATUS, Exchange, lookup_time, with_body},
         resolve::private_to,
     },
+    json,
     metrics::Operation,
     telemetry::Answered,
 };
@@ -198,7 +199,7 @@ fn json(vectors: &[Vector], encoding: Encoding, model: &ModelId, tokens: u64) ->
             json.extend_from_slice(part);
         }
         match encoding {
-            Encoding::Float => write(&mut json, &**vector),
+            Encoding::Float => json::append(&mut json, &**vector),
             Encoding::Base64 => {
                 let bytes: Vec<u8> = vector.iter().flat_map(|number| number.to_le_bytes()).collect();
                 json.push(b'"');
@@ -209,16 +210,10 @@ fn json(vectors: &[Vector], encoding: Encoding, model: &ModelId, tokens: u64) ->
         json.push(b'}');
     }
     json.extend_from_slice(br#"],"model":"#);
-    write(&mut json, model);
+    json::append(&mut json, model);
     let written = write!(json, r#","usage":{{"prompt_tokens":{tokens},"total_tokens":{tokens}}}}}"#);
     written.unwrap_or_else(|_| unreachable!("a Vec takes all of it"));
     json
-}
-
-fn write(json: &mut Vec<u8>, value: &(impl serde::Serialize + ?Sized)) {
-    if serde_json::to_writer(json, value).is_err() {
-        unreachable!("numbers and texts are JSON, and a Vec takes all of it");
-    }
 }
 
 /// What is said of a model that cannot be asked for vectors.

@@ -8,7 +8,10 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
-use crate::generate::{Completion, Fingerprint, FinishReason, Served, Target, ToolCall, Usage};
+use crate::{
+    generate::{Completion, Fingerprint, FinishReason, Served, Target, ToolCall, Usage},
+    json,
+};
 
 /// The version of the form. An entry of another version counts as absent.
 const VERSION: u8 = 1;
@@ -66,10 +69,7 @@ pub(super) fn encode(completion: &Completion, now_ms: u64, lifetime: Duration) -
         tools: tool_calls.clone(),
         mock: *mock,
     };
-    let mut bytes = Vec::with_capacity(text_json.len() + 256);
-    if serde_json::to_writer(&mut bytes, &head).is_err() {
-        unreachable!("numbers and texts are JSON, and a Vec takes all of it");
-    }
+    let mut bytes = json::with_room(text_json.len() + 256, &head);
     bytes.push(b'\n');
     bytes.extend_from_slice(text_json);
     // As long as it is kept it has no room to grow, and nothing beside it.
