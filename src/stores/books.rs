@@ -82,7 +82,7 @@ pub const POSTINGS_KEPT: Duration = Duration::from_hours(24);
 pub struct Entry {
     /// The sheet's key.
     pub sheet: String,
-    /// How long the sheet is kept from now on, in whole seconds. `None`: for good.
+    /// How long the sheet is kept from its beginning on, or longer, in whole seconds. `None`: for good.
     pub keep: Option<Duration>,
     /// What is added to which field; no field twice.
     pub amounts: Vec<(String, u64)>,

@@ -144,6 +144,25 @@ async fn a_posting_whose_answer_was_lost_counts_once_whatever_came_between() {
 }
 
 #[tokio::test]
+async fn the_time_of_a_sheet_runs_from_its_beginning_and_costs_later_postings_nothing() {
+    let redis = RedisServer::start().await;
+    let store = Redis::new(resp(&redis.url(), None), clock());
+    let mut connection = redis.connection().await;
+    let post = async |key: &str, field: &str| {
+        let entry = Entry { keep: Some(Duration::from_secs(3600)), ..adds(DAY, &[(field, 1)]) };
+        store.post(&posting(key, vec![entry]), soon()).await.unwrap();
+    };
+    let mut ttl = async || -> i64 { redis::cmd("TTL").arg(DAY).query_async(&mut connection).await.unwrap() };
+    post("1", "x").await;
+    assert!((3_590..=3_600).contains(&ttl().await));
+    redis::cmd("EXPIRE").arg(DAY).arg(100).exec_async(&mut redis.connection().await).await.unwrap();
+    post("2", "x").await;
+    assert!((1..=100).contains(&ttl().await), "not renewed");
+    post("3", "y").await;
+    assert!((3_590..=3_600).contains(&ttl().await), "what it got for the first time may be its beginning");
+}
+
+#[tokio::test]
 async fn a_posting_to_what_is_no_sheet_changes_nothing() {
     let redis = RedisServer::start().await;
     let store = Redis::new(resp(&redis.url(), None), clock());

@@ -43,7 +43,7 @@ impl BookStore for MemoryBooks {
         over.retain(|key, until| *until > now || sheets.remove(key).is_none());
         for entry in &posting.entries {
             if let Some(keep) = entry.keep {
-                over.insert(entry.sheet.clone(), now + keep);
+                over.entry(entry.sheet.clone()).or_insert(now + keep);
             }
             let sheet = sheets.entry(entry.sheet.clone()).or_default();
             for (field, amount) in &entry.amounts {

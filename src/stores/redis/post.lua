@@ -16,6 +16,7 @@ for k = 2, #KEYS do
   for i = 1, #added, 2 do sheet.fields[#sheet.fields + 1] = added[i] end
   if #added > 0 then
     for i, there in ipairs(redis.call('HMGET', sheet.key, unpack(sheet.fields))) do
+      sheet.is_begun = sheet.is_begun or there
       local sum = (there and tonumber(there) or 0) + tonumber(added[2 * i])
       sheet.new[2 * i - 1], sheet.new[2 * i] = added[2 * i - 1], string.format('%.0f', sum)
     end
@@ -28,6 +29,7 @@ redis.call('SET', KEYS[1], 1, 'EX', ARGV[1])
 for _, sheet in ipairs(sheets) do
   if #sheet.new > 0 then redis.call('HSET', sheet.key, unpack(sheet.new)) end
   if #sheet.dropped > 0 then redis.call('HDEL', sheet.key, unpack(sheet.dropped)) end
-  if sheet.keep ~= '0' then redis.call('EXPIRE', sheet.key, sheet.keep) end
+  -- Its time runs from its beginning on; where all fields are new, this may be it.
+  if sheet.keep ~= '0' and not sheet.is_begun then redis.call('EXPIRE', sheet.key, sheet.keep) end
 end
 return 1
