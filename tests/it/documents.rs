@@ -12,7 +12,7 @@ use tokio::{
     process::{Child, ChildStdin, ChildStdout, Command},
 };
 
-use crate::support::RedisServer;
+use crate::support::{RedisServer, profile};
 
 const DONE: &str = "that was all of it";
 
@@ -105,6 +105,7 @@ impl Shell {
         let mut child = Command::new("bash")
             .env_clear()
             .envs([("HOME", "/nonexistent"), ("LC_ALL", "C.UTF-8")])
+            .envs(profile())
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -51,7 +51,7 @@ pub(crate) use scripted::{Scripted, Step};
 pub(crate) use sdk::{Check, Sdk, package_file};
 #[cfg(any(feature = "otel", feature = "sentry"))]
 pub(crate) use sink::{Sink, Taken};
-pub(crate) use sockets::{Binary, PROGRAM, Vendor};
+pub(crate) use sockets::{Binary, PROGRAM, Vendor, profile};
 pub(crate) use tls::Certificate;
 pub(crate) use upstash::{Fault, Upstash};
 pub(crate) use vendors::{KEY, Received, SIGNATURE, Vendors};

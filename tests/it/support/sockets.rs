@@ -1,6 +1,7 @@
 //! Real sockets: the binary as a process, and a vendor that serves what it is given.
 
 use std::{
+    ffi::OsString,
     io::{BufRead as _, BufReader},
     net::SocketAddr,
     path::Path,
@@ -25,6 +26,12 @@ use tokio::net::TcpListener;
 
 /// The gateway that was built with the tests.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_llm-gateway");
+
+/// Where a process of a build that counts its lines writes down which of them it ran (`scripts/coverage`).
+pub(crate) fn profile() -> Option<(&'static str, OsString)> {
+    let name = "LLVM_PROFILE_FILE";
+    std::env::var_os(name).map(|file| (name, file))
+}
 
 /// The gateway as a process of its own, on a free port, with an environment of its own.
 pub(crate) struct Binary {
@@ -69,7 +76,7 @@ impl Binary {
     fn command_of(program: &Path, settings: &[(&str, &str)]) -> Command {
         let mut command = Command::new(program);
         command.env_clear().env("HOST", "127.0.0.1").env("PORT", "0").env("LOG_FORMAT", "json");
-        command.envs(settings.iter().copied()).current_dir(std::env::temp_dir());
+        command.envs(settings.iter().copied()).envs(profile()).current_dir(std::env::temp_dir());
         command
     }
 
