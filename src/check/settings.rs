@@ -42,7 +42,7 @@ fn in_production(config: &Config) -> Vec<&'static str> {
     );
     warn(
         config.client_ip.source == ClientIpSource::ConnectInfo
-            && !config.warnings.iter().any(|told| told.contains("CLIENT_IP_SOURCE")),
+            && !config.warnings.iter().any(|told| told.contains("Set CLIENT_IP_SOURCE=")),
         "CLIENT_IP_SOURCE is ConnectInfo: behind a proxy, as on most platforms, all visitors share one rate limit. Name the \
          header that your proxy sets, such as CfConnectingIp on Render",
     );
@@ -120,6 +120,8 @@ mod tests {
             assert!(told.len() == allowed && is_told, "{name}={value}: {told:?}");
             assert!(told.iter().all(|line| !line.contains("sentry.example")), "{told:?}");
         }
+        let told = told(&[("TRUSTED_PROXIES", "10.0.0.0/8"), ("CLIENT_IP_SOURCE", "ConnectInfo")]);
+        assert_eq!(told.len(), 2, "that proxies are named does not say by what they name the client: {told:?}");
     }
 
     #[test]

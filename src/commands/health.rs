@@ -4,7 +4,7 @@ use std::{net::IpAddr, process::ExitCode, time::Duration};
 
 use http_body_util::{BodyExt as _, Limited};
 use hyper::Uri;
-use llm_gateway::client::{HttpClient, client};
+use llm_gateway::client::{HttpClient, client, reasons};
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -38,7 +38,7 @@ pub(crate) async fn health() -> ExitCode {
 
 /// Asks, and says what is wrong with the answer.
 async fn ask(client: &HttpClient, address: Uri) -> Result<(), String> {
-    let response = client.get(address).await.map_err(|error| format!("does not answer: {error}"))?;
+    let response = client.get(address).await.map_err(|error| format!("does not answer: {}", reasons(&error)))?;
     let status = response.status();
     if !status.is_success() {
         return Err(format!("answers {status}"));

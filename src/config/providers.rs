@@ -82,7 +82,7 @@ impl Version {
 }
 
 pub(super) fn read_providers(read: &mut Reader, production: bool) -> ProvidersConfig {
-    let mut endpoints = Vec::new();
+    let mut endpoints: Vec<EndpointConfig> = Vec::new();
     for Vendor { name, wire, keys, base_url: variable, default, version } in &VENDORS {
         // All are read, so that each is checked.
         let given: Vec<_> = keys.iter().filter_map(|key| Some((*key, read.secret(key)?))).collect();
@@ -105,16 +105,22 @@ pub(super) fn read_providers(read: &mut Reader, production: bool) -> ProvidersCo
             });
         }
     }
-    for name in read.between("COMPATIBLE_", &["_BASE_URL", "_API_KEY", "_MODELS"]) {
-        let variable = |what: &str| format!("COMPATIBLE_{name}_{what}");
+    for stem in read.between("COMPATIBLE_", &["_BASE_URL", "_API_KEY", "_MODELS"]) {
+        let variable = |what: &str| format!("COMPATIBLE_{stem}_{what}");
         let api_key = read.secret(&variable("API_KEY"));
         if read.text(&variable("BASE_URL")).is_none() {
             read.missing(&variable("BASE_URL"), "the address of the provider");
             continue;
         }
         let Some(base_url) = read.base_url(&variable("BASE_URL")) else { continue };
+        let name = stem.to_lowercase();
+        let is_vendor = name == "demo" || VENDORS.iter().any(|vendor| vendor.name == name);
+        if is_vendor || name.is_empty() || endpoints.iter().any(|other| other.name == name) {
+            let said = format_args!("names the provider `{name}`");
+            read.problem(&variable("BASE_URL"), said, "a name that no other provider has");
+        }
         endpoints.push(EndpointConfig {
-            name: read.provider_name(&variable("BASE_URL"), &name),
+            name,
             wire: Wire::Compatible,
             base_url,
             api_key,

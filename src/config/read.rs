@@ -212,15 +212,6 @@ impl Reader {
         }
     }
 
-    pub(super) fn provider_name(&mut self, variable: &str, name: &str) -> String {
-        const TAKEN: [&str; 6] = ["openai", "anthropic", "google", "xai", "ollama", "demo"];
-        let name = name.to_lowercase();
-        if TAKEN.contains(&name.as_str()) || name.is_empty() {
-            self.problem(variable, format_args!("names the provider `{name}`"), "a name that no other provider has");
-        }
-        name
-    }
-
     pub(super) fn file(&mut self, name: &str) -> Option<String> {
         let path = self.text(name)?;
         match std::fs::read_to_string(&path) {
@@ -330,6 +321,9 @@ mod tests {
         }
         assert_eq!(problems([("COMPATIBLE_GROQ_BASE_URL", "ftp://example.com")]).len(), 1);
         assert_eq!(problems([("COMPATIBLE_OPENAI_BASE_URL", "https://api.example.com/v1")]).len(), 1);
+        let twice =
+            [("COMPATIBLE_Groq_BASE_URL", "https://a.example"), ("COMPATIBLE_GROQ_BASE_URL", "https://b.example")];
+        assert_eq!(problems(twice).len(), 1, "names differ by more than case");
     }
 
     #[test]

@@ -60,7 +60,8 @@ impl Course {
         if elsewhere == Elsewhere::LargerModel {
             let mut larger: VecDeque<Target> = catalogue.fallbacks(request, true).into();
             if let Some(left) = &self.left {
-                larger.retain(|other| left.iter().any(|unasked| unasked.provider == other.provider));
+                let is_given_up = |other: &Target| left.iter().all(|unasked| unasked.provider != other.provider);
+                larger.retain(|other| other.provider == target.provider || !is_given_up(other));
             }
             self.left = Some(larger);
         }

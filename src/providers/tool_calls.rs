@@ -60,7 +60,9 @@ impl Calls {
         if let Some(mut before) = self.by_place.get_mut(&at).filter(|call| is_other(call)).map(std::mem::take) {
             before.end(out)?;
         }
-        if self.begun >= MAX_CALLS || (self.by_place.len() >= MAX_CALLS && !self.by_place.contains_key(&at)) {
+        let there = self.by_place.get(&at);
+        let begins = there.is_none_or(|call| call.number.is_none());
+        if (begins && self.begun >= MAX_CALLS) || (there.is_none() && self.by_place.len() >= MAX_CALLS) {
             return Err(ErrorKind::BadResponse);
         }
         let call = self.by_place.entry(at).or_default();
@@ -220,6 +222,18 @@ mod tests {
             arguments(2, "{\"y\":2}"),
         ];
         assert_eq!(out, expected);
+    }
+
+    #[test]
+    fn the_last_call_that_is_taken_is_taken_whole() {
+        let (mut calls, mut out) = (Calls::default(), Vec::new());
+        for at in 0..MAX_CALLS {
+            calls.add(at, part(&at.to_string(), "f", "{"), &mut out).unwrap();
+        }
+        for at in 0..MAX_CALLS {
+            calls.add(at, part("", "", "}"), &mut out).unwrap();
+        }
+        calls.end(&mut out).unwrap();
     }
 
     #[test]

@@ -26,6 +26,8 @@ use layer::ErrorLayer;
 const MAX_WAITING: usize = 32;
 /// How long nothing is sent to a Sentry that wants no more for now, unless it says so itself.
 const PAUSE: Duration = Duration::from_mins(1);
+/// The longest that its word is taken for: who is told nothing for good has no alarm.
+const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 /// How long the end of the service waits for a Sentry that does not take what is left.
 const LAST_EVENTS: Duration = Duration::from_secs(3);
 
@@ -99,7 +101,7 @@ impl Post {
         let Ok(reply) = self.courier.post(request.map(|()| Bytes::from(body))).await else { return };
         if reply.status() == StatusCode::TOO_MANY_REQUESTS {
             let wait = reply.headers().get(header::RETRY_AFTER).and_then(|wait| wait.to_str().ok()?.parse().ok());
-            self.paused = Some(Instant::now() + wait.map_or(PAUSE, Duration::from_secs));
+            self.paused = Some(Instant::now() + wait.map_or(PAUSE, Duration::from_secs).min(LONGEST_PAUSE));
         }
     }
 }

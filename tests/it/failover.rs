@@ -271,6 +271,16 @@ async fn a_conversation_too_long_for_its_model_goes_to_one_that_reads_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nor_does_who_stands_in_have_the_last_word_on_what_is_too_long() {
+    let kinds = [ErrorKind::ServerError, ErrorKind::ContextLengthExceeded].map(|kind| vec![Step::Fail(kind)]);
+    let [down, too_long] = kinds;
+    let gateway = Gateway::with([("PROVIDER_RETRIES", "0")], Scripted::in_turn([down, too_long, hello()]));
+    // The one nearest in price, gpt-4o-mini, reads less than most.
+    let reply = gateway.post(json!({"prompt": "x", "model": "gpt-6-luna"})).await;
+    assert_eq!(reply.expect(200).json()["metadata"]["attempts"], 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_stands_in_gets_the_settings_that_the_first_one_refused() {
     let refused = Scripted::failing(ErrorKind::Authentication);
     let (gateway, xai) = Gateway::with_two([], refused, Scripted::new(hello()));

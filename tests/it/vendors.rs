@@ -106,6 +106,16 @@ async fn a_success_that_is_no_answer_is_an_error() {
     }
 }
 
+#[tokio::test]
+async fn an_empty_refusal_is_none() {
+    let body = r#"{"choices":[{"message":{"content":"Hi","refusal":""},"finish_reason":"stop"}]}"#;
+    let vendor = Vendor::serving(200, json_headers(&[]), body.into(), usize::MAX).await;
+    let gateway = Gateway::configured([("COMPATIBLE_LOCAL_BASE_URL", vendor.base_url.as_str())]);
+    let reply = gateway.send(post("/llm/generate", &json!({"prompt": "x", "model": "local:any"}))).await;
+    let answer = reply.expect(200).json();
+    assert_eq!((&answer["code"], &answer["metadata"]["finishReason"]), (&json!("Hi"), &json!("stop")));
+}
+
 /// A vendor that reads a request, writes `begins`, and resets the connection.
 async fn resetting(begins: &'static str) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

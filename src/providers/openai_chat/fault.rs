@@ -18,6 +18,8 @@ pub(in crate::providers) struct Fault {
     message: String,
     kind: String,
     code: String,
+    /// Some say by a number what kind of reply it would have been.
+    status: Option<u16>,
     param: Option<String>,
 }
 
@@ -27,18 +29,24 @@ impl Fault {
     }
 
     pub(in crate::providers) fn of(body: &Value) -> Self {
+        let status = |code: Option<&Value>| {
+            let code = code.and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
+            code.filter(|code| (400..600).contains(code))
+        };
         let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
         match body.get("error") {
             Some(Value::Object(error)) => Self {
                 message: text(error.get("message")).to_lowercase(),
                 kind: text(error.get("type")),
                 code: text(error.get("code")),
+                status: status(error.get("code")),
                 param: error.get("param").and_then(Value::as_str).map(str::to_owned),
             },
             error => Self {
                 message: text(error.or(body.get("message"))).to_lowercase(),
                 kind: String::new(),
                 code: text(body.get("code")).to_lowercase(),
+                status: status(body.get("code")),
                 param: body.get("param").and_then(Value::as_str).map(str::to_owned),
             },
         }
@@ -46,7 +54,8 @@ impl Fault {
 
     /// The error that it means together with the reply's status.
     pub(in crate::providers) fn error(&self, status: StatusCode) -> ProviderError {
-        ProviderError { param: self.param(), ..ProviderError::from(self.kind(status.as_u16())) }
+        let said = if status.is_success() { self.status } else { None };
+        ProviderError { param: self.param(), ..ProviderError::from(self.kind(said.unwrap_or(status.as_u16()))) }
     }
 
     /// The refused field, if that is what it looks like.
@@ -78,6 +87,23 @@ impl Fault {
             200 if self.says(&["overloaded", "unavailable", "at capacity"]) => ErrorKind::Overloaded,
             200 if self.says(&["invalid_request", "invalid_image"]) => ErrorKind::InvalidRequest,
             status => status::kind(status),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_a_stream_a_number_says_what_the_status_would_have_been() {
+        let kind = |status, body: &str| Fault::read(body.as_bytes()).error(status).kind;
+        let limited = r#"{"error":{"code":429,"message":"Rate limit exceeded"}}"#;
+        assert_eq!(kind(StatusCode::OK, limited), ErrorKind::RateLimited);
+        assert_eq!(kind(StatusCode::OK, r#"{"code":503,"error":"Try again"}"#), ErrorKind::Overloaded);
+        assert_eq!(kind(StatusCode::UNAUTHORIZED, limited), ErrorKind::Authentication, "the status itself says more");
+        for no_status in [r#"{"error":{"code":7}}"#, r#"{"error":{"code":70000}}"#, r#"{"error":{"code":null}}"#] {
+            assert_eq!(kind(StatusCode::OK, no_status), ErrorKind::ServerError, "{no_status}");
         }
     }
 }

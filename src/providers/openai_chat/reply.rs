@@ -40,7 +40,7 @@ pub(super) fn whole(body: &[u8]) -> Result<Vec<Delta>, ProviderError> {
         add(&mut calls, WireCall { index: Some(at), ..call }, &mut deltas)?;
     }
     calls.end(&mut deltas)?;
-    let refusal = message.refusal.map(Cow::into_owned);
+    let refusal = message.refusal.map(Cow::into_owned).filter(|refusal| !refusal.is_empty());
     // A body that is valid JSON has come whole, whatever its server leaves out.
     let reason = with_calls(finish_reason(finish.as_deref().unwrap_or("stop"), refusal.is_some()), &calls);
     deltas.push(Delta::Finish(Finish { reason, refusal, usage: reply.usage.and_then(usage) }));
