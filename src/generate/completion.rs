@@ -48,9 +48,14 @@ impl Completion {
         serde_json::from_slice(&self.text_json).unwrap_or_default()
     }
 
+    /// Whether it says something, in text.
+    pub fn has_text(&self) -> bool {
+        self.text_json.as_ref() != b"\"\""
+    }
+
     /// Whether there is nothing in it that a client could use.
     pub fn is_empty(&self) -> bool {
-        self.text_json.as_ref() == b"\"\"" && self.tool_calls.is_empty()
+        !self.has_text() && self.tool_calls.is_empty()
     }
 
     /// Whether it may answer another request later: whole, good, and not empty.

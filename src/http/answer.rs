@@ -49,7 +49,7 @@ pub(super) fn deliverable(completion: &Completion) -> Result<(), GenerateError> 
     if is_refused {
         return Err(GenerateError::from(ErrorKind::ContentFilter).at(target()));
     }
-    if completion.text_json.as_ref() == b"\"\"" {
+    if !completion.has_text() {
         return Err(GenerateError::from(ErrorKind::EmptyAnswer).at(target()));
     }
     Ok(())

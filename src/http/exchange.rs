@@ -34,9 +34,6 @@ use super::{
 pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
-/// How long a stream is silent before it sends a comment, so that nothing between here and the client closes it.
-pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(10);
-
 /// Reads the body of `request`, takes a place for it, and lets `answer` answer.
 pub(super) async fn with_body(
     api: Arc<Api>,
@@ -119,6 +116,8 @@ impl Exchange {
     ) -> Result<T, GenerateError> {
         let by = Instant::now() + self.api.bounds.answer;
         tokio::select! {
+            // An answer that is there is not too late.
+            biased;
             answer = timeout_at(by, answer) => answer.unwrap_or_else(|_| Err(self.error(ErrorKind::Timeout))),
             () = self.api.stopping.cancelled() => Err(self.error(ErrorKind::Stopping)),
         }

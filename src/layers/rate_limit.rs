@@ -30,6 +30,9 @@ use crate::{
 
 use super::StoreTook;
 
+/// Names the limit in keys and headers. What spends is counted together, whichever route it takes.
+const SCOPE: &str = "generate";
+
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
@@ -59,26 +62,25 @@ struct Limiter {
     policy: HeaderValue,
     clock: Clock,
     store_timeout: Duration,
-    /// Names the route in keys and log, however its path was spelled.
-    scope: &'static str,
+    /// Names the route in the log, however its path was spelled.
     path: &'static str,
 }
 
 impl RateLimitLayer {
-    /// The limit of the route `path`, counted under `scope`.
+    /// The limit, at the route `path`.
     pub fn new(
         counters: Arc<dyn CounterStore>,
         metrics: LimiterMetrics,
         config: RateLimitConfig,
         clock: Clock,
         store_timeout: Duration,
-        (scope, path): (&'static str, &'static str),
+        path: &'static str,
     ) -> Self {
         let quota = config.max.map(|max| Quota { max, window: config.window });
         let limit = HeaderValue::from(config.max.map_or(0, NonZeroU32::get));
-        let policy = quota.map_or(HeaderValue::from_static(""), |quota| policy(scope, quota));
+        let policy = quota.map_or(HeaderValue::from_static(""), policy);
         let window = config.window;
-        let limiter = Limiter { counters, metrics, quota, window, limit, policy, clock, store_timeout, scope, path };
+        let limiter = Limiter { counters, metrics, quota, window, limit, policy, clock, store_timeout, path };
         Self { limiter: Arc::new(limiter) }
     }
 }
@@ -127,7 +129,7 @@ impl Limiter {
         let Some(caller) = request.extensions().get::<Caller>() else { return inner.oneshot(request).await };
         let Some(quota) = self.quota_of(caller) else { return inner.oneshot(request).await };
         let begun = Instant::now();
-        let key = format!("ratelimit:{}:{caller}", self.scope);
+        let key = format!("ratelimit:{SCOPE}:{caller}");
         let took = request.extensions().get::<StoreTook>().copied().unwrap_or_default();
         let by = begun + self.store_timeout.saturating_sub(took.total());
         let admission = match self.counters.admit(&key, quota, NonZeroU32::MIN, by).await {
@@ -166,8 +168,8 @@ impl Limiter {
         headers.insert(LIMIT, if is_usual && !admission.local { self.limit.clone() } else { admission.limit.into() });
         headers.insert(REMAINING, HeaderValue::from(admission.remaining));
         headers.insert(RESET, HeaderValue::from(self.clock.epoch_ms().saturating_add(grows_in_ms)));
-        headers.insert(RATE_LIMIT_POLICY, if is_usual { self.policy.clone() } else { policy(self.scope, quota) });
-        headers.insert(RATE_LIMIT, self.rate_limit_value(admission));
+        headers.insert(RATE_LIMIT_POLICY, if is_usual { self.policy.clone() } else { policy(quota) });
+        headers.insert(RATE_LIMIT, Self::rate_limit_value(admission));
         if self.path.starts_with("/v1/") {
             headers.insert(LIMIT_REQUESTS, HeaderValue::from(admission.limit));
             headers.insert(REMAINING_REQUESTS, HeaderValue::from(admission.remaining));
@@ -179,13 +181,13 @@ impl Limiter {
     }
 
     /// `"generate";r=19;t=60`: what is left, and in how many seconds that grows.
-    fn rate_limit_value(&self, admission: &Admission) -> HeaderValue {
+    fn rate_limit_value(admission: &Admission) -> HeaderValue {
         let mut value = String::with_capacity(64);
-        for part in ["\"", self.scope, "\";r=", itoa::Buffer::new().format(admission.remaining), ";t="] {
+        for part in ["\"", SCOPE, "\";r=", itoa::Buffer::new().format(admission.remaining), ";t="] {
             value.push_str(part);
         }
         value.push_str(itoa::Buffer::new().format(whole_seconds(admission.grows_in)));
-        HeaderValue::try_from(value).unwrap_or_else(|_| unreachable!("a scope is a plain word"))
+        HeaderValue::try_from(value).unwrap_or_else(|_| unreachable!("the scope is a plain word"))
     }
 
     fn refuse(&self, caller: &Caller, admission: &Admission) -> Response {
@@ -214,9 +216,9 @@ fn openai_wait(wait: Duration) -> HeaderValue {
 }
 
 /// `"generate";q=20;w=60`: how many, and within how many seconds.
-fn policy(scope: &str, quota: Quota) -> HeaderValue {
-    let policy = HeaderValue::try_from(format!("\"{scope}\";q={};w={}", quota.max, quota.window.as_secs()));
-    policy.unwrap_or_else(|_| unreachable!("a scope is a plain word"))
+fn policy(quota: Quota) -> HeaderValue {
+    let policy = HeaderValue::try_from(format!("\"{SCOPE}\";q={};w={}", quota.max, quota.window.as_secs()));
+    policy.unwrap_or_else(|_| unreachable!("the scope is a plain word"))
 }
 
 #[cfg(test)]

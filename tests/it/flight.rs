@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use llm_gateway::generate::{ErrorKind, FinishReason};
+use serde_json::json;
 use tokio::time::{advance, sleep};
 
 use crate::support::{Gateway, Reply, Scripted, Step, stats};
@@ -94,6 +95,19 @@ async fn who_joins_is_told_so_and_pays_nothing() {
     assert!(researching.contains("joined"), "{researching}");
     assert_eq!(gateway.provider.calls(), 1);
     assert_eq!(stats(&gateway).await["estimatedSavings"], "$0.01");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_wants_something_else_of_whoever_stands_in_has_a_call_of_its_own() {
+    let gateway = Gateway::with([], Scripted::slow(Duration::from_secs(1)));
+    let (plain, again, cheap, able) = tokio::join!(
+        gateway.generate("x"),
+        gateway.generate("x"),
+        gateway.post(json!({"prompt": "x", "model": "gpt-4o", "maxCost": 0.5})),
+        gateway.post(json!({"prompt": "x", "model": "gpt-4o", "capabilities": ["tools"]})),
+    );
+    let told = [&plain, &again, &cheap, &able].map(|reply| reply.header("cache-status").contains("collapsed"));
+    assert_eq!((told, gateway.provider.calls()), ([false, true, false, false], 3));
 }
 
 #[tokio::test(start_paused = true)]

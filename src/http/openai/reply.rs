@@ -10,7 +10,7 @@ use utoipa::{
 
 use crate::{
     generate::{Completion, FinishReason, ToolCall, ToolPiece, Usage},
-    http::answer::AnswerEnd,
+    http::{answer::AnswerEnd, events::event},
 };
 
 /// What one answer's object, or all of its chunks, have in common.
@@ -220,7 +220,7 @@ impl Identity {
     pub(super) fn object(&self, completion: &Completion) -> Vec<u8> {
         let Completion { text_json, tool_calls, reason, refusal, usage, served: _ } = completion;
         let has_reason = !tool_calls.is_empty() || refusal.is_some() || *reason == FinishReason::ContentFilter;
-        let is_silent = text_json.as_ref() == b"\"\"" && has_reason;
+        let is_silent = !completion.has_text() && has_reason;
         let content = if is_silent { None } else { serde_json::from_slice::<&RawValue>(text_json).ok() };
         let calls = tool_calls.iter().map(|ToolCall { id, name, arguments, signature }| Call {
             index: None,
@@ -301,11 +301,4 @@ impl Chunks {
         let usage = if self.wants_usage { WireUsage::Later } else { WireUsage::Unsaid };
         event(&self.identity.with("chat.completion.chunk", &[choice], usage))
     }
-}
-
-/// One line `data: {json}` and a blank one.
-pub(super) fn event(data: &impl Serialize) -> sse::Event {
-    sse::Event::default()
-        .json_data(data)
-        .unwrap_or_else(|_| unreachable!("numbers and texts are JSON, and JSON has no line breaks"))
 }

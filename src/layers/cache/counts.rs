@@ -48,6 +48,11 @@ impl Verdict {
         }
     }
 
+    /// What became of a request that nothing stored answered; `is_open`: and something could have.
+    pub(super) fn of_miss(is_open: bool) -> Self {
+        if is_open { Verdict::Miss } else { Verdict::Bypassed }
+    }
+
     /// What became of a request that a stored answer answered.
     pub(super) fn of_stored(freshness: Freshness) -> Self {
         if freshness.is_fresh() { Verdict::Hit } else { Verdict::Stale }
@@ -142,8 +147,15 @@ impl CacheCounts {
         let at = verdict as usize;
         self.metrics.count(verdict.as_str());
         self.counts[at].fresh.fetch_add(1, Ordering::Relaxed);
-        if let Some(model) = self.models.read().unwrap_or_else(PoisonError::into_inner).get(target) {
-            model[at].fetch_add(1, Ordering::Relaxed);
+        let is_full = {
+            let models = self.models.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(model) = models.get(target) {
+                model[at].fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            models.len() >= MAX_MODELS
+        };
+        if is_full {
             return;
         }
         let mut models = self.models.write().unwrap_or_else(PoisonError::into_inner);

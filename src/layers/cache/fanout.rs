@@ -49,7 +49,7 @@ pub(super) enum Opening {
 #[derive(Default)]
 struct State {
     opening: Option<Opening>,
-    /// Whether anybody reads along. Who waits for the end is not woken before.
+    /// Whether anybody reads along. While nobody does, those who wait for the end are not woken before it.
     is_read_along: AtomicBool,
     segments: Vec<Segment>,
     end: Option<Result<(), GenerateError>>,

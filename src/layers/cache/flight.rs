@@ -94,7 +94,7 @@ impl Desk {
     {
         let Question { fingerprint, request, .. } = &question;
         let (delivery, policy, purpose) = (request.delivery, request.policy, request.purpose.clone());
-        let key = FlightKey { fingerprint: *fingerprint, failover: request.failover.clone() };
+        let key = FlightKey::new(*fingerprint, request);
         let is_alone = self.config.coalesce == Coalesce::Off || policy.no_store;
         let mut question = Some(question);
         loop {
@@ -191,6 +191,8 @@ impl Desk {
         let (log, mut turn) = (Arc::clone(&flight.log), pin!(turn));
         let found = loop {
             tokio::select! {
+                // An answer that is there is not too late.
+                biased;
                 turn = &mut turn => match turn {
                     Turn::Stored(found) => break found,
                     Turn::Mine(lease) => return ControlFlow::Continue(lease),
@@ -241,8 +243,11 @@ impl Desk {
         let log = Arc::clone(&flight.log);
         log.open(Opening::Live);
         let mut unwanted = pin!(self.unwanted(&log, policy, patience));
+        let mut stopping = pin!(self.flights.stopping.cancelled());
         let end = loop {
             let event = tokio::select! {
+                // An answer that is there is not too late.
+                biased;
                 event = events.next() => event,
                 () = &mut unwanted => {
                     if flight.leave_list_if_abandoned() {
@@ -252,7 +257,7 @@ impl Desk {
                     unwanted.set(self.unwanted(&log, policy, patience));
                     continue;
                 }
-                () = self.flights.stopping.cancelled() => Some(Err(GenerateError::from(ErrorKind::Stopping).at(target.clone()))),
+                () = &mut stopping => Some(Err(GenerateError::from(ErrorKind::Stopping).at(target.clone()))),
             };
             match event {
                 Some(Ok(Event::Finish { completion, outcome: _, cost })) => {

@@ -10,33 +10,45 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    generate::{Failover, Fingerprint, Purpose},
+    generate::{Conditions, Failover, Fingerprint, GenerateRequest, Purpose},
     trace,
 };
 
 use super::fanout::{Log, Reader};
 
-/// The calls under way, and the tasks that make them.
+/// The calls under way.
 pub struct Flights {
     under_way: Mutex<HashMap<FlightKey, Arc<Log>>>,
+    /// Where a call goes on that nobody goes on with.
     pub(super) tasks: TaskTracker,
     /// Room for calls that go on although everyone has left.
     pub(super) abandoned: Semaphore,
     pub(super) stopping: CancellationToken,
 }
 
-/// What two requests must share to share a call. Who forbids failover, or wants others to stand in, must not get an answer by it.
+/// What two requests must share to share a call. Who forbids failover, wants others to stand in, or something else of them, must not
+/// get an answer by it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct FlightKey {
-    pub(super) fingerprint: Fingerprint,
-    pub(super) failover: Failover,
+    fingerprint: Fingerprint,
+    failover: Failover,
+    capabilities: Vec<String>,
+    /// As bits, which can be compared.
+    max_cost: Option<u64>,
+}
+
+impl FlightKey {
+    pub(super) fn new(fingerprint: Fingerprint, request: &GenerateRequest) -> Self {
+        let Conditions { capabilities, max_cost, reserved: _ } = &request.conditions;
+        let (capabilities, max_cost) = (capabilities.clone(), max_cost.map(f64::to_bits));
+        Self { fingerprint, failover: request.failover.clone(), capabilities, max_cost }
+    }
 }
 
 impl Flights {
-    /// None yet. At most `max_abandoned` go on when everyone has left; all of them end when `stopping` is cancelled.
-    pub fn new(max_abandoned: usize, stopping: CancellationToken) -> Self {
-        let (under_way, tasks) = (Mutex::default(), TaskTracker::new());
-        Self { under_way, tasks, abandoned: Semaphore::new(max_abandoned), stopping }
+    /// None yet. At most `max_abandoned` go on when everyone has left, among `tasks`; all of them end when `stopping` is cancelled.
+    pub fn new(max_abandoned: usize, tasks: TaskTracker, stopping: CancellationToken) -> Self {
+        Self { under_way: Mutex::default(), tasks, abandoned: Semaphore::new(max_abandoned), stopping }
     }
 
     /// How many questions are being answered and can be joined.
@@ -47,11 +59,6 @@ impl Flights {
     /// Whether no question is being answered that could be joined.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// The tasks that make the calls, for whoever ends them.
-    pub fn tasks(&self) -> &TaskTracker {
-        &self.tasks
     }
 
     fn under_way(&self) -> MutexGuard<'_, HashMap<FlightKey, Arc<Log>>> {

@@ -94,17 +94,16 @@ impl Desk {
         let (policy, by) = (request.policy, begun + request.lookup_time);
         let fingerprint = Fingerprint::of(&request);
         let key = entry::key(&request.target, &fingerprint);
-        let is_open = self.shelf.is_open() && !policy.no_store;
-        // Who wants the answer anew has no use for a stored one, unless in need.
-        let is_of_use = is_open && (!policy.no_cache || policy.stale_if_error.is_some());
-        let found = if is_of_use { self.shelf.find(&key, &request.target, by).await } else { None };
+        let is_open = self.shelf.is_open_to(&policy);
+        let found =
+            if self.shelf.is_of_use_to(&policy) { self.shelf.find(&key, &request.target, by).await } else { None };
         let receipt = |cache| Receipt { cache, key: Some(Arc::clone(&key)), joined: None, lookup: begun.elapsed() };
 
         let reason = match decide(&policy, found.as_ref().map(|found| found.freshness), &self.shelf.config) {
             Decision::Forward(_) if !is_open => CacheResult::Bypass,
             Decision::Forward(reason) => reason,
             Decision::Refuse => {
-                self.counts.count(&request.target, if is_open { Verdict::Miss } else { Verdict::Bypassed });
+                self.counts.count(&request.target, Verdict::of_miss(is_open));
                 return Err(ErrorKind::NotCached.into());
             }
             Decision::Answer { refresh } => {
@@ -122,7 +121,7 @@ impl Desk {
         };
 
         let receipt = receipt(reason);
-        let verdict = if is_open { Verdict::Miss } else { Verdict::Bypassed };
+        let verdict = Verdict::of_miss(is_open);
         let mut counted = Counted { counts: Arc::clone(&self.counts), target: request.target.clone(), verdict };
         let standby = found.filter(|found| policy.allows_stand_in(found.freshness, self.shelf.config.stale));
         let lifetime = lifetime(&request, &self.shelf.config);

@@ -24,8 +24,7 @@ impl Savings {
 
     /// A stored answer answered.
     pub(super) fn stored(&self, completion: &Completion, freshness: Freshness) {
-        let kind = if freshness.is_fresh() { Kind::Hit } else { Kind::Stale };
-        self.answer(kind, completion, |cost| cost);
+        self.answer(kind(freshness), completion, |cost| cost);
     }
 
     /// An answer that had to be called for, and not paid. Where a stored one stands in for a call that failed, nothing was
@@ -40,9 +39,9 @@ impl Savings {
     }
 
     /// Stored vectors answered an input or more, for which `usage` was counted.
-    pub(super) fn vectors(&self, kind: Kind, target: &Target, usage: &Usage) {
+    pub(super) fn vectors(&self, target: &Target, usage: &Usage, freshness: Freshness) {
         let cost = self.catalogue.embedding_price(target).cost(usage);
-        self.book(kind, target, usage, cost);
+        self.book(kind(freshness), target, usage, cost);
     }
 
     fn answer(&self, kind: Kind, completion: &Completion, avoided: fn(MicroDollars) -> MicroDollars) {
@@ -56,4 +55,8 @@ impl Savings {
         self.ledger.book(kind, target, usage, avoided);
         self.telemetry.avoided(kind.as_str(), self.catalogue.bounded(target), avoided);
     }
+}
+
+fn kind(freshness: Freshness) -> Kind {
+    if freshness.is_fresh() { Kind::Hit } else { Kind::Stale }
 }

@@ -9,7 +9,7 @@ use tracing::Instrument as _;
 use crate::{
     clock::Clock,
     config::CacheConfig,
-    generate::{CacheResult, Completion, Fingerprint, Freshness, GenerateRequest, Target},
+    generate::{CacheResult, Completion, Fingerprint, Freshness, GenerateRequest, Policy, Target},
     stores::{CacheStore, Held, StoreError},
     trace,
 };
@@ -57,6 +57,16 @@ impl Shelf {
     /// Whether there is a cache at all.
     pub(super) fn is_open(&self) -> bool {
         self.config.enabled
+    }
+
+    /// Whether there is a cache for who wants this.
+    pub(super) fn is_open_to(&self, policy: &Policy) -> bool {
+        self.config.enabled && !policy.no_store
+    }
+
+    /// Whether what is stored can be of use to who wants this: who wants the answer anew has no use for it, unless in need.
+    pub(super) fn is_of_use_to(&self, policy: &Policy) -> bool {
+        self.is_open_to(policy) && (!policy.no_cache || policy.stale_if_error.is_some())
     }
 
     /// The answer under `key`, which is one to `target`, fresh or stale. A store that fails, or does not say `by` then, has
@@ -160,7 +170,7 @@ impl Shelf {
         let key = entry::key(target, &Fingerprint::of(request));
         let bytes = if self.config.enabled { self.store.get(&key, by).await? } else { None };
         let stored = bytes.and_then(|bytes| self.read(&bytes, target)).map(|found| found.freshness);
-        let is_open = self.is_open() && !request.policy.no_store;
+        let is_open = self.is_open_to(&request.policy);
         let says = match decide(&request.policy, stored.filter(|_| is_open), &self.config) {
             Decision::Answer { .. } => stored.map(CacheResult::Hit),
             Decision::Forward(_) if !is_open => Some(CacheResult::Bypass),

@@ -15,10 +15,7 @@ use tower::{Layer, Service};
 
 use crate::{
     embed::{EmbedRequest, EmbedStream, Embeddings, Vector},
-    generate::{
-        CacheResult, ErrorKind, Freshness, GenerateError, MicroDollars, Outcome, Policy, Receipt, Target, Usage,
-    },
-    ledger::Kind,
+    generate::{CacheResult, ErrorKind, Freshness, GenerateError, MicroDollars, Outcome, Policy, Receipt},
 };
 
 use super::{
@@ -95,18 +92,17 @@ impl Desk {
         let begun = Instant::now();
         let (policy, target) = (request.policy, request.target.clone());
         let mut batch = Batch::of(&mut request);
-        let is_open = self.shelf.is_open() && !policy.no_store;
-        // Who wants them anew has no use for stored ones, unless in need.
-        let is_of_use = is_open && (!policy.no_cache || policy.stale_if_error.is_some());
+        let is_open = self.shelf.is_open_to(&policy);
         let by = begun + request.lookup_time;
-        let found = if is_of_use { self.find(&batch, by).await } else { vec![None; batch.keys.len()] };
+        let found =
+            if self.shelf.is_of_use_to(&policy) { self.find(&batch, by).await } else { vec![None; batch.keys.len()] };
         let lookup = begun.elapsed();
         let key = || Some(Arc::clone(batch.keys.first()?)).filter(|_| batch.keys.len() == 1);
         let receipt = |cache| Receipt { cache, key: key(), joined: None, lookup };
 
         let Sorted { mut known, missing, stored, reason } = self.sort(&policy, &found);
         let Some(reason) = reason.map_err(|()| {
-            self.counts.count(&target, if is_open { Verdict::Miss } else { Verdict::Bypassed });
+            self.counts.count(&target, Verdict::of_miss(is_open));
             GenerateError::from(ErrorKind::NotCached)
         })?
         else {
@@ -114,7 +110,7 @@ impl Desk {
             let freshness = stored.ok_or(ErrorKind::Internal)?;
             self.counts.count(&target, Verdict::of_stored(freshness));
             let usage = usage(known.iter().flatten());
-            self.save(&target, &usage, freshness);
+            self.savings.vectors(&target, &usage, freshness);
             let vectors = self.whole(&batch, &known).ok_or(ErrorKind::BadResponse)?;
             let receipt = receipt(CacheResult::Hit(freshness));
             let (outcome, cost) = (Outcome::Stored, MicroDollars(0));
@@ -122,7 +118,7 @@ impl Desk {
         };
 
         let reason = if is_open { reason } else { CacheResult::Bypass };
-        let verdict = if is_open { Verdict::Miss } else { Verdict::Bypassed };
+        let verdict = Verdict::of_miss(is_open);
         let mut counted = Counted { counts: Arc::clone(&self.counts), target: target.clone(), verdict };
         let receipt = receipt(reason);
         let stored_usage = usage(known.iter().flatten());
@@ -141,7 +137,7 @@ impl Desk {
         };
         let vectors = self.whole(&batch, &known).ok_or(ErrorKind::BadResponse)?;
         if let Some(freshness) = stored {
-            self.save(&target, &stored_usage, freshness);
+            self.savings.vectors(&target, &stored_usage, freshness);
         }
         let usage = usage(known.iter().flatten());
         Ok(Embeddings { vectors, usage, receipt, outcome, is_partial_hit: stored.is_some(), attempts, cost })
@@ -198,12 +194,6 @@ impl Desk {
             }
         });
         None
-    }
-
-    /// Books what need not be paid for because it was stored.
-    fn save(&self, target: &Target, usage: &Usage, freshness: Freshness) {
-        let kind = if freshness.is_fresh() { Kind::Hit } else { Kind::Stale };
-        self.savings.vectors(kind, target, usage);
     }
 
     /// Puts what was found, however old, in the place of what could not be had, and says how that stands. `None`: it must not, or
