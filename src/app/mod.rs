@@ -1,5 +1,6 @@
 //! The composition root: the only place that names concrete backends and the order of the layers.
 
+mod spelling;
 mod stacks;
 mod surroundings;
 
@@ -39,7 +40,6 @@ const LIST_INTERVAL: Duration = Duration::from_mins(1);
 const LIST_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often counts are added to the store's.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
-
 /// How often while the store is away, so that it is used again soon.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the end of the service waits for a store that does not take what was booked: longer than it is left alone twice after
@@ -54,7 +54,7 @@ pub struct App {
     pub draining: CancellationToken,
     /// Cancelled when answers still in flight have to end.
     pub stopping: CancellationToken,
-    /// What outlives a request.
+    /// What outlives a request. All of it is there when all connections have ended: a call becomes a task when who began it leaves.
     pub tasks: TaskTracker,
     /// The calls under way.
     pub flights: Arc<Flights>,
@@ -111,6 +111,7 @@ struct Backends {
     providers: Providers,
     breakers: Arc<Breakers>,
     flights: Arc<Flights>,
+    tasks: TaskTracker,
     ledger: Arc<Ledger>,
     counts: Arc<CacheCounts>,
     sessions: Arc<Sessions>,
@@ -141,19 +142,19 @@ impl App {
     pub fn from_parts(config: &Config, parts: Parts) -> Result<Self, BadApp> {
         let Parts { configured, providers, stores, clock, client, metrics } = parts;
         let (draining, stopping) = (CancellationToken::new(), CancellationToken::new());
+        let tasks = TaskTracker::new();
         // As many calls may go on unattended as are ever attended to.
-        let flights = Flights::new(config.server.max_in_flight, stopping.clone());
-        let store_timeout = config.store.timeout;
-        let (ttl, tasks) = (config.sessions.ttl, flights.tasks().clone());
+        let flights = Flights::new(config.server.max_in_flight, tasks.clone(), stopping.clone());
+        let (ttl, store_timeout) = (config.sessions.ttl, config.store.timeout);
         let (kept, guesses) = (Arc::clone(&stores.sessions), Arc::clone(&stores.guesses));
-        let sessions = Arc::new(Sessions::new(kept, guesses, ttl, store_timeout, clock, tasks));
+        let sessions = Arc::new(Sessions::new(kept, guesses, ttl, store_timeout, clock, tasks.clone()));
         let ledger = Arc::new(Ledger::new(
             clock,
             &config.budget,
             Arc::clone(&stores.books),
             store_timeout,
             config.store.instances,
-            flights.tasks().clone(),
+            tasks.clone(),
             webhook(config, client, draining.clone())?,
         ));
         let catalogue = catalogue(config, configured, clock)?;
@@ -165,6 +166,7 @@ impl App {
             breakers: Arc::new(breakers(&providers, config.attempts.breaker_failures)),
             providers,
             flights: Arc::new(flights),
+            tasks: tasks.clone(),
             ledger,
             sessions,
             telemetry: Arc::new(Telemetry::new(metrics, clock)),
@@ -204,7 +206,6 @@ impl App {
         });
         let telemetry = Arc::clone(&backends.telemetry);
         let service = http_stack(config, telemetry, routes(config, &backends, places, api));
-        let tasks = backends.flights.tasks().clone();
         Ok(Self {
             service,
             draining,
@@ -235,22 +236,28 @@ pub struct Chores {
 
 impl Chores {
     /// Asks the providers that list their models themselves, now and every minute, and the store how budgets stand; adds up what
-    /// was counted and booked. Never ends of itself.
-    pub async fn run(self) {
-        tokio::join!(self.list_models(), async {
-            if let Err(error) = self.ledger.refresh(Instant::now() + self.store_timeout).await {
-                tracing::warn!(%error, "it is not known yet how budgets stand");
-            }
-            loop {
-                sleep(if self.ledger.is_behind() { RETRY_INTERVAL } else { FLUSH_INTERVAL }).await;
-                tokio::join!(self.counts.flush(self.store_timeout), self.ledger.tick());
-            }
-        });
+    /// was counted and booked. Ends when `over` is cancelled, and then not amid what it does.
+    pub async fn run(self, over: CancellationToken) {
+        tokio::select! {
+            () = self.list_models() => {}
+            () = self.add_up(&over) => {}
+        }
     }
 
     /// What is left to do when the last answer is given.
-    pub async fn finish(self) {
+    pub async fn finish(&self) {
         tokio::join!(self.counts.flush(self.store_timeout), self.ledger.finish(LAST_FLUSH));
+    }
+
+    /// Ends between two rounds: what is on its way to the store would else be sent once more.
+    async fn add_up(&self, over: &CancellationToken) {
+        if let Err(error) = self.ledger.refresh(Instant::now() + self.store_timeout).await {
+            tracing::warn!(%error, "it is not known yet how budgets stand");
+        }
+        let interval = || if self.ledger.is_behind() { RETRY_INTERVAL } else { FLUSH_INTERVAL };
+        while over.run_until_cancelled(sleep(interval())).await.is_some() {
+            tokio::join!(self.counts.flush(self.store_timeout), self.ledger.tick());
+        }
     }
 
     async fn list_models(&self) {

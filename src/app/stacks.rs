@@ -12,7 +12,6 @@ use axum::{
     Router,
     extract::{ConnectInfo, MatchedPath, Request},
     handler::Handler as _,
-    http::{Method, Uri},
     response::{IntoResponse as _, Response},
     routing::{delete, get, patch, post, post_service, put},
 };
@@ -41,7 +40,7 @@ use crate::{
     telemetry::{Record, Telemetry},
 };
 
-use super::{Backends, HttpService};
+use super::{Backends, HttpService, spelling::canonical_path};
 
 /// The part of the time that an answer may take after which a stale one stands in for it: those who wait for a provider that
 /// hangs keep the room of those who need not.
@@ -52,51 +51,56 @@ const RESERVED_LONGER: Duration = Duration::from_mins(1);
 
 /// What a generation passes through. The outermost layer comes first.
 pub(super) fn generation_stack(config: &Config, backends: &Backends) -> GenerateService {
-    let Backends { shelf, catalogue, providers, breakers, flights, ledger, counts, stores, telemetry, .. } = backends;
-    let savings = Savings::new(Arc::clone(catalogue), Arc::clone(ledger), Arc::clone(telemetry));
-    let longest_call = config.bounds.answer.max(config.bounds.stream) + RESERVED_LONGER;
-    let (retries, breakers) = (config.attempts.retries, Arc::clone(breakers));
-    let calls = telemetry.metrics.calls.clone();
-    let refreshes = Refreshes::new(flights.tasks().clone());
+    let Backends { shelf, flights, counts, stores, tasks, .. } = backends;
     let leases = stores.leases.as_ref().filter(|_| config.cache.enabled && config.flight.coalesce == Coalesce::Shared);
     // Half of the time that an answer may take is left for who has waited in vain.
-    let (tasks, patience) = (flights.tasks().clone(), config.bounds.answer / 2);
-    let leases = leases.map(|leases| Leases::new(Arc::clone(leases), tasks, config.store.timeout, patience));
+    let patience = config.bounds.answer / 2;
+    let leases = leases.map(|leases| Leases::new(Arc::clone(leases), tasks.clone(), config.store.timeout, patience));
     let stack = ServiceBuilder::new()
         // Per caller: freshness is the caller's wish, and a hit must touch nothing below.
         .layer(LookupLayer::new(
             Arc::clone(shelf),
             Arc::clone(counts),
-            savings,
-            refreshes,
+            savings(backends),
+            Refreshes::new(tasks.clone()),
             config.bounds.answer / STAND_IN_SHARE,
         ))
         // Per question: misses and refreshes meet here, so that one call serves all of them.
         .layer(FlightLayer::new(Arc::clone(flights), Arc::clone(shelf), leases, config.flight))
         // Per call: inside the flight, so that a call nobody waits for any more is paid for all the same.
-        .layer(MeterLayer::new(Arc::clone(catalogue), Arc::clone(ledger), Arc::clone(telemetry), longest_call))
-        .service(Dispatch::new(providers.clone(), Arc::clone(catalogue), config.bounds, retries, breakers, calls));
+        .layer(meter(backends, config.bounds.answer.max(config.bounds.stream)))
+        .service(dispatch(config, backends));
     BoxCloneSyncService::new(stack)
 }
 
 /// What a request for vectors passes through. The outermost layer comes first.
 pub(super) fn embedding_stack(config: &Config, backends: &Backends) -> EmbedService {
-    let Backends { shelf, catalogue, providers, breakers, flights, ledger, counts, telemetry, .. } = backends;
-    let savings = Savings::new(Arc::clone(catalogue), Arc::clone(ledger), Arc::clone(telemetry));
-    let (retries, breakers, tasks) = (config.attempts.retries, Arc::clone(breakers), flights.tasks().clone());
-    let calls = telemetry.metrics.calls.clone();
+    let Backends { shelf, counts, tasks, .. } = backends;
     let stack = ServiceBuilder::new()
         // Per caller, and input by input: what is stored must touch nothing below.
-        .layer(EmbedLookupLayer::new(Arc::clone(shelf), Arc::clone(counts), savings, tasks))
+        .layer(EmbedLookupLayer::new(Arc::clone(shelf), Arc::clone(counts), savings(backends), tasks.clone()))
         // Around all calls of a request: what it may cost is reserved once, and what it did cost is booked call by call.
-        .layer(MeterLayer::new(
-            Arc::clone(catalogue),
-            Arc::clone(ledger),
-            Arc::clone(telemetry),
-            config.bounds.answer + RESERVED_LONGER,
-        ))
-        .service(Dispatch::new(providers.clone(), Arc::clone(catalogue), config.bounds, retries, breakers, calls));
+        .layer(meter(backends, config.bounds.answer))
+        .service(dispatch(config, backends));
     BoxCloneSyncService::new(stack)
+}
+
+fn savings(backends: &Backends) -> Savings {
+    let Backends { catalogue, ledger, telemetry, .. } = backends;
+    Savings::new(Arc::clone(catalogue), Arc::clone(ledger), Arc::clone(telemetry))
+}
+
+/// Reserves money for calls that take at most `longest`.
+fn meter(backends: &Backends, longest: Duration) -> MeterLayer {
+    let Backends { catalogue, ledger, telemetry, .. } = backends;
+    let (catalogue, ledger, telemetry) = (Arc::clone(catalogue), Arc::clone(ledger), Arc::clone(telemetry));
+    MeterLayer::new(catalogue, ledger, telemetry, longest + RESERVED_LONGER)
+}
+
+fn dispatch(config: &Config, backends: &Backends) -> Dispatch {
+    let Backends { catalogue, providers, breakers, telemetry, .. } = backends;
+    let (catalogue, breakers, calls) = (Arc::clone(catalogue), Arc::clone(breakers), telemetry.metrics.calls.clone());
+    Dispatch::new(providers.clone(), catalogue, config.bounds, config.attempts.retries, breakers, calls)
 }
 
 /// What a request passes through once its route is known. The outermost layer comes first.
@@ -108,7 +112,6 @@ pub(super) fn routes(config: &Config, backends: &Backends, places: Places, api: 
         store_timeout: config.store.timeout,
     });
     let wanted = |wanted| AuthenticateLayer::new(Arc::clone(&desk), wanted);
-    // What spends is counted together, whichever route it takes.
     let spending = |path| {
         ServiceBuilder::new()
             // Before anything is counted: what is shed costs its caller nothing.
@@ -121,7 +124,7 @@ pub(super) fn routes(config: &Config, backends: &Backends, places: Places, api: 
                 config.rate_limit,
                 backends.clock,
                 config.store.timeout,
-                ("generate", path),
+                path,
             ))
     };
     let generation = spending("/llm/generate").service(http::generate::generate.with_state(Arc::clone(&api)));
@@ -172,8 +175,8 @@ pub(super) fn routes(config: &Config, backends: &Backends, places: Places, api: 
         Some(token) => metrics.merge(status).route_layer(AdminLayer::new(token)),
         None => metrics.merge(status.route_layer(wanted(Wanted::Client))),
     };
-    let optional = [trusted, Some(administration)].into_iter().flatten().fold(Router::new(), Router::merge);
-    optional
+    administration
+        .merge(trusted.unwrap_or_default())
         .merge(lists)
         .merge(own_session)
         .route_layer(LoadShedLayer::new(places))
@@ -233,61 +236,4 @@ fn take_down_route(request: Request) -> Request {
 fn panicked(_: Box<dyn Any + Send>) -> Response {
     // The panic hook has logged where it was.
     ApiError::internal().into_response()
-}
-
-/// One spelling for each route: no trailing slash, and the first two segments of the original's routes in lower case.
-fn canonical_path(mut request: Request) -> Request {
-    let path = request.uri().path();
-    // Where something is deleted, a last segment that is missing must not make it everything.
-    if request.method() == Method::DELETE && path.ends_with('/') {
-        return request;
-    }
-    if !path.ends_with('/') && !path.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return request;
-    }
-    let trimmed = path.trim_end_matches('/');
-    let mut segments = trimmed.splitn(4, '/').skip(1);
-    let (first, second, rest) = (segments.next(), segments.next(), segments.next());
-    let first = first.unwrap_or_default();
-    let is_original = ["llm", "health", "metrics"].iter().any(|name| first.eq_ignore_ascii_case(name));
-    let mut path = if is_original {
-        let second = second.map(|second| format!("/{}", second.to_ascii_lowercase())).unwrap_or_default();
-        let rest = rest.map(|rest| format!("/{rest}")).unwrap_or_default();
-        format!("/{}{second}{rest}", first.to_ascii_lowercase())
-    } else {
-        trimmed.to_owned()
-    };
-    if !path.starts_with('/') {
-        path.insert(0, '/');
-    }
-    if let Some(query) = request.uri().query() {
-        path = format!("{path}?{query}");
-    }
-    if let Ok(uri) = path.parse::<Uri>() {
-        *request.uri_mut() = uri;
-    }
-    request
-}
-
-#[cfg(test)]
-mod tests {
-    use axum::body::Body;
-
-    use super::*;
-
-    #[test]
-    fn a_route_has_one_spelling() {
-        for (path, expected) in [
-            ("/llm/generate", "/llm/generate"),
-            ("/llm/generate/", "/llm/generate"),
-            ("/LLM/Generate/?a=B", "/llm/generate?a=B"),
-            ("/llm/Cache/KEY", "/llm/cache/KEY"),
-            ("/users/Ann/sessions/", "/users/Ann/sessions"),
-            ("/", "/"),
-            ("//", "/"),
-        ] {
-            let request = Request::builder().uri(path).body(Body::empty()).unwrap();
-            assert_eq!(canonical_path(request).uri().to_string(), expected, "{path}");
-        }
-    }
 }

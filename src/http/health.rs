@@ -60,6 +60,11 @@ impl StoreHealth {
         self.store.as_ref().is_some_and(Shared::is_left_alone)
     }
 
+    /// Whether nothing is shared with other instances.
+    pub(super) fn is_alone(&self) -> bool {
+        self.store.is_none()
+    }
+
     /// How the store is, in the form of [`StoreForm`].
     pub(super) async fn describe(&self, patience: Duration) -> Value {
         match self.check(patience).await {
@@ -174,6 +179,10 @@ pub(super) struct ProviderForm {
 /// Whether the container has a tenth of its memory left. Where there is no bound, there is enough.
 fn has_memory() -> bool {
     let bytes = |file: &str| std::fs::read_to_string(format!("/sys/fs/cgroup/{file}")).ok()?.trim().parse::<u64>().ok();
+    let stat = std::fs::read_to_string("/sys/fs/cgroup/memory.stat").unwrap_or_default();
+    // What files left there the kernel gives back at need.
+    let spare =
+        stat.lines().find_map(|line| line.strip_prefix("inactive_file ")?.parse::<u64>().ok()).unwrap_or_default();
     let (used, bound) = (bytes("memory.current"), bytes("memory.max"));
-    used.zip(bound).is_none_or(|(used, bound)| used / 9 < bound / 10)
+    used.zip(bound).is_none_or(|(used, bound)| used.saturating_sub(spare) / 9 < bound / 10)
 }

@@ -61,7 +61,8 @@ pub struct Limits {
 /// the grace, and the rest is ended.
 pub async fn serve(listener: TcpListener, app: App, limits: Limits, stop: impl Future<Output = ()>) {
     let App { service, draining, stopping, tasks, flights: _, store: _, chores } = app;
-    let running = AbortOnDropHandle::new(tokio::spawn(chores.clone().run()));
+    let over = CancellationToken::new();
+    let running = AbortOnDropHandle::new(tokio::spawn(chores.clone().run(over.clone())));
     let host = Host { service, tasks: tasks.clone(), stopping: stopping.clone(), draining: draining.clone(), limits };
     let connections = TaskTracker::new();
     let mut door = Door::new(listener, limits.connections);
@@ -97,7 +98,8 @@ pub async fn serve(listener: TcpListener, app: App, limits: Limits, stop: impl F
             tracing::warn!(connections = connections.len(), "connections are cut");
         }
     }
-    drop(running);
+    over.cancel();
+    drop(running.await);
     chores.finish().await;
 }
 

@@ -261,13 +261,13 @@ async fn what_was_spent_outlives_a_restart_and_an_outage() {
     let gateway = start();
     gateway.generate("1").await.expect(200);
     // Stopped, as at SIGTERM.
-    gateway.app.chores.clone().finish().await;
+    gateway.app.chores.finish().await;
 
     let gateway = start();
     assert_eq!(used(&gateway).await["daily"]["used"], 0.0075);
     gateway.generate("2").await.expect(200);
     upstash.fail(Fault::DropAfter, &["EVALSHA", "EVAL"], 3);
-    gateway.app.chores.clone().finish().await;
+    gateway.app.chores.finish().await;
     upstash.heal();
     upstash.fail(Fault::ServerError(503), &[], usize::MAX);
     gateway.generate("3").await.expect(200);

@@ -130,7 +130,7 @@ async fn a_request_costs_the_store_no_more_than_it_must() {
 
     let stats = gateway.get("/llm/cache/stats").await.json();
     upstash.reset_counts();
-    gateway.app.chores.clone().finish().await;
+    gateway.app.chores.finish().await;
     assert_eq!(cost("flush"), ("flush".to_owned(), (1, 3), BTreeMap::from([("INCRBY".to_owned(), 3)])));
     assert_eq!(gateway.get("/llm/cache/stats").await.json(), stats, "flushed or not");
 }
@@ -145,16 +145,16 @@ async fn counts_whose_answer_was_lost_are_not_sent_twice_and_those_that_never_le
         ask(&gateway, 1, "x").await.expect(200);
     }
     upstash.fail(Fault::DropAfter, &["INCRBY"], 1);
-    gateway.app.chores.clone().finish().await;
-    gateway.app.chores.clone().finish().await;
+    gateway.app.chores.finish().await;
+    gateway.app.chores.finish().await;
     assert_eq!((upstash.commands()["INCRBY"], hits().await), (2, json!(3)), "once each");
 
     ask(&gateway, 1, "x").await.expect(200);
     upstash.close().await;
-    gateway.app.chores.clone().finish().await;
+    gateway.app.chores.finish().await;
     upstash.reopen().await;
     sleep(Duration::from_secs(2)).await;
-    gateway.app.chores.clone().finish().await;
+    gateway.app.chores.finish().await;
     assert_eq!(hits().await, 4);
 }
 
