@@ -183,10 +183,8 @@ impl From<GenerateError> for ApiError {
         if let Some(Target { provider, model }) = target {
             (api.provider, api.model) = (Some(provider), Some(model));
         }
-        let default = match kind {
-            ErrorKind::RateLimited | ErrorKind::Overloaded | ErrorKind::Stopping => Some(Duration::from_secs(5)),
-            _ => None,
-        };
+        let is_brief = matches!(kind, ErrorKind::RateLimited | ErrorKind::Overloaded | ErrorKind::Stopping);
+        let default = is_brief.then_some(Duration::from_secs(5));
         match retry_after.or(default) {
             Some(wait) => api.retry_after(wait),
             None => api,

@@ -101,7 +101,7 @@
 //!
 //! # What always holds
 //!
-//! - Only [`app`] names concrete backends.
+//! - Only [`stores`] names concrete stores, and only [`providers`] concrete providers; [`app`] puts them in their places.
 //! - [`generate`] knows no HTTP, no vendor and no store; [`stores`] know keys, bytes and time only.
 //! - A stream ends in one finish or one error. Only a provider's own end makes a [`generate::Completion`], and only a
 //!   completion can be stored.
@@ -116,7 +116,7 @@
 //! - Every label of a metric has a bounded number of values, whatever clients name.
 //! - No secret is printable; prompts and ids of sessions reach no log.
 //! - A store that cannot say who is signed in is never taken for one that says «nobody».
-//! - `/health` waits on nothing, and no request waits for a store longer than `STORE_TIMEOUT_MS` in all.
+//! - `/health` waits on nothing, and no request for an answer waits for a store longer than `STORE_TIMEOUT_MS` in all.
 
 pub mod app;
 pub mod check;

@@ -1,6 +1,6 @@
 //! From the body of `POST /llm/generate` to what the client wants, or to everything that is wrong with it.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
@@ -32,13 +32,14 @@ pub(super) struct Ask {
     pub(super) max_tokens: Option<u32>,
 }
 
-/// The fields as they stand in the body; `null` counts as absent, and others are ignored.
+/// The fields as they stand in the body; `null` counts as absent, but for `prompt`'s, which is repeated in what is said of it. Others
+/// are ignored.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = GenerateRequest)]
 pub(super) struct Fields<'a> {
     /// What is asked; it goes to the provider as it is.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "given")]
     #[schema(value_type = String, pattern = r"\S")]
     prompt: Option<&'a RawValue>,
     /// Such as `gpt-4o`, `openai:gpt-4o` or `openai/gpt-4o`; `GET /llm/models` lists them.
@@ -126,6 +127,11 @@ impl Ask {
             max_tokens,
         })
     }
+}
+
+/// What stands there, `null` too.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 /// The original has an unnamed entry before the named one, and only the unnamed one for an array.
@@ -218,7 +224,11 @@ mod tests {
     fn a_prompt_is_needed_and_its_absence_is_told_as_the_original_does() {
         let msg = "Prompt must be a non-empty string.";
         assert_eq!(errors("{}"), json!([entry("prompt", None, "Invalid value"), entry("prompt", None, msg)]));
-        assert_eq!(errors(r#"{"prompt":null}"#), errors("{}"));
+        let null = Some(Value::Null);
+        assert_eq!(
+            errors(r#"{"prompt":null}"#),
+            json!([entry("prompt", null.clone(), "Invalid value"), entry("prompt", null, msg)])
+        );
         assert_eq!(errors(r#"{"prompt":""}"#), json!([entry("prompt", Some(json!("")), msg)]));
         assert_eq!(errors(r#"{"prompt":"  "}"#), json!([entry("prompt", Some(json!("  ")), msg)]));
         let five = Some(json!(5));

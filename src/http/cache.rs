@@ -8,7 +8,6 @@ use axum::{
     http::StatusCode,
 };
 use serde::Serialize;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
@@ -19,7 +18,7 @@ use crate::{
     stores::StoreError,
 };
 
-use super::{Api, Took, by, parameter};
+use super::{Api, Took, by, parameter, rfc3339};
 
 /// How long an administrator waits for the store to look through all of its keys.
 const CLEAR_TIMEOUT: Duration = Duration::from_secs(25);
@@ -144,13 +143,12 @@ pub(super) async fn stats(api: &Api, wants_detail: bool, by: Instant) -> CacheSt
 fn instance(api: &Api) -> Instance {
     let held = api.shelf.held();
     let since = api.clock.since_epoch().saturating_sub(api.started.elapsed());
-    let since = OffsetDateTime::UNIX_EPOCH + Duration::from_secs(since.as_secs());
     let models = api.counts.by_model().into_iter().map(|(target, tally)| {
         let Tally { hits, misses, joined, stale, bypassed } = tally;
         ModelStats { provider: target.provider, model: target.model, hits, misses, joined, stale, bypassed }
     });
     Instance {
-        since: since.format(&Rfc3339).unwrap_or_default(),
+        since: rfc3339(since.as_secs() * 1_000),
         entries: held.entries,
         bytes: held.bytes,
         models: Some(models.collect()),
@@ -199,8 +197,7 @@ pub async fn forget(State(api): State<Arc<Api>>, Path(key): Path<String>) -> Res
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "Not a key of the cache")
             .message("Keys of the cache begin with `llm:cache:`; `POST /llm/cache/explain` and the log name them."));
     }
-    let by = Instant::now() + api.store_timeout;
-    let was_there = api.shelf.delete(&key, by).await.map_err(|error| unavailable(&error))?;
+    let was_there = api.shelf.delete(&key, by(&api, None)).await.map_err(|error| unavailable(&error))?;
     Ok(Json(Deleted { deleted: u64::from(was_there) }))
 }
 

@@ -1,7 +1,6 @@
 //! What every request gets: an id, a span, errors as JSON, and one line in the log when its reply has ended.
 
 use std::{
-    borrow::Cow,
     convert::Infallible,
     future::Future,
     sync::Arc,
@@ -24,7 +23,7 @@ use crate::{
     error::ApiError,
     layers::Held,
     metrics::known_method,
-    telemetry::{CallerKind, Ending, Generating, Record, Telemetry, milliseconds},
+    telemetry::{CallerKind, Ending, Generating, Record, Telemetry, milliseconds, without_ids},
     trace,
 };
 
@@ -243,19 +242,9 @@ impl Drop for Ended {
     }
 }
 
-/// A path as the log may show it: whoever puts the id of a session there by mistake has not published it.
-fn without_ids(path: &str) -> Cow<'_, str> {
-    let is_id = |segment: &str| segment.len() == 64 && segment.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if path.len() < 64 || !path.split('/').any(is_id) {
-        return path.into();
-    }
-    let segments: Vec<_> = path.split('/').map(|segment| if is_id(segment) { "…" } else { segment }).collect();
-    segments.join("/").into()
-}
-
 /// Whether platforms, monitors or an open page ask for it every few seconds, or a page that is opened for many at once.
 fn is_routine(path: &str) -> bool {
-    ["/health", "/metrics", "/llm/status"].contains(&path) || path.starts_with("/assets/")
+    ["/health", "/health/ready", "/metrics", "/llm/status"].contains(&path) || path.starts_with("/assets/")
 }
 
 /// Tells of a generation. Its path is its route: there is none with a name in it.
@@ -300,16 +289,6 @@ mod tests {
     use axum::response::{Html, IntoResponse as _};
 
     use super::*;
-
-    #[test]
-    fn the_log_shows_no_id_of_a_session() {
-        let id = "4f".repeat(32);
-        assert_eq!(without_ids(&format!("/sessions/{id}/x")), "/sessions/…/x");
-        assert_eq!(
-            without_ids(&format!("/llm/cache/llm:cache:demo:gpt-4o:{id}")),
-            format!("/llm/cache/llm:cache:demo:gpt-4o:{id}")
-        );
-    }
 
     #[test]
     fn a_page_says_what_it_may_load_and_may_say_it_itself() {

@@ -10,7 +10,6 @@ use axum::{
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
-use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use crate::{
@@ -23,6 +22,7 @@ use crate::{
 use super::{
     Api,
     ask::{Ask, Fields},
+    by,
     cache::unavailable,
     cache_status::{NOT_CACHED, cache_status},
     parameter,
@@ -82,7 +82,7 @@ pub async fn explain(State(api): State<Arc<Api>>, request: Request) -> Result<Js
     if let (Some(caller), Some(private_to)) = (parameter(head.uri.query(), "caller"), &mut request.private_to) {
         *private_to = bucket(&caller)?.into();
     }
-    let explained = api.shelf.explain(&request, Instant::now() + api.store_timeout).await;
+    let explained = api.shelf.explain(&request, by(&api, None)).await;
     let Explained { key, stored, says, lifetime } = explained.map_err(|error| unavailable(&error))?;
     let says = says.map(|cache| cache_status(&Receipt { cache, ..Receipt::bypass() }, Outcome::NotStored));
     Ok(Json(Explanation {

@@ -1,14 +1,14 @@
 //! `POST /llm/generate`: one question, answered as JSON or as a stream of events.
 
-use std::{convert::Infallible, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
-    response::{IntoResponse as _, Response, Sse, sse},
+    response::{IntoResponse as _, Response, sse},
 };
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _};
+use futures_util::Stream;
 use serde::Serialize;
 use tokio::time::Instant;
 use utoipa::ToSchema;
@@ -24,8 +24,9 @@ use super::{
     answer::{AnswerForm, Answered, deliverable},
     ask::{Ask, Fields},
     cache_status::{cache_status, stored_answer},
-    exchange::{Exchange, KEEP_ALIVE, lookup_time, with_body},
-    narrate::{Narrator, Thinking, event},
+    events::{event, streamed},
+    exchange::{Exchange, lookup_time, with_body},
+    narrate::{Narrator, Thinking},
     openapi::GenerateStream,
     resolve::{Asked, resolve},
 };
@@ -142,11 +143,7 @@ impl Telling {
         let mut headers = HeaderMap::new();
         self.exchange.set_headers(&mut headers, &receipt, Outcome::NotStored, None);
         self.set_routing_decision(&mut headers);
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
-        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-        let events = self.events(receipt, answer).map(Ok::<_, Infallible>);
-        let keep_alive = sse::KeepAlive::new().interval(KEEP_ALIVE).text("ping");
-        (headers, Sse::new(events).keep_alive(keep_alive)).into_response()
+        streamed(headers, self.events(receipt, answer))
     }
 
     /// The events of the contract, each when it has become true.

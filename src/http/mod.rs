@@ -19,6 +19,7 @@ mod cache;
 mod cache_control;
 mod cache_status;
 mod check;
+mod events;
 mod exchange;
 mod explain;
 mod health;

@@ -10,6 +10,8 @@ use crate::{
     generate::{CacheResult, Calling, Completion, FinishReason, MicroDollars, Outcome, Receipt, Target, Usage},
 };
 
+use super::events::event;
+
 /// How much of the prompt is repeated, in characters.
 const PROMPT_CHARS: usize = 100;
 
@@ -147,13 +149,6 @@ pub(super) fn opening(prompt: &str) -> String {
         text.push_str("...");
     }
     text
-}
-
-/// One line `data: {json}` and a blank one.
-pub(super) fn event(data: &impl Serialize) -> sse::Event {
-    sse::Event::default()
-        .json_data(data)
-        .unwrap_or_else(|_| unreachable!("numbers and texts are JSON, and JSON has no line breaks"))
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -23,7 +23,7 @@ use crate::{
     sessions::{MAX_SESSION_BYTES, SessionData, SessionError, SessionOfUser},
 };
 
-use super::{Api, rfc3339};
+use super::{Api, by, rfc3339};
 
 /// How long a trusted server waits for all sessions of a user.
 const MANY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -76,7 +76,7 @@ enum KeptUser {
 pub async fn create(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {
     let (head, body) = request.into_parts();
     let data = read_data(&api, &head, body).await?;
-    let id = api.sessions.create(&data, by(&api)).await?;
+    let id = api.sessions.create(&data, by(&api, None)).await?;
     let made = Made { session_id: id.to_hex(), expires_at: rfc3339(api.sessions.expires_at_ms()) };
     let mut response = (StatusCode::CREATED, Json(made)).into_response();
     set_cookie(&api, &mut response, &id.to_hex(), api.sessions.ttl());
@@ -105,7 +105,7 @@ pub async fn create(State(api): State<Arc<Api>>, request: Request) -> Result<Res
 )]
 pub async fn current(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {
     let (named, caller) = (named(&request)?, caller(&request)?);
-    let json = api.sessions.get(named.id, &caller, by(&api)).await?.ok_or_else(no_session)?;
+    let json = api.sessions.get(named.id, &caller, by(&api, None)).await?.ok_or_else(no_session)?;
     Ok(holding(&api, named, json))
 }
 
@@ -133,7 +133,7 @@ pub async fn update(State(api): State<Arc<Api>>, request: Request) -> Result<Res
     let named = named(&request)?;
     let (head, body) = request.into_parts();
     let part = read_data(&api, &head, body).await?;
-    let json = api.sessions.update(named.id, part, by(&api)).await?.ok_or_else(no_session)?;
+    let json = api.sessions.update(named.id, part, by(&api, None)).await?.ok_or_else(no_session)?;
     Ok(holding(&api, named, json))
 }
 
@@ -164,7 +164,7 @@ struct Deleted {
 )]
 pub async fn end(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {
     let (named, caller) = (named(&request)?, caller(&request)?);
-    let was_there = api.sessions.end(named.id, &caller, by(&api)).await?;
+    let was_there = api.sessions.end(named.id, &caller, by(&api, None)).await?;
     let mut response =
         if was_there { Json(Deleted { deleted: 1 }).into_response() } else { no_session().into_response() };
     set_cookie(&api, &mut response, "", Duration::ZERO);
@@ -232,10 +232,6 @@ pub async fn of_user(State(api): State<Arc<Api>>, Path(user): Path<String>) -> R
 pub async fn end_all(State(api): State<Arc<Api>>, Path(user): Path<String>) -> Result<Response, ApiError> {
     let deleted = api.sessions.end_all(&user_id(&user)?, by_and_by(&api)).await?;
     Ok(private(Json(Deleted { deleted }).into_response()))
-}
-
-fn by(api: &Api) -> Instant {
-    Instant::now() + api.store_timeout
 }
 
 /// For what takes a store many commands, and no person waits for.

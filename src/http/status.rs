@@ -78,7 +78,7 @@ struct Limiter {
 )]
 pub async fn status(State(api): State<Arc<Api>>, took: Took) -> ([(HeaderName, HeaderValue); 1], Json<Status>) {
     let by = by(&api, took);
-    // One after the other would wait twice; both have the same time.
+    // One after the other would wait twice. What is found out about the store is kept for all, so that has its whole time.
     let (cache, store) = tokio::join!(stats(&api, true, by), api.store_health.describe(api.store_timeout));
     let budget = std::str::from_utf8(&api.ledger.status()).map(str::to_owned).unwrap_or_default();
     let status = Status {
@@ -87,7 +87,7 @@ pub async fn status(State(api): State<Arc<Api>>, took: Took) -> ([(HeaderName, H
         cache: cache.without_models(),
         budget: RawValue::from_string(budget).unwrap_or_else(|_| unreachable!("the ledger writes JSON")),
         alerts: api.ledger.alerts(),
-        limiter: limiter(&api, &store),
+        limiter: limiter(&api),
         store,
         providers: providers(&api),
         in_flight: api.places.taken(),
@@ -99,9 +99,8 @@ pub async fn status(State(api): State<Arc<Api>>, took: Took) -> ([(HeaderName, H
     ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(status))
 }
 
-fn limiter(api: &Api, store: &Value) -> Limiter {
-    let is_alone = store.get("kind").and_then(Value::as_str) == Some("memory");
-    let mode = match (is_alone, api.store_health.is_left_alone()) {
+fn limiter(api: &Api) -> Limiter {
+    let mode = match (api.store_health.is_alone(), api.store_health.is_left_alone()) {
         (true, _) => "memory",
         (false, true) => "local",
         (false, false) => "shared",

@@ -5,8 +5,10 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Json,
     extract::{Request, State},
-    http::StatusCode,
+    http::{StatusCode, request::Parts},
+    response::{IntoResponse as _, Response},
 };
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout};
@@ -20,12 +22,12 @@ use crate::{
         Conditions, Delivery, ErrorKind, Failover, Format, GenerateError, GenerateRequest, Generation, Message, Part,
         Policy, Purpose, Sampling, Tools,
     },
-    layers::StoreTook,
 };
 
 use super::{
     Api,
     check::{body_text, object, text},
+    exchange::{lookup_time, with_body},
 };
 
 /// The longest answer that is paid for, in tokens: the least that every vendor takes.
@@ -45,7 +47,7 @@ struct Fields<'a> {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = ProviderTested)]
-pub struct Tested {
+struct Tested {
     /// As sent.
     provider: String,
     success: bool,
@@ -68,20 +70,20 @@ pub struct Tested {
     responses((status = 200, description = "How it went.", body = Tested,
         example = json!({"provider": "openai", "success": true, "responseTime": 412}))),
 )]
-pub async fn test_provider(State(api): State<Arc<Api>>, request: Request) -> Result<Json<Tested>, ApiError> {
-    let (head, body) = request.into_parts();
-    let body = api.bodies.read_json(&head.headers, body).await?;
+pub async fn test_provider(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {
+    with_body(api, request, answer).await
+}
+
+async fn answer(api: Arc<Api>, head: &Parts, body: Bytes) -> Result<Response, ApiError> {
     let name = name(&body_text(&body))?;
-    let _place = api.places.take()?;
-    let took = head.extensions.get::<StoreTook>().copied().unwrap_or_default();
-    let Some(request) = hello(&api, &name, api.store_timeout.saturating_sub(took.total())) else {
+    let Some(request) = hello(&api, &name, lookup_time(&api, head)) else {
         let error = Some("Provider not found".to_owned());
-        return Ok(Json(Tested { provider: name, success: false, error, response_time: None }));
+        return Ok(Json(Tested { provider: name, success: false, error, response_time: None }).into_response());
     };
     let begun = Instant::now();
     let error = ask(&api, request).await.err().map(ApiError::from).map(|error| error.error.into_owned());
     let response_time = Some(u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX));
-    Ok(Json(Tested { provider: name, success: error.is_none(), error, response_time }))
+    Ok(Json(Tested { provider: name, success: error.is_none(), error, response_time }).into_response())
 }
 
 fn name(body: &str) -> Result<String, ApiError> {

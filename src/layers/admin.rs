@@ -24,7 +24,7 @@ use tower::{Layer, Service};
 
 use crate::{
     caller::Caller,
-    telemetry::{CallerKind, Record},
+    telemetry::{CallerKind, Record, without_ids},
 };
 
 use super::bearer::{Realm, bearer_token, unauthorized};
@@ -100,7 +100,7 @@ struct Act {
 impl Act {
     fn of(request: &Request) -> Self {
         let address = request.extensions().get::<Caller>().map(|caller| caller.address);
-        Self { method: request.method().clone(), path: request.uri().path().to_owned(), address }
+        Self { method: request.method().clone(), path: without_ids(request.uri().path()).into_owned(), address }
     }
 
     fn done(self, status: u16) {

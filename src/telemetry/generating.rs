@@ -111,7 +111,8 @@ impl Generating {
         self.first_text.get().copied()
     }
 
-    /// Calls that were made for it, as far as is known. 0: it was stored, or nobody was asked.
+    /// Calls that were made for it, as far as is known. 0: it was stored, or nobody was asked; or who waited for the whole left, or was
+    /// told that there is no more time, before its end.
     pub fn attempts(&self) -> u32 {
         // An answer that must not be given was called for as any other; one that was left, or panicked, has neither.
         let failed = self.failure.get().map_or(0, |failure| failure.attempts);

@@ -4,6 +4,7 @@
 mod ending;
 mod generating;
 mod history;
+mod path;
 mod recent;
 mod record;
 
@@ -24,6 +25,7 @@ pub use ending::Ending;
 pub use generating::{Answered, Failure, Generating};
 use history::History;
 pub use history::{SLICE, SliceForm};
+pub use path::without_ids;
 use recent::Recent;
 pub use recent::{RecentGeneration, milliseconds};
 pub use record::{CallerKind, Record};

@@ -1,14 +1,14 @@
 //! `POST /v1/chat/completions`: a conversation, answered as one object or as a stream of chunks.
 
-use std::{convert::Infallible, slice::from_ref, sync::Arc, time::Duration};
+use std::{slice::from_ref, sync::Arc, time::Duration};
 
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, header, request::Parts},
-    response::{IntoResponse as _, Response, Sse, sse},
+    response::{IntoResponse as _, Response, sse},
 };
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _};
+use futures_util::Stream;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
@@ -20,7 +20,8 @@ use crate::{
     },
     http::{
         Api,
-        exchange::{Exchange, KEEP_ALIVE, Reading, lookup_time, with_body},
+        events::{event, streamed},
+        exchange::{Exchange, Reading, lookup_time, with_body},
         openapi::ChatStream,
     },
     metrics::Operation,
@@ -29,7 +30,7 @@ use crate::{
 use super::{
     chat_request::{ChatAsk, ChatRequest},
     error::Said,
-    reply::{ChatCompletion, Chunks, Identity, event},
+    reply::{ChatCompletion, Chunks, Identity},
     resolve::{Asked, resolve},
 };
 
@@ -187,12 +188,8 @@ impl Telling {
             // Nobody knows yet who of all will answer.
             None => self.name_left_out(&mut headers, &[from_ref(&target), self.asked.others.as_slice()].concat()),
         }
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
-        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
         let chunks = Chunks { identity: self.identity(&target), wants_usage: self.asked.wants_usage };
-        let events = self.events(chunks, first, reading).map(Ok::<_, Infallible>);
-        let keep_alive = sse::KeepAlive::new().interval(KEEP_ALIVE).text("ping");
-        (headers, Sse::new(events).keep_alive(keep_alive)).into_response()
+        streamed(headers, self.events(chunks, first, reading))
     }
 
     /// The chunks, each as soon as its piece is there. The reason of the end is held back until it is one.
