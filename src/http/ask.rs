@@ -32,15 +32,14 @@ pub(super) struct Ask {
     pub(super) max_tokens: Option<u32>,
 }
 
-/// The fields as they stand in the body; `null` counts as absent, but for `prompt`'s, which is repeated in what is said of it. Others
-/// are ignored.
+/// The fields as they stand in the body; `null` counts as absent, and others are ignored.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = GenerateRequest)]
 pub(super) struct Fields<'a> {
     /// What is asked; it goes to the provider as it is.
     #[serde(borrow, default, deserialize_with = "given")]
-    #[schema(value_type = String, pattern = r"\S")]
+    #[schema(value_type = String, pattern = r"\S", required = true)]
     prompt: Option<&'a RawValue>,
     /// Such as `gpt-4o`, `openai:gpt-4o` or `openai/gpt-4o`; `GET /llm/models` lists them.
     #[serde(borrow)]

@@ -9,12 +9,12 @@ use axum::{
     response::IntoResponse,
 };
 use serde::Serialize;
-use serde_json::{Map, Value, json};
 use tokio::{sync::Mutex, time::Instant};
 use utoipa::ToSchema;
 
 use crate::{
     generate::ProviderId,
+    json,
     stores::{Shared, StoreError},
 };
 
@@ -65,13 +65,13 @@ impl StoreHealth {
         self.store.is_none()
     }
 
-    /// How the store is, in the form of [`StoreForm`].
-    pub(super) async fn describe(&self, patience: Duration) -> Value {
-        match self.check(patience).await {
-            None => json!({"kind": "memory", "ok": true}),
-            Some((name, Ok(took))) => json!({"kind": name, "ok": true, "latencyMs": took.as_millis()}),
-            Some((name, Err(error))) => json!({"kind": name, "ok": false, "error": error.to_string()}),
-        }
+    /// How the store is.
+    pub(super) async fn describe(&self, patience: Duration) -> StoreForm {
+        let Some((kind, outcome)) = self.check(patience).await else {
+            return StoreForm { kind: "memory", ok: true, latency_ms: None, error: None };
+        };
+        let latency_ms = outcome.as_ref().ok().map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+        StoreForm { kind, ok: outcome.is_ok(), latency_ms, error: outcome.err().map(|error| error.to_string()) }
     }
 
     /// How long the store took to keep something, or why it did not, within `patience`. `None`: there is none to ask.
@@ -105,10 +105,10 @@ struct Ready {
     memory: bool,
     /// Seconds.
     uptime: f64,
-    #[schema(value_type = StoreForm)]
-    store: Value,
+    store: StoreForm,
+    #[serde(serialize_with = "json::members")]
     #[schema(value_type = HashMap<String, ProviderForm>)]
-    providers: Map<String, Value>,
+    providers: Vec<(String, ProviderForm)>,
     version: &'static str,
 }
 
@@ -129,9 +129,9 @@ struct Ready {
 )]
 pub async fn ready(State(api): State<Arc<Api>>) -> impl IntoResponse {
     let store = api.store_health.describe(api.store_timeout).await;
-    let redis = store.get("ok") == Some(&Value::Bool(true));
+    let redis = store.ok;
     let providers = providers(&api);
-    let can_ask = providers.values().any(|provider| provider["ok"] == true);
+    let can_ask = providers.iter().any(|(_, provider)| provider.ok);
     let memory = has_memory();
     let healthy = redis && memory && can_ask;
     let ready = Ready {
@@ -148,29 +148,30 @@ pub async fn ready(State(api): State<Arc<Api>>) -> impl IntoResponse {
     (status, [(header::CACHE_CONTROL, "no-store")], Json(ready))
 }
 
-/// Each provider, and whether it is asked, in the form of [`ProviderForm`].
-pub(super) fn providers(api: &Api) -> Map<String, Value> {
+/// Each provider, and whether it is asked.
+pub(super) fn providers(api: &Api) -> Vec<(String, ProviderForm)> {
     let now = Instant::now();
     let is_skipped = |id: &ProviderId| api.breakers.get(id).is_some_and(|breaker| breaker.is_open(now));
     let configured = api.catalogue.configured().iter().map(|configured| &configured.id);
-    configured.map(|id| (id.to_string(), json!({"ok": !is_skipped(id)}))).collect()
+    configured.map(|id| (id.to_string(), ProviderForm { ok: !is_skipped(id) })).collect()
 }
 
-#[derive(ToSchema)]
-#[schema(as = StoreHealth, rename_all = "camelCase")]
-#[expect(dead_code, reason = "it describes what is written as a tree")]
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = StoreHealth)]
 pub(super) struct StoreForm {
-    kind: String,
+    kind: &'static str,
     ok: bool,
-    #[schema(required = false)]
-    latency_ms: u64,
-    #[schema(required = false)]
-    error: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64, required = false)]
+    latency_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    error: Option<String>,
 }
 
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(as = ProviderHealth)]
-#[expect(dead_code, reason = "it describes what is written as a tree")]
 pub(super) struct ProviderForm {
     /// Whether it is asked: one that fails again and again is skipped for a while.
     ok: bool,

@@ -1,18 +1,19 @@
 //! `GET /llm/models` and `GET /llm/providers`: what can be asked, in the original's form.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Json,
     extract::{RawQuery, State},
 };
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
     catalogue::{Capabilities, Model, RoutingMode},
     error::ApiError,
-    generate::{ModelId, Target},
+    generate::{ModelId, ProviderId, Target},
+    json,
     ledger::UsageStats,
 };
 
@@ -35,10 +36,10 @@ use super::{Api, Took, budget::unavailable, by};
             "averageCostPerRequest": 0.00625}
     }))),
 )]
-pub async fn models(State(api): State<Arc<Api>>, took: Took) -> Json<Value> {
+pub async fn models(State(api): State<Arc<Api>>, took: Took) -> Json<ModelsForm> {
     // Unknown is not zero: `null`, while the store does not answer.
-    let usage = api.ledger.usage(|_| true, by(&api, took)).await.ok();
-    Json(json!({"providers": provider_list(&api), "routingModes": routing_modes(), "usageStats": usage}))
+    let usage_stats = api.ledger.usage(|_| true, by(&api, took)).await.ok();
+    Json(ModelsForm { providers: provider_list(&api), routing_modes: routing_modes(), usage_stats })
 }
 
 /// Says what was paid for, in all or for one provider or model.
@@ -101,143 +102,128 @@ pub async fn usage(
             "allModels": [{"provider": "openai", "models": ["gpt-4o"]}]
         }))),
 )]
-pub async fn providers(State(api): State<Arc<Api>>) -> Json<Value> {
-    let callable: Vec<(&str, Vec<ModelId>)> = api
-        .catalogue
-        .configured()
-        .iter()
+pub async fn providers(State(api): State<Arc<Api>>) -> Json<ProvidersForm> {
+    let configured = api.catalogue.configured().iter();
+    let (provider_statuses, all_models) = configured
         .map(|configured| {
-            let id = configured.id.as_str();
-            (id, api.catalogue.listed(id).into_iter().map(|model| model.id).collect())
+            let provider = configured.id.clone();
+            let models: Vec<_> = api.catalogue.listed(provider.as_str()).into_iter().map(|model| model.id).collect();
+            let status = Availability { configured: true, available: true, models: models.clone() };
+            (StatusForm { name: provider.clone(), status, models: models.clone() }, ModelsOf { provider, models })
         })
-        .collect();
-    let statuses = callable.iter().map(|(id, models)| {
-        let status = json!({"configured": true, "available": true, "models": models});
-        json!({"name": id, "status": status, "models": models})
-    });
-    let all = callable.iter().map(|(id, models)| json!({"provider": id, "models": models}));
-    Json(json!({
-        "providers": provider_list(&api),
-        "routingModes": routing_modes(),
-        "providerStatuses": statuses.collect::<Vec<_>>(),
-        "allModels": all.collect::<Vec<_>>(),
-    }))
+        .unzip();
+    Json(ProvidersForm {
+        providers: provider_list(&api),
+        routing_modes: routing_modes(),
+        provider_statuses,
+        all_models,
+    })
 }
 
-fn provider_list(api: &Api) -> Vec<Value> {
+fn provider_list(api: &Api) -> Vec<ProviderForm> {
     let limits = limits(api);
     let provider = |(id, name, base_url): (&str, &str, &str)| {
-        let models = api.catalogue.listed(id).into_iter().enumerate();
-        let models: Map<_, _> = models.map(|(at, m)| (m.id.to_string(), model(&m, at + 1, &limits))).collect();
-        json!({"name": name, "apiBaseUrl": base_url, "models": models})
+        let models = (1..).zip(api.catalogue.listed(id));
+        let models =
+            models.map(|(priority, model)| (model.id.clone(), ModelForm::new(model, priority, limits))).collect();
+        ProviderForm { name: name.to_owned(), api_base_url: base_url.to_owned(), models }
     };
     api.catalogue.providers().into_iter().map(provider).collect()
 }
 
-/// The limits that are really in force; `null` where there is none.
-fn limits(api: &Api) -> Value {
+/// The limits that are really in force.
+fn limits(api: &Api) -> LimitsForm {
     let window = api.rate_limit.window.as_secs().max(1);
     let per = |seconds: u64| api.rate_limit.max.map(|max| u64::from(max.get()) * seconds / window);
-    json!({"requestsPerMinute": per(60), "requestsPerHour": per(3600), "dailyBudget": api.ledger.today().1})
+    let (_, daily_budget) = api.ledger.today();
+    LimitsForm { requests_per_minute: per(60), requests_per_hour: per(3600), daily_budget: Some(daily_budget) }
 }
 
-fn model(model: &Model, priority: usize, limits: &Value) -> Value {
-    let Capabilities { tools, vision, reasoning, json } = model.capabilities;
-    let special = [("function-calling", tools), ("vision", vision), ("reasoning", reasoning), ("json", json)];
-    let special = special.into_iter().filter(|(_, can)| *can).map(|(name, _)| name);
-    let capabilities: Vec<_> = ["text-generation", "code-generation"].into_iter().chain(special).collect();
-    let (input, output) = model.per_1k;
-    json!({
-        "name": model.display_name,
-        "contextWindow": model.context_window,
-        "maxTokens": model.max_output_tokens,
-        "inputCostPer1k": input,
-        "outputCostPer1k": output,
-        "capabilities": capabilities,
-        "strengths": ["code-generation"],
-        "routing": {"priority": priority, "fallback": true, "loadBalance": false},
-        "limits": limits,
-    })
-}
-
-fn routing_modes() -> Value {
+fn routing_modes() -> Vec<(&'static str, ModeForm)> {
     let mode = |mode: RoutingMode| {
         let (description, selection) = mode.describe();
-        (mode.as_str().to_owned(), json!({"description": description, "selection": selection}))
+        (mode.as_str(), ModeForm { description, selection })
     };
-    Value::Object(RoutingMode::ALL.map(mode).into_iter().collect())
+    RoutingMode::ALL.map(mode).into()
 }
 
-// The forms of what stands above, for the API's description.
-
-#[derive(ToSchema)]
-#[schema(as = ProvidersAndUsage, rename_all = "camelCase")]
-#[expect(dead_code, reason = "it describes what is written as a tree")]
-struct ModelsForm {
+/// Providers, and what was used of them.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = ProvidersAndUsage)]
+pub struct ModelsForm {
     providers: Vec<ProviderForm>,
-    routing_modes: HashMap<String, ModeForm>,
+    #[serde(serialize_with = "json::members")]
+    #[schema(value_type = HashMap<String, ModeForm>)]
+    routing_modes: Vec<(&'static str, ModeForm)>,
     /// `None`: it is not known, because the store does not answer.
     #[schema(required)]
     usage_stats: Option<UsageStats>,
 }
 
-#[derive(ToSchema)]
-#[schema(as = ProvidersAndStatuses, rename_all = "camelCase")]
-#[expect(dead_code, reason = "it describes what is written as a tree")]
-struct ProvidersForm {
+/// Providers, and how those stand that can be called.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = ProvidersAndStatuses)]
+pub struct ProvidersForm {
     providers: Vec<ProviderForm>,
-    routing_modes: HashMap<String, ModeForm>,
+    #[serde(serialize_with = "json::members")]
+    #[schema(value_type = HashMap<String, ModeForm>)]
+    routing_modes: Vec<(&'static str, ModeForm)>,
     provider_statuses: Vec<StatusForm>,
     all_models: Vec<ModelsOf>,
 }
 
-#[derive(ToSchema)]
-#[schema(as = Provider, rename_all = "camelCase")]
-#[expect(dead_code, reason = "it describes what is written as a tree")]
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Provider)]
 struct ProviderForm {
     name: String,
     api_base_url: String,
     /// By their ids.
-    models: HashMap<String, ModelForm>,
+    #[serde(serialize_with = "json::members")]
+    #[schema(value_type = HashMap<String, ModelForm>)]
+    models: Vec<(ModelId, ModelForm)>,
 }
 
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(as = RoutingModeEntry)]
-#[expect(dead_code, reason = "it describes what is written as a tree")]
 struct ModeForm {
-    description: String,
-    selection: String,
+    description: &'static str,
+    selection: &'static str,
 }
 
 /// What can be called.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(as = ProviderStatus)]
-#[expect(dead_code, reason = "it describes what is written as a tree")]
 struct StatusForm {
-    name: String,
+    #[schema(value_type = String)]
+    name: ProviderId,
     #[schema(inline)]
     status: Availability,
-    models: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    models: Vec<ModelId>,
 }
 
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "it describes what is written as a tree")]
+#[derive(Serialize, ToSchema)]
 struct Availability {
     configured: bool,
     available: bool,
-    models: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    models: Vec<ModelId>,
 }
 
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "it describes what is written as a tree")]
+#[derive(Serialize, ToSchema)]
 struct ModelsOf {
-    provider: String,
-    models: Vec<String>,
+    #[schema(value_type = String)]
+    provider: ProviderId,
+    #[schema(value_type = Vec<String>)]
+    models: Vec<ModelId>,
 }
 
-#[derive(ToSchema)]
-#[schema(as = CatalogueModel, rename_all = "camelCase")]
-#[expect(dead_code, reason = "it describes what is written as a tree")]
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = CatalogueModel)]
 struct ModelForm {
     name: String,
     context_window: Option<u64>,
@@ -245,17 +231,36 @@ struct ModelForm {
     /// In dollars; `None`: not known.
     input_cost_per1k: Option<f64>,
     output_cost_per1k: Option<f64>,
-    capabilities: Vec<String>,
-    strengths: Vec<String>,
+    capabilities: Vec<&'static str>,
+    strengths: [&'static str; 1],
     #[schema(inline)]
     routing: RoutingForm,
     #[schema(inline)]
     limits: LimitsForm,
 }
 
-#[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-#[expect(dead_code, reason = "it describes what is written as a tree")]
+impl ModelForm {
+    fn new(model: Model, priority: u64, limits: LimitsForm) -> Self {
+        let Capabilities { tools, vision, reasoning, json } = model.capabilities;
+        let special = [("function-calling", tools), ("vision", vision), ("reasoning", reasoning), ("json", json)];
+        let special = special.into_iter().filter(|(_, can)| *can).map(|(name, _)| name);
+        let (input, output) = model.per_1k;
+        Self {
+            name: model.display_name,
+            context_window: model.context_window,
+            max_tokens: model.max_output_tokens.map(u64::from),
+            input_cost_per1k: Some(input),
+            output_cost_per1k: Some(output),
+            capabilities: ["text-generation", "code-generation"].into_iter().chain(special).collect(),
+            strengths: ["code-generation"],
+            routing: RoutingForm { priority, fallback: true, load_balance: false },
+            limits,
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 struct RoutingForm {
     /// Its place in the list, from 1.
     priority: u64,
@@ -264,9 +269,8 @@ struct RoutingForm {
 }
 
 /// `None`: there is no such limit.
-#[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-#[expect(dead_code, reason = "it describes what is written as a tree")]
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 struct LimitsForm {
     requests_per_minute: Option<u64>,
     requests_per_hour: Option<u64>,

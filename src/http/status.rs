@@ -8,10 +8,11 @@ use axum::{
     http::{HeaderName, HeaderValue, header},
 };
 use serde::Serialize;
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::{
+    json,
     ledger::{Alert, BudgetStatus},
     telemetry::{RecentGeneration, SLICE, SliceForm},
 };
@@ -38,10 +39,10 @@ pub struct Status {
     /// Alerts that nobody has acknowledged.
     alerts: Vec<Alert>,
     limiter: Limiter,
-    #[schema(value_type = StoreForm)]
-    store: Value,
+    store: StoreForm,
+    #[serde(serialize_with = "json::members")]
     #[schema(value_type = HashMap<String, ProviderForm>)]
-    providers: Map<String, Value>,
+    providers: Vec<(String, ProviderForm)>,
     /// Requests that are being answered by this process.
     in_flight: usize,
     /// How many there may be.
