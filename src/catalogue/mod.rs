@@ -13,7 +13,7 @@ mod resolve;
 mod route;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -50,6 +50,10 @@ struct Vendor {
     name: &'static str,
     variable: &'static str,
     default: &'static str,
+}
+
+fn vendor(id: &str) -> Option<&'static Vendor> {
+    VENDORS.iter().find(|vendor| vendor.id == id)
 }
 
 /// A provider that this service can call, for [`Catalogue::new`].
@@ -133,8 +137,6 @@ pub struct Catalogue {
     names: HashMap<String, Vec<usize>>,
     /// What is configured, in the order of lists.
     configured: Vec<Configured>,
-    /// Names of all providers, configured or not, with the variable that configures each.
-    known: BTreeMap<String, &'static str>,
     retired: Retired,
     clock: Clock,
     aliases: Aliases,
@@ -186,10 +188,9 @@ impl Catalogue {
                 places.push(at);
             }
         }
-        let known = VENDORS.iter().map(|vendor| (vendor.id.to_owned(), vendor.variable)).collect();
         let (aliases, installed) = Default::default();
         let embeddings = embeddings::built_in()?;
-        Ok(Self { models, embeddings, names, configured, known, retired, clock, aliases, installed })
+        Ok(Self { models, embeddings, names, configured, retired, clock, aliases, installed })
     }
 
     /// As it is on 2026-11-24, whenever the tests run.
@@ -305,7 +306,7 @@ impl Catalogue {
         };
         let built_in = VENDORS.iter().map(|vendor| (vendor.id, vendor.name, base_url(vendor.id)));
         let others = self.configured.iter().map(|c| (c.id.as_str(), c.id.as_str(), c.base_url.as_str()));
-        built_in.chain(others.filter(|(id, ..)| !self.known.contains_key(*id))).collect()
+        built_in.chain(others.filter(|(id, ..)| vendor(id).is_none())).collect()
     }
 }
 
