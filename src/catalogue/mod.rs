@@ -232,6 +232,12 @@ impl Catalogue {
         installed.iter().find(|(id, _)| id.as_str() == provider).map(|(_, models)| models.clone())
     }
 
+    /// Whether its provider said that it has it.
+    fn is_installed(&self, Target { provider, model }: &Target) -> bool {
+        let installed = self.installed.read().unwrap_or_else(PoisonError::into_inner);
+        installed.get(provider).is_some_and(|models| models.contains(model))
+    }
+
     /// Whether `provider` says itself which models it has.
     fn lists_itself(&self, provider: &str) -> bool {
         self.configured.iter().any(|configured| configured.lists_itself && configured.id.as_str() == provider)
@@ -270,7 +276,7 @@ impl Catalogue {
             .iter()
             .any(|listed| listed.id == *model && (is_demo || listed.provider == *provider))
             || self.embeddings.iter().any(|listed| listed.id == *model && (is_demo || listed.provider == *provider))
-            || self.installed(provider.as_str()).is_some_and(|installed| installed.contains(model));
+            || self.is_installed(target);
         let model = if is_listed { model.clone() } else { OTHER_MODEL.into() };
         Target { provider: provider.clone(), model }
     }
