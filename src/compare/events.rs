@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     Strictness,
-    diff::{Delta, Diff},
+    diff::{self, Delta},
     look::{Form, Look, shown},
 };
 
@@ -39,8 +39,7 @@ pub(super) fn compare(route: &str, old: &[Value], new: &[Value], strictness: Str
         };
         found.extend(left.by_ref().take(ahead).map(Told::added));
         if let Some(new) = left.next() {
-            let diff = Diff { route, event: &name, strictness, found: Vec::new() };
-            found.extend(diff.of(old, new.event));
+            found.extend(diff::compare(route, &name, strictness, old, new.event));
         }
     }
     found.extend(left.map(Told::added));
