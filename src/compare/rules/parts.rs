@@ -8,7 +8,7 @@ use crate::compare::{
     answers::is_opening,
     diff::{Delta, Place},
     errors::ERROR,
-    events::CALL,
+    events::{CALL, FURTHER_CALL, PIECE},
     free::{is_amount, is_meant},
 };
 
@@ -97,17 +97,17 @@ pub(super) fn cold_cache(exchange: &Exchange<'_>, delta: &Delta) -> bool {
         && !exchange.request.is_repeated
         && match delta {
             Delta::Changed(place, ..) => place.path == "metadata.cached",
-            Delta::EventAdded(name, fits) => *fits && name == "executing",
+            Delta::EventAdded(name, fits) => *fits && name == CALL,
             _ => false,
         }
 }
 
 pub(super) fn pieces(exchange: &Exchange<'_>, delta: &Delta) -> bool {
-    exchange.request.is_generation() && matches!(delta, Delta::EventAdded(name, true) if name == "DELTA")
+    exchange.request.is_generation() && matches!(delta, Delta::EventAdded(name, true) if name == PIECE)
 }
 
 pub(super) fn each_attempt_is_told(_: &Exchange<'_>, delta: &Delta) -> bool {
-    matches!(delta, Delta::EventAdded(name, true) if name == "another executing")
+    matches!(delta, Delta::EventAdded(name, true) if name == FURTHER_CALL)
 }
 
 pub(super) fn error_message(_: &Exchange<'_>, delta: &Delta) -> bool {
