@@ -5,7 +5,8 @@ use serde::Deserialize;
 use crate::generate::{DEMO, ModelId, ProviderId, Target};
 
 use super::{
-    BadCatalogue, Catalogue, Price, Rates, Unresolved,
+    BadCatalogue, Catalogue, Price, Unresolved,
+    price::Rates,
     resolve::{invented, is_name},
     spelling, vendor,
 };

@@ -29,7 +29,7 @@ use alias::Aliases;
 pub use alias::BadAlias;
 pub use embeddings::{EmbeddingModel, NoEmbedding};
 pub use offers::Offer;
-pub use price::{Price, Rates};
+pub use price::Price;
 pub use resolve::{Resolved, Routed, Unresolved, Wanted};
 pub use route::{Priority, Route, RoutingMode};
 
@@ -126,7 +126,7 @@ pub enum Status {
 }
 
 /// What stands in metrics for every model that nobody lists (OpenTelemetry's word for such).
-pub const OTHER_MODEL: &str = "_OTHER";
+const OTHER_MODEL: &str = "_OTHER";
 
 /// All models, and which of them can be asked for.
 pub struct Catalogue {
@@ -266,7 +266,7 @@ impl Catalogue {
         self.models.iter().find(|model| model.id == *id && model.provider == *provider)
     }
 
-    /// The target by names of which there is a bounded number, for metrics: a model that nobody lists is [`OTHER_MODEL`].
+    /// The target by names of which there is a bounded number, for metrics: a model that nobody lists is `_OTHER`.
     pub fn bounded(&self, target: &Target) -> Target {
         let Target { provider, model } = target;
         let is_demo = provider.as_str() == DEMO;
