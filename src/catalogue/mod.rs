@@ -21,6 +21,7 @@ use serde::Deserialize;
 
 use crate::{
     clock::Clock,
+    config::RetiredModels,
     generate::{Api, DEMO, ModelId, Params, ProviderId, Target},
 };
 
@@ -137,23 +138,11 @@ pub struct Catalogue {
     names: HashMap<String, Vec<usize>>,
     /// What is configured, in the order of lists.
     configured: Vec<Configured>,
-    retired: Retired,
+    retired: RetiredModels,
     clock: Clock,
     aliases: Aliases,
     /// What providers said that they have.
     installed: RwLock<HashMap<ProviderId, Vec<ModelId>>>,
-}
-
-/// What becomes of a question to a model that its vendor no longer serves (`RETIRED_MODELS`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Retired {
-    /// Its successor answers.
-    #[default]
-    Replace,
-    /// It is asked all the same.
-    Send,
-    /// It is refused.
-    Refuse,
 }
 
 /// A catalogue that cannot be read, or makes no sense.
@@ -170,7 +159,7 @@ impl Catalogue {
     pub fn new(
         configured: Vec<Configured>,
         file: Option<&str>,
-        retired: Retired,
+        retired: RetiredModels,
         clock: Clock,
     ) -> Result<Self, BadCatalogue> {
         let mut models = file::models(file.unwrap_or(BUILT_IN))?;
@@ -197,7 +186,7 @@ impl Catalogue {
     #[cfg(test)]
     fn built_in(configured: Vec<Configured>) -> Self {
         let day = std::time::Duration::from_millis(date::epoch_ms("2026-11-24").unwrap());
-        Self::new(configured, None, Retired::Replace, Clock::at(std::time::UNIX_EPOCH + day)).unwrap()
+        Self::new(configured, None, RetiredModels::Replace, Clock::at(std::time::UNIX_EPOCH + day)).unwrap()
     }
 
     /// Providers that can be called, in the order of lists.

@@ -1,8 +1,11 @@
 //! From what a client writes to a provider and a model.
 
-use crate::generate::{DEMO, ModelId, ProviderId, Target};
+use crate::{
+    config::RetiredModels,
+    generate::{DEMO, ModelId, ProviderId, Target},
+};
 
-use super::{Catalogue, Model, Retired, Route, RoutingMode, VENDORS, spelling, vendor};
+use super::{Catalogue, Model, Route, RoutingMode, VENDORS, spelling, vendor};
 
 /// What a client says about where its question should go.
 pub struct Wanted<'a> {
@@ -115,10 +118,10 @@ impl Catalogue {
     fn in_service<'a>(&'a self, model: &'a Model) -> Result<Resolved<'a>, Unresolved> {
         let successor = model.replacement.as_ref().and_then(|id| self.model(&model.provider, id));
         match (self.retired, successor) {
-            (Retired::Replace, Some(successor)) if self.is_retired(model) => {
+            (RetiredModels::Replace, Some(successor)) if self.is_retired(model) => {
                 Ok(Resolved { replaced: Some(model.id.clone()), ..Resolved::plain(successor) })
             }
-            (Retired::Refuse, _) if self.is_retired(model) => Err(Unresolved::Retired {
+            (RetiredModels::Refuse, _) if self.is_retired(model) => Err(Unresolved::Retired {
                 provider: model.provider.clone(),
                 model: model.id.clone(),
                 replacement: model.replacement.clone(),
