@@ -371,4 +371,22 @@ mod tests {
             assert!(!catalogue.is_retired(model), "{}", vendor.id);
         }
     }
+
+    #[test]
+    fn metrics_name_what_is_listed_or_installed_and_nothing_else() {
+        let catalogue = Catalogue::built_in(Vec::new());
+        catalogue.set_installed("ollama".into(), vec!["tiny:1b".into()]);
+        for (provider, model, expected) in [
+            ("openai", "gpt-4o", "gpt-4o"),
+            ("openai", "text-embedding-3-small", "text-embedding-3-small"),
+            (DEMO, "gpt-4o", "gpt-4o"),
+            ("xai", "gpt-4o", OTHER_MODEL),
+            ("ollama", "tiny:1b", "tiny:1b"),
+            ("ollama", "tiny:2b", OTHER_MODEL),
+            ("xai", "tiny:1b", OTHER_MODEL),
+        ] {
+            let target = Target { provider: provider.into(), model: model.into() };
+            assert_eq!(catalogue.bounded(&target).model.as_str(), expected, "{model} of {provider}");
+        }
+    }
 }
