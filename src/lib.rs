@@ -60,7 +60,7 @@
 //! | 1 | `trace` | `config`, `courier`, `generate` |
 //! | 1 | `breaker` | nothing |
 //! | 1 | `metrics` | `generate` |
-//! | 1 | `catalogue` | `clock`, `generate` |
+//! | 1 | `catalogue` | `clock`, `config`, `generate` |
 //! | 1 | `error` | `generate` |
 //! | 1 | `caller` | `config` |
 //! | 1 | `sentry` | `config`, `courier` |

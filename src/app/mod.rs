@@ -13,10 +13,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::util::BoxCloneSyncService;
 
 use crate::{
-    catalogue::{BadAlias, BadCatalogue, Catalogue, Configured, Retired},
+    catalogue::{BadAlias, BadCatalogue, Catalogue, Configured},
     client::{BadRoots, HttpClient, client},
     clock::Clock,
-    config::{Config, RetiredModels, Wire},
+    config::{Config, ModelsConfig, Wire},
     dispatch::{Breakers, breakers},
     generate::DEMO,
     http::{Api, Bodies, StoreHealth},
@@ -282,13 +282,9 @@ fn webhook(config: &Config, client: HttpClient, draining: CancellationToken) -> 
 
 /// The models that `config` names, of which those of `configured` can be called.
 fn catalogue(config: &Config, configured: Vec<Configured>, clock: Clock) -> Result<Catalogue, BadApp> {
-    let retired = match config.models.retired {
-        RetiredModels::Replace => Retired::Replace,
-        RetiredModels::Send => Retired::Send,
-        RetiredModels::Refuse => Retired::Refuse,
-    };
-    let catalogue = Catalogue::new(configured, config.models.file.as_deref(), retired, clock)?;
-    Ok(catalogue.with_aliases(config.models.aliases.clone())?)
+    let ModelsConfig { file, retired, aliases } = &config.models;
+    let catalogue = Catalogue::new(configured, file.as_deref(), *retired, clock)?;
+    Ok(catalogue.with_aliases(aliases.clone())?)
 }
 
 /// The providers of the configuration, as the catalogue wants to know them.

@@ -5,9 +5,10 @@ use serde::Deserialize;
 use crate::generate::{DEMO, ModelId, ProviderId, Target};
 
 use super::{
-    BadCatalogue, Catalogue, Price, Rates, Unresolved, VENDORS,
+    BadCatalogue, Catalogue, Price, Unresolved,
+    price::Rates,
     resolve::{invented, is_name},
-    spelling,
+    spelling, vendor,
 };
 
 const BUILT_IN: &str = include_str!("embeddings.json");
@@ -114,8 +115,7 @@ impl Catalogue {
             None => self.only_embedder().ok_or(NoEmbedding::WhoseModel)?,
         };
         if HAVE_NONE.contains(&provider.as_str()) {
-            let vendor = VENDORS.iter().find(|vendor| vendor.id == provider.as_str());
-            return Err(NoEmbedding::Vendor(vendor.map_or("The provider", |vendor| vendor.name)));
+            return Err(NoEmbedding::Vendor(vendor(provider.as_str()).map_or("The provider", |vendor| vendor.name)));
         }
         if let Some(listed) = listed().find(|listed| listed.provider == provider) {
             return Ok(Target { provider, model: listed.id.clone() });

@@ -14,14 +14,15 @@ impl Catalogue {
     pub fn fallbacks(&self, request: &GenerateRequest, must_read_more: bool) -> Vec<Target> {
         let GenerateRequest { target, failover, .. } = request;
         let asked = self.model(&target.provider, &target.model);
+        let can = |model: &Model| {
+            let is_large = !must_read_more || asked.is_some_and(|asked| model.reads_more(asked));
+            is_large && fits(model, request) && self.meets(model, request)
+        };
         match failover {
             Failover::Nobody => return Vec::new(),
             Failover::Among(targets) => {
                 let is_able = |other: &&Target| match self.model(&other.provider, &other.model) {
-                    Some(model) => {
-                        let is_large = !must_read_more || asked.is_some_and(|asked| model.reads_more(asked));
-                        is_large && fits(model, request) && self.meets(model, request)
-                    }
+                    Some(model) => can(model),
                     // Of which only the name is known.
                     None => !must_read_more,
                 };
@@ -33,10 +34,7 @@ impl Catalogue {
         let others = self.configured.iter().map(|configured| &configured.id).filter(|id| **id != target.provider);
         let callable = others.filter(|id| id.as_str() != DEMO);
         let providers = std::iter::once(&target.provider).chain(callable);
-        let is_able = |model: &Model| {
-            let is_large = !must_read_more || asked.is_some_and(|asked| model.reads_more(asked));
-            is_large && model.target() != *target && fits(model, request) && self.meets(model, request)
-        };
+        let is_able = |model: &Model| model.target() != *target && can(model);
         providers.filter_map(|provider| self.stand_in(provider.as_str(), asked, is_able)).map(Model::target).collect()
     }
 

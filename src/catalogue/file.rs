@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::generate::{Api, ModelId, Params};
 
-use super::{BadCatalogue, Capabilities, Model, Price, Rates, Status, api_of, date, resolve::is_name};
+use super::{BadCatalogue, Capabilities, Model, Price, Status, api_of, date, price::Rates, resolve::is_name};
 
 /// The models in `text`.
 ///

@@ -13,7 +13,7 @@ mod resolve;
 mod route;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -21,6 +21,7 @@ use serde::Deserialize;
 
 use crate::{
     clock::Clock,
+    config::RetiredModels,
     generate::{Api, DEMO, ModelId, Params, ProviderId, Target},
 };
 
@@ -29,7 +30,7 @@ use alias::Aliases;
 pub use alias::BadAlias;
 pub use embeddings::{EmbeddingModel, NoEmbedding};
 pub use offers::Offer;
-pub use price::{Price, Rates};
+pub use price::Price;
 pub use resolve::{Resolved, Routed, Unresolved, Wanted};
 pub use route::{Priority, Route, RoutingMode};
 
@@ -50,6 +51,10 @@ struct Vendor {
     name: &'static str,
     variable: &'static str,
     default: &'static str,
+}
+
+fn vendor(id: &str) -> Option<&'static Vendor> {
+    VENDORS.iter().find(|vendor| vendor.id == id)
 }
 
 /// A provider that this service can call, for [`Catalogue::new`].
@@ -122,7 +127,7 @@ pub enum Status {
 }
 
 /// What stands in metrics for every model that nobody lists (OpenTelemetry's word for such).
-pub const OTHER_MODEL: &str = "_OTHER";
+const OTHER_MODEL: &str = "_OTHER";
 
 /// All models, and which of them can be asked for.
 pub struct Catalogue {
@@ -133,25 +138,11 @@ pub struct Catalogue {
     names: HashMap<String, Vec<usize>>,
     /// What is configured, in the order of lists.
     configured: Vec<Configured>,
-    /// Names of all providers, configured or not, with the variable that configures each.
-    known: BTreeMap<String, &'static str>,
-    retired: Retired,
+    retired: RetiredModels,
     clock: Clock,
     aliases: Aliases,
     /// What providers said that they have.
     installed: RwLock<HashMap<ProviderId, Vec<ModelId>>>,
-}
-
-/// What becomes of a question to a model that its vendor no longer serves (`RETIRED_MODELS`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Retired {
-    /// Its successor answers.
-    #[default]
-    Replace,
-    /// It is asked all the same.
-    Send,
-    /// It is refused.
-    Refuse,
 }
 
 /// A catalogue that cannot be read, or makes no sense.
@@ -168,7 +159,7 @@ impl Catalogue {
     pub fn new(
         configured: Vec<Configured>,
         file: Option<&str>,
-        retired: Retired,
+        retired: RetiredModels,
         clock: Clock,
     ) -> Result<Self, BadCatalogue> {
         let mut models = file::models(file.unwrap_or(BUILT_IN))?;
@@ -186,17 +177,16 @@ impl Catalogue {
                 places.push(at);
             }
         }
-        let known = VENDORS.iter().map(|vendor| (vendor.id.to_owned(), vendor.variable)).collect();
         let (aliases, installed) = Default::default();
         let embeddings = embeddings::built_in()?;
-        Ok(Self { models, embeddings, names, configured, known, retired, clock, aliases, installed })
+        Ok(Self { models, embeddings, names, configured, retired, clock, aliases, installed })
     }
 
     /// As it is on 2026-11-24, whenever the tests run.
     #[cfg(test)]
     fn built_in(configured: Vec<Configured>) -> Self {
         let day = std::time::Duration::from_millis(date::epoch_ms("2026-11-24").unwrap());
-        Self::new(configured, None, Retired::Replace, Clock::at(std::time::UNIX_EPOCH + day)).unwrap()
+        Self::new(configured, None, RetiredModels::Replace, Clock::at(std::time::UNIX_EPOCH + day)).unwrap()
     }
 
     /// Providers that can be called, in the order of lists.
@@ -231,6 +221,12 @@ impl Catalogue {
         installed.iter().find(|(id, _)| id.as_str() == provider).map(|(_, models)| models.clone())
     }
 
+    /// Whether its provider said that it has it.
+    fn is_installed(&self, Target { provider, model }: &Target) -> bool {
+        let installed = self.installed.read().unwrap_or_else(PoisonError::into_inner);
+        installed.get(provider).is_some_and(|models| models.contains(model))
+    }
+
     /// Whether `provider` says itself which models it has.
     fn lists_itself(&self, provider: &str) -> bool {
         self.configured.iter().any(|configured| configured.lists_itself && configured.id.as_str() == provider)
@@ -259,7 +255,7 @@ impl Catalogue {
         self.models.iter().find(|model| model.id == *id && model.provider == *provider)
     }
 
-    /// The target by names of which there is a bounded number, for metrics: a model that nobody lists is [`OTHER_MODEL`].
+    /// The target by names of which there is a bounded number, for metrics: a model that nobody lists is `_OTHER`.
     pub fn bounded(&self, target: &Target) -> Target {
         let Target { provider, model } = target;
         let is_demo = provider.as_str() == DEMO;
@@ -269,7 +265,7 @@ impl Catalogue {
             .iter()
             .any(|listed| listed.id == *model && (is_demo || listed.provider == *provider))
             || self.embeddings.iter().any(|listed| listed.id == *model && (is_demo || listed.provider == *provider))
-            || self.installed(provider.as_str()).is_some_and(|installed| installed.contains(model));
+            || self.is_installed(target);
         let model = if is_listed { model.clone() } else { OTHER_MODEL.into() };
         Target { provider: provider.clone(), model }
     }
@@ -305,7 +301,7 @@ impl Catalogue {
         };
         let built_in = VENDORS.iter().map(|vendor| (vendor.id, vendor.name, base_url(vendor.id)));
         let others = self.configured.iter().map(|c| (c.id.as_str(), c.id.as_str(), c.base_url.as_str()));
-        built_in.chain(others.filter(|(id, ..)| !self.known.contains_key(*id))).collect()
+        built_in.chain(others.filter(|(id, ..)| vendor(id).is_none())).collect()
     }
 }
 
@@ -373,6 +369,24 @@ mod tests {
         for vendor in VENDORS {
             let model = catalogue.default_model(vendor.id).unwrap();
             assert!(!catalogue.is_retired(model), "{}", vendor.id);
+        }
+    }
+
+    #[test]
+    fn metrics_name_what_is_listed_or_installed_and_nothing_else() {
+        let catalogue = Catalogue::built_in(Vec::new());
+        catalogue.set_installed("ollama".into(), vec!["tiny:1b".into()]);
+        for (provider, model, expected) in [
+            ("openai", "gpt-4o", "gpt-4o"),
+            ("openai", "text-embedding-3-small", "text-embedding-3-small"),
+            (DEMO, "gpt-4o", "gpt-4o"),
+            ("xai", "gpt-4o", OTHER_MODEL),
+            ("ollama", "tiny:1b", "tiny:1b"),
+            ("ollama", "tiny:2b", OTHER_MODEL),
+            ("xai", "tiny:1b", OTHER_MODEL),
+        ] {
+            let target = Target { provider: provider.into(), model: model.into() };
+            assert_eq!(catalogue.bounded(&target).model.as_str(), expected, "{model} of {provider}");
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::generate::{MicroDollars, Usage};
 
 /// What one token costs, in millionths of a micro-dollar: the unit in which every published price is an integer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rates {
+pub(super) struct Rates {
     input: u64,
     output: u64,
     cached_input: u64,
@@ -15,14 +15,14 @@ pub struct Rates {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Price {
     /// For questions up to the threshold.
-    pub rates: Rates,
+    pub(super) rates: Rates,
     /// Once a question has more input tokens than the number here, these rates apply to all of it. `None`: they never do.
-    pub long_context: Option<(u64, Rates)>,
+    pub(super) long_context: Option<(u64, Rates)>,
 }
 
 impl Rates {
     /// Rates from dollars for a million tokens. `None` for cache reads and writes: they cost what input costs.
-    pub fn per_million(input: f64, output: f64, cached_input: Option<f64>, cache_write: Option<f64>) -> Self {
+    pub(super) fn per_million(input: f64, output: f64, cached_input: Option<f64>, cache_write: Option<f64>) -> Self {
         let (cached_input, cache_write) = (cached_input.unwrap_or(input), cache_write.unwrap_or(input));
         Self {
             input: scaled(input),

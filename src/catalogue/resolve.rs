@@ -1,8 +1,11 @@
 //! From what a client writes to a provider and a model.
 
-use crate::generate::{DEMO, ModelId, ProviderId, Target};
+use crate::{
+    config::RetiredModels,
+    generate::{DEMO, ModelId, ProviderId, Target},
+};
 
-use super::{Catalogue, Model, Retired, Route, RoutingMode, VENDORS, spelling};
+use super::{Catalogue, Model, Route, RoutingMode, VENDORS, spelling, vendor};
 
 /// What a client says about where its question should go.
 pub struct Wanted<'a> {
@@ -115,10 +118,10 @@ impl Catalogue {
     fn in_service<'a>(&'a self, model: &'a Model) -> Result<Resolved<'a>, Unresolved> {
         let successor = model.replacement.as_ref().and_then(|id| self.model(&model.provider, id));
         match (self.retired, successor) {
-            (Retired::Replace, Some(successor)) if self.is_retired(model) => {
+            (RetiredModels::Replace, Some(successor)) if self.is_retired(model) => {
                 Ok(Resolved { replaced: Some(model.id.clone()), ..Resolved::plain(successor) })
             }
-            (Retired::Refuse, _) if self.is_retired(model) => Err(Unresolved::Retired {
+            (RetiredModels::Refuse, _) if self.is_retired(model) => Err(Unresolved::Retired {
                 provider: model.provider.clone(),
                 model: model.id.clone(),
                 replacement: model.replacement.clone(),
@@ -129,12 +132,11 @@ impl Catalogue {
 
     /// The model that `provider` answers with when none is named: the original's, or the one that took its place.
     pub(super) fn default_model(&self, provider: &str) -> Option<&Model> {
-        let vendor = VENDORS.iter().find(|vendor| vendor.id == provider);
         let find = |id: Option<&str>| {
             let mut models = self.models.iter().filter(|model| model.provider.as_str() == provider);
             models.find(|model| id.is_none_or(|id| model.id.as_str() == id))
         };
-        match find(vendor.map(|vendor| vendor.default)) {
+        match find(vendor(provider).map(|vendor| vendor.default)) {
             Some(model) if self.is_retired(model) => find(model.replacement.as_ref().map(ModelId::as_str)),
             found => found,
         }
@@ -173,10 +175,9 @@ impl Catalogue {
     /// The demo provider answers for any model, under that model's name.
     fn resolve_demo(&self, prefix: Option<&str>, name: &str) -> Result<Resolved<'_>, Unresolved> {
         let provider = self.callable(DEMO)?;
-        let listed = self.names.get(&spelling(name)).filter(|_| prefix != Some(DEMO)).and_then(|places| {
-            let all = || places.iter().filter_map(|&at| self.models.get(at));
-            all().find(|model| prefix.is_none_or(|prefix| model.provider.as_str() == prefix)).or_else(|| all().next())
-        });
+        let is_of_prefix = |model: &&Model| prefix.is_none_or(|prefix| model.provider.as_str() == prefix);
+        let spelled = || self.spelled(name).filter(|_| prefix != Some(DEMO));
+        let listed = spelled().find(is_of_prefix).or_else(|| spelled().next());
         let name = if name.is_empty() { "demo" } else { name };
         let model = listed.map_or_else(|| invented(name), |model| model.id.clone());
         Ok(Resolved::unlisted(Target { provider, model }))
@@ -205,25 +206,18 @@ impl Catalogue {
     }
 
     pub(super) fn named(&self, provider: &ProviderId, name: &str) -> Option<&Model> {
-        let places = self.names.get(&spelling(name))?;
-        places.iter().filter_map(|&at| self.models.get(at)).find(|model| model.provider == *provider)
+        self.spelled(name).find(|model| model.provider == *provider)
     }
 
     /// Whoever offers a model of this name, those that can be called first.
     fn provider_of(&self, name: &str) -> Option<String> {
-        let places = self.names.get(&spelling(name))?;
-        let offered: Vec<&str> =
-            places.iter().filter_map(|&at| self.models.get(at)).map(|model| model.provider.as_str()).collect();
-        let callable = offered.iter().find(|provider| self.is_configured(provider));
-        callable.or(offered.first()).map(|&provider| provider.to_owned())
+        let callable = self.spelled(name).find(|model| self.is_configured(model.provider.as_str()));
+        callable.or_else(|| self.spelled(name).next()).map(|model| model.provider.to_string())
     }
 
     pub(super) fn callable(&self, provider: &str) -> Result<ProviderId, Unresolved> {
         let configured = self.configured.iter().find(|configured| configured.id.as_str() == provider);
-        configured.map(|configured| configured.id.clone()).ok_or_else(|| Unresolved::NotConfigured {
-            provider: provider.to_owned(),
-            variable: self.known.get(provider).copied(),
-        })
+        configured.map(|configured| configured.id.clone()).ok_or_else(|| Unresolved::not_configured(provider))
     }
 
     fn takes_any(&self, provider: &ProviderId) -> bool {
@@ -232,10 +226,20 @@ impl Catalogue {
 
     fn first_configured(&self) -> Result<ProviderId, Unresolved> {
         let first = self.configured.first();
-        first.map(|configured| configured.id.clone()).ok_or_else(|| Unresolved::NotConfigured {
-            provider: "openai".to_owned(),
-            variable: self.known.get("openai").copied(),
-        })
+        first.map(|configured| configured.id.clone()).ok_or_else(|| Unresolved::not_configured("openai"))
+    }
+
+    /// The models of this id or display name, whoever offers them, in the order of the catalogue; those of the id first.
+    fn spelled(&self, name: &str) -> impl Iterator<Item = &Model> + use<'_> {
+        let places = self.names.get(&spelling(name)).into_iter().flatten();
+        places.filter_map(|&at| self.models.get(at))
+    }
+}
+
+impl Unresolved {
+    fn not_configured(provider: &str) -> Self {
+        let variable = vendor(provider).map(|vendor| vendor.variable);
+        Self::NotConfigured { provider: provider.to_owned(), variable }
     }
 }
 

@@ -31,11 +31,11 @@ fn finding(name: &str, models: &[String], catalogue: &Catalogue) -> Finding {
         return Finding::new(what, State::Ok, format!("leads to {}:{}, for vectors", target.provider, target.model));
     }
     let advice = match unresolved {
-        Unresolved::NotConfigured { variable: Some(variable), .. } => format!("Set {variable}, or n"),
+        Unresolved::NotConfigured { variable: Some(variable), .. } => format!("Set {variable}, or name another model"),
         Unresolved::NotConfigured { variable: None, .. }
         | Unresolved::NotOffered { .. }
         | Unresolved::Retired { .. }
-        | Unresolved::NoneFits => "N".to_owned(),
+        | Unresolved::NoneFits => "Name another model".to_owned(),
     };
-    Finding::new(what, State::Warning, format!("leads to nobody. {advice}ame another model in MODEL_ALIASES"))
+    Finding::new(what, State::Warning, format!("leads to nobody. {advice} in MODEL_ALIASES"))
 }

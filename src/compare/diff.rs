@@ -38,12 +38,18 @@ pub(super) struct Place {
     pub(super) path: String,
 }
 
-/// Compares what a route says in one body or event.
-pub(super) struct Diff<'a> {
-    pub(super) route: &'a str,
-    pub(super) event: &'a str,
-    pub(super) strictness: Strictness,
-    pub(super) found: Vec<Delta>,
+/// What is not the same in `old` and `new`, which `route` says in one event, or in the whole body, whose name is empty.
+pub(super) fn compare(route: &str, event: &str, strictness: Strictness, old: &Value, new: &Value) -> Vec<Delta> {
+    let mut diff = Diff { route, event, strictness, found: Vec::new() };
+    diff.compare("", old, new, By::Value);
+    diff.found
+}
+
+struct Diff<'a> {
+    route: &'a str,
+    event: &'a str,
+    strictness: Strictness,
+    found: Vec<Delta>,
 }
 
 /// Whether values count, or only what they look like.
@@ -54,12 +60,6 @@ enum By {
 }
 
 impl Diff<'_> {
-    /// Notes what is not the same in `old` and `new`.
-    pub(super) fn of(mut self, old: &Value, new: &Value) -> Vec<Delta> {
-        self.compare("", old, new, By::Value);
-        self.found
-    }
-
     fn compare(&mut self, path: &str, old: &Value, new: &Value, by: By) {
         // Objects are equal in whatever order their names come.
         if old == new && is_ordered(old, new) {

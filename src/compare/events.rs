@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     Strictness,
-    diff::{Delta, Diff},
+    diff::{self, Delta},
     look::{Form, Look, shown},
 };
 
@@ -12,6 +12,8 @@ use super::{
 pub(super) const PIECE: &str = "DELTA";
 /// What is said when a provider is called: once for each attempt.
 pub(super) const CALL: &str = "executing";
+/// What a call is called that follows another.
+pub(super) const FURTHER_CALL: &str = "another executing";
 /// A thought, but for the first, which tells the prompt back.
 pub(super) const THOUGHT: Form =
     &[("type", Look::Word(&["THINKING"])), ("kind", Look::Text), ("ts", Look::Clock), ("items", Look::Lines)];
@@ -39,8 +41,7 @@ pub(super) fn compare(route: &str, old: &[Value], new: &[Value], strictness: Str
         };
         found.extend(left.by_ref().take(ahead).map(Told::added));
         if let Some(new) = left.next() {
-            let diff = Diff { route, event: &name, strictness, found: Vec::new() };
-            found.extend(diff.of(old, new.event));
+            found.extend(diff::compare(route, &name, strictness, old, new.event));
         }
     }
     found.extend(left.map(Told::added));
@@ -89,6 +90,6 @@ fn without_additions(events: &[Value]) -> (Vec<Delta>, Vec<Told<'_>>) {
     let attempts = events.last().and_then(|event| event.pointer("/metadata/attempts")?.as_u64()).unwrap_or(MOST_CALLS);
     let pieces = pieces.map(|fits| Delta::EventAdded(PIECE.to_owned(), fits));
     let is_told = calls.iter().all(|event| Look::Object(THOUGHT).fits(event)) && (calls.len() as u64) < attempts;
-    let calls = (!calls.is_empty()).then(|| Delta::EventAdded(format!("another {CALL}"), is_told));
+    let calls = (!calls.is_empty()).then(|| Delta::EventAdded(FURTHER_CALL.to_owned(), is_told));
     (pieces.into_iter().chain(calls).collect(), others)
 }

@@ -2,19 +2,13 @@
 
 use serde_json::Value;
 
-use super::{
-    Strictness,
-    errors::ALERT,
-    look::{Form, Look},
-};
+use super::{Strictness, errors::ALERT, look::Look};
 
 /// What a free value has to be.
 #[derive(Clone, Copy)]
 enum Free {
     /// What looks like this.
     Is(Look),
-    /// A list of any number of such objects, which also look like those of the old.
-    List(Form),
     /// A list whose entries are told apart by this field, in any order.
     Keyed(&'static str),
     /// An object whose names are free: those of the old are compared, and others look like its first.
@@ -23,29 +17,34 @@ enum Free {
     Ordered,
 }
 
-use Free::{Is, Keyed, List, Map, Ordered};
+use Free::{Is, Keyed, Map, Ordered};
 
 const AMOUNT: Free = Is(Look::Amount);
+const ALERTS: Free = Is(Look::List(ALERT));
 const COUNT: Free = Is(Look::Count);
 const FLAG: Free = Is(Look::Flag);
 const TEXT: Free = Is(Look::Text);
 const TIME: Free = Is(Look::Time);
 
-const TOP_MODEL: Form =
-    &[("model", Look::Text), ("provider", Look::Text), ("requests", Look::Count), ("cost", Look::Amount)];
+const TOP_MODELS: Free = Is(Look::List(&[
+    ("model", Look::Text),
+    ("provider", Look::Text),
+    ("requests", Look::Count),
+    ("cost", Look::Amount),
+]));
 
 /// A route, a path in its replies, and what stands there. `*` stands for any one name, `[]` for an entry of a list.
 const FREE: &[(&str, &str, Free)] = &[
     ("/llm/generate", "metadata.estimatedTokens", COUNT),
     ("/llm/generate", "metadata.estimatedCost", AMOUNT),
-    ("/llm/generate", "budget.alerts", List(ALERT)),
+    ("/llm/generate", "budget.alerts", ALERTS),
     ("/llm/generate", "budget.status.*.used", AMOUNT),
     ("/llm/generate", "budget.status.*.remaining", AMOUNT),
     ("/llm/generate", "budget.status.*.percentage", AMOUNT),
     ("/llm/generate", "budget.status.*.isOverLimit", FLAG),
     ("/llm/generate", "budget.status.*.isNearLimit", FLAG),
     ("/llm/generate", "budget.status.*.resetDate", TIME),
-    ("/llm/generate", "alerts", List(ALERT)),
+    ("/llm/generate", "alerts", ALERTS),
     ("/llm/generate", "code", TEXT),
     ("/llm/generate", "ts", Is(Look::Clock)),
     ("/llm/generate", "items", Is(Look::Lines)),
@@ -59,10 +58,10 @@ const FREE: &[(&str, &str, Free)] = &[
     ("/llm/budget/analytics", "totalCost", AMOUNT),
     ("/llm/budget/analytics", "totalTokens", COUNT),
     ("/llm/budget/analytics", "averageCostPerRequest", AMOUNT),
-    ("/llm/budget/analytics", "topModels", List(TOP_MODEL)),
+    ("/llm/budget/analytics", "topModels", TOP_MODELS),
     ("/llm/budget/analytics", "costByPeriod.*", AMOUNT),
     ("/llm/budget/analytics", "trends.*", Is(Look::Number)),
-    ("/llm/budget/alerts", "alerts", List(ALERT)),
+    ("/llm/budget/alerts", "alerts", ALERTS),
     ("/llm/usage", "totalCost", AMOUNT),
     ("/llm/usage", "averageCostPerRequest", AMOUNT),
     ("/llm/usage", "*", COUNT),
@@ -111,7 +110,6 @@ pub(super) fn freedom(route: &str, path: &str, new: &Value, strictness: Strictne
     }
     Some(match free(route, path)? {
         Is(look) => kept(look.fits(new)),
-        List(form) => kept(Look::List(form).fits(new)),
         Keyed(field) => Freedom::Keyed(field),
         Map => Freedom::Map,
         Ordered => Freedom::Ordered,

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     Body, Exchange, Recorded, Reply, Strictness, answers,
-    diff::{Delta, Diff, Place, kind},
+    diff::{self, Delta, Place, kind},
     errors, events,
     exchange::essence,
     headers,
@@ -78,9 +78,7 @@ fn bodies(exchange: &Exchange<'_>, strictness: Strictness) -> Vec<Delta> {
             let is_other = matches!((kind(old), kind(new)), (Some(old), Some(new)) if old != new);
             is_other.then_some(Delta::Reply).into_iter().collect()
         }
-        (Body::Json(old), Body::Json(new)) => {
-            Diff { route: &route, event: "", strictness, found: Vec::new() }.of(old, new)
-        }
+        (Body::Json(old), Body::Json(new)) => diff::compare(&route, "", strictness, old, new),
         (Body::Events(old), Body::Events(new)) => events::compare(&route, old, new, strictness),
         (Body::Text(old), Body::Text(new)) | (Body::Page(old), Body::Page(new)) if old == new => Vec::new(),
         _ => vec![Delta::Reply],

@@ -1,9 +1,10 @@
 //! Sends recorded requests to the old backend and to this service, and says of each whether both answer the same, or differently as
 //! is intended, or otherwise.
 //!
-//! What may differ is said in two tables and nowhere else: `free.rs` names values that are never twice the same, such as times, tokens
-//! and what a model writes; [`RULES`] names what this service does differently on purpose. Everything else is a difference. What an
-//! answer and an error of the new have to be in themselves, `answers.rs` and `errors.rs` say: no rule explains what is wrong there.
+//! What may differ is said in three places and nowhere else: `free.rs` names values in bodies that are never twice the same, such as
+//! times, tokens and what a model writes; `headers.rs` those in headers, and headers that are neither service's; [`RULES`] names what
+//! this service does differently on purpose. Everything else is a difference. What an answer and an error of the new have to be in
+//! themselves, `answers.rs` and `errors.rs` say: no rule explains what is wrong there.
 
 mod answers;
 mod diff;

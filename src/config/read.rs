@@ -344,11 +344,7 @@ mod tests {
     #[test]
     fn the_demo_provider_is_on_only_where_nothing_else_is() {
         let demo = |values: &[(&str, &str)]| {
-            let mut sources = Sources::default();
-            for (name, value) in values {
-                sources.add((*name).to_owned(), (*value).to_owned());
-            }
-            Config::read(sources).map_or_else(|_| panic!("{values:?}"), |config| config.providers.demo)
+            Config::read(values.into()).map_or_else(|_| panic!("{values:?}"), |config| config.providers.demo)
         };
         assert!(demo(&[]));
         assert!(!demo(&[("OPENAI_API_KEY", "sk-1")]));

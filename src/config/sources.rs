@@ -55,7 +55,7 @@ impl Sources {
         }
     }
 
-    pub(super) fn add(&mut self, name: String, value: String) {
+    fn add(&mut self, name: String, value: String) {
         if !value.trim().is_empty() {
             self.values.entry(name).or_insert(value);
         }

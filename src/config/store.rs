@@ -117,12 +117,8 @@ mod tests {
     use crate::config::Config;
 
     fn backend(values: &[(&str, &str)]) -> Result<&'static str, Vec<String>> {
-        let mut sources = crate::config::Sources::default();
-        for (name, value) in values {
-            sources.add((*name).to_owned(), (*value).to_owned());
-        }
-        let config =
-            Config::read(sources).map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let config = Config::read(values.into())
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>());
         config.map(|config| match config.store.backend {
             Backend::Memory => "memory",
             Backend::Redis(nodes) if nodes.len() > 1 => "cluster",

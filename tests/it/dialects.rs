@@ -6,9 +6,10 @@ use axum::http::HeaderMap;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use llm_gateway::{
-    catalogue::{Catalogue, Retired},
+    catalogue::Catalogue,
     client::client,
     clock::Clock,
+    config::RetiredModels,
     generate::{
         Conditions, Delivery, ErrorKind, Failover, FinishReason, Format, GenerateRequest, Message, MicroDollars,
         Params, Part, Policy, Purpose, Sampling, Target, ToolCall, ToolPiece, Tools,
@@ -184,7 +185,9 @@ async fn decode(fixture: &Fixture, pieces: Vec<Bytes>) -> Came {
 /// With the prices of the day of the manifest.
 fn catalogue() -> &'static Catalogue {
     static CATALOGUE: OnceLock<Catalogue> = OnceLock::new();
-    CATALOGUE.get_or_init(|| Catalogue::new(Vec::new(), None, Retired::Replace, Clock::at(UNIX_EPOCH + TODAY)).unwrap())
+    CATALOGUE.get_or_init(|| {
+        Catalogue::new(Vec::new(), None, RetiredModels::Replace, Clock::at(UNIX_EPOCH + TODAY)).unwrap()
+    })
 }
 
 fn kind(kind: ErrorKind) -> String {

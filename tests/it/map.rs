@@ -22,7 +22,7 @@ const MAY_IMPORT: [(&str, &[&str]); 29] = [
     ("remembered", &[]),
     ("sentry", &["config", "courier"]),
     ("observers", &["client", "config", "courier", "sentry", "trace"]),
-    ("catalogue", &["clock", "generate"]),
+    ("catalogue", &["clock", "config", "generate"]),
     ("error", &["generate"]),
     ("caller", &["config"]),
     ("providers", &["client", "config", "embed", "generate", "json", "trace"]),

@@ -4,7 +4,10 @@
 use serde_json::{Value, json};
 
 use super::refusals::{REFUSALS, UNKNOWN, is_exception, is_limited, lost_its_key, lost_its_way};
-use crate::compare::{Exchange, Recorded, Reply, events::outline};
+use crate::compare::{
+    Exchange, Recorded, Reply,
+    events::{CALL, outline},
+};
 
 /// The largest body that the old took.
 const OLD_LIMIT_BYTES: usize = 100 * 1024;
@@ -86,7 +89,7 @@ pub(super) fn streaming_is_a_flag(Exchange { request, old, new }: &Exchange<'_>)
 }
 
 pub(super) fn refused_before_the_stream(Exchange { request, old, new }: &Exchange<'_>) -> bool {
-    let was_called = |event: &Value| ["executing", "COMPLETE"].contains(&outline(event).as_str());
+    let was_called = |event: &Value| [CALL, "COMPLETE"].contains(&outline(event).as_str());
     // What the old could no longer send as a status, it told as an exception; but not that a key is missing.
     let was_thrown = match new.text("error") {
         "Budget limit exceeded" => true,

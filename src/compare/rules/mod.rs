@@ -1,5 +1,6 @@
 //! What is different on purpose, each for one reason and no wider than that. `docs/compare.md` explains them; a test holds both together.
 
+mod facts;
 mod generations;
 mod headers;
 mod parts;

@@ -1,6 +1,8 @@
 //! The rules, one a row.
 
-use super::{Covers, Rule, generations as generation, headers as header, parts as part, replies as reply};
+use super::{
+    Covers, Rule, facts as fact, generations as generation, headers as header, parts as part, replies as reply,
+};
 use crate::compare::{Exchange, diff::Delta};
 
 const fn whole(
@@ -168,7 +170,7 @@ pub static RULES: &[Rule] = &[
         "settings-stay",
         "fault 33",
         "Budget settings that were not changed, or not to what makes sense, are as they were.",
-        part::settings_stay,
+        fact::settings_stay,
     ),
     one(
         "text-stays-text",
@@ -213,21 +215,21 @@ pub static RULES: &[Rule] = &[
         "more-models",
         "fault 8",
         "Lists hold what the old ones held, and newer models; addresses are today's.",
-        part::more_models,
+        fact::more_models,
     ),
     one(
         "todays-catalogue",
         "section 4",
         "Sizes, prices and limits of a model are today's, and how it is chosen is as it is.",
-        part::todays_catalogue,
+        fact::todays_catalogue,
     ),
-    one("no-supernova", "fault 8", "Supernova could be listed and never used.", part::no_supernova),
-    one("vendors-words", "fault 12", "A vendor's own error body is not passed on.", part::vendors_words),
+    one("no-supernova", "fault 8", "Supernova could be listed and never used.", fact::no_supernova),
+    one("vendors-words", "fault 12", "A vendor's own error body is not passed on.", fact::vendors_words),
     one(
         "real-analytics",
         "fault 29",
         "Usage is counted by real periods, of which analytics tell more.",
-        part::analytics,
+        fact::analytics,
     ),
     one("no-express", "fault 55", "Nobody needs to know what the service is made of.", header::no_express),
     one("no-etags", "section 2", "Replies have no ETag.", header::no_etags),
