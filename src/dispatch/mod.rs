@@ -27,8 +27,8 @@ use crate::{
     catalogue::Catalogue,
     config::BoundsConfig,
     generate::{
-        Answer, Calling, Draft, ErrorKind, Event, EventStream, Failed, GenerateError, GenerateRequest, Generation,
-        Outcome, ProviderId, Receipt, Served, Target, Usage,
+        Answer, Calling, DEMO, Draft, ErrorKind, Event, EventStream, Failed, GenerateError, GenerateRequest,
+        Generation, Outcome, ProviderId, Receipt, Served, Target, Usage,
     },
     metrics::{CallMetrics, Operation},
     providers::{Delta, DeltaStream, Provider, ProviderError, Providers},
@@ -186,7 +186,7 @@ impl Desk {
             };
             attempt.finished(&finish);
             verdict.close();
-            let mock = self.providers.get(&target.provider).is_some_and(|provider| provider.is_mock());
+            let mock = target.provider.as_str() == DEMO;
             let served = Served { provider: target.provider, model: target.model, attempts, mock, ignored };
             yield Event::Finish { completion: Arc::new(draft.finish(finish, served)), outcome: Outcome::NotStored, cost: None };
         };

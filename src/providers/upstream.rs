@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use crate::{
     client::{HttpClient, reasons},
     embed::{EmbedRequest, Embedded, Input},
-    generate::{ErrorKind, GenerateRequest, ModelId, Params},
+    generate::{ErrorKind, GenerateRequest, Params},
     trace,
 };
 
@@ -115,21 +115,6 @@ impl<D: Dialect> Upstream<D> {
         Self { dialect, client, base_url: base_url.to_owned(), headers }
     }
 
-    /// The body of what is at `path`, for lists.
-    ///
-    /// # Errors
-    /// When there is nothing, or it cannot be read.
-    pub async fn get(&self, path: &str) -> Result<Bytes, ProviderError> {
-        let request = Request::get(format!("{}{path}", self.base_url)).body(Full::default());
-        let mut request = request.map_err(|_| ErrorKind::Connection)?;
-        *request.headers_mut() = self.headers.clone();
-        let response = self.client.request(request).await.map_err(|error| unreachable_for(&error))?;
-        if !response.status().is_success() {
-            return Err(self.dialect.fault(response.status(), b""));
-        }
-        read_body(response, MAX_BODY_BYTES).await
-    }
-
     /// The reply to `request`, whose status is one of success.
     async fn send(&self, request: WireRequest) -> Result<Response<Incoming>, ProviderError> {
         let WireRequest { path, headers, body } = request;
@@ -181,14 +166,6 @@ impl<D: Dialect> Provider for Upstream<D> {
         let body = read_body(response, MAX_BODY_BYTES).await;
         let body = body.map_err(|error| ProviderError { answered: true, ..error })?;
         form.reply(&body, inputs.len())?.sound(inputs, request.dimensions)
-    }
-
-    fn is_mock(&self) -> bool {
-        false
-    }
-
-    async fn installed(&self) -> Option<Vec<ModelId>> {
-        None
     }
 }
 
