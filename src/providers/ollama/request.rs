@@ -8,7 +8,7 @@ use crate::{
         Delivery, Effort, Format, GenerateRequest, Message, ModelId, Part, Sampling, Target, Tool, ToolCall,
         ToolChoice, Tools,
     },
-    providers::{ProviderError, body::json_body, data_url, openai_sampling::WireSampling, openai_schema::WireFunction},
+    providers::{ProviderError, body::json_body, data_url, openai_sampling::WireSampling, openai_schema::WireTool},
 };
 
 /// The body.
@@ -39,7 +39,7 @@ pub(super) fn body(request: &GenerateRequest) -> Result<Vec<u8>, ProviderError> 
             Format::JsonSchema { schema, .. } => Some(WireFormat::Schema(schema)),
         },
         options: (options != Options::default()).then_some(options),
-        tools: offered.iter().map(|tool| WireTool { kind: "function", function: tool.into() }).collect(),
+        tools: offered.iter().map(WireTool::from).collect(),
     };
     Ok(json_body(&body))
 }
@@ -90,13 +90,6 @@ struct Options<'a> {
     num_predict: Option<u32>,
     #[serde(flatten)]
     sampling: WireSampling<'a>,
-}
-
-#[derive(Serialize)]
-struct WireTool<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    function: WireFunction<'a>,
 }
 
 #[derive(Serialize)]
