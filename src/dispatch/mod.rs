@@ -108,8 +108,7 @@ impl Desk {
                     ProviderError { retry_after: Some(wait), ..ErrorKind::Skipped.into() }
                 } else {
                     attempts += 1;
-                    let Target { provider, model } = request.target.clone();
-                    yield Event::Calling(Calling { provider, model, attempt: attempts });
+                    yield Event::Calling(Calling { target: request.target.clone(), attempt: attempts });
                     let attempt = self.attempt(Operation::Chat, &request.target, attempts);
                     match self.begin(&request, &patience, &mut course).instrument(attempt.span()).await {
                         Ok((first, deltas)) => break (attempt, first, deltas),
@@ -187,7 +186,7 @@ impl Desk {
             attempt.finished(&finish);
             verdict.close();
             let mock = target.provider.as_str() == DEMO;
-            let served = Served { provider: target.provider, model: target.model, attempts, mock, ignored };
+            let served = Served { target, attempts, mock, ignored };
             yield Event::Finish { completion: Arc::new(draft.finish(finish, served)), outcome: Outcome::NotStored, cost: None };
         };
         events.boxed()
