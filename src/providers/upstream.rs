@@ -28,7 +28,6 @@ use crate::{
 
 use super::{
     Batch, Delta, DeltaStream, EmbedForm, Provider, ProviderError,
-    embed::refused,
     frames::{FrameError, Framing, frames},
 };
 
@@ -161,7 +160,7 @@ impl<D: Dialect> Provider for Upstream<D> {
     }
 
     async fn embed(&self, request: &EmbedRequest, inputs: &[Input]) -> Result<Embedded, ProviderError> {
-        let form = self.dialect.embeds().ok_or_else(|| refused("model"))?;
+        let form = self.dialect.embeds().ok_or_else(|| ProviderError::unsayable("model"))?;
         let response = self.send(form.request(request, inputs)?).await?;
         let body = read_body(response, MAX_BODY_BYTES).await;
         let body = body.map_err(|error| ProviderError { answered: true, ..error })?;
