@@ -1,6 +1,7 @@
 //! Who answers: one trait, one HTTP exchange, one file or folder for each wire format.
 
 mod anthropic;
+mod arguments;
 mod body;
 mod counts;
 mod data_url;
@@ -9,6 +10,7 @@ mod embed;
 mod example;
 mod frames;
 mod gemini;
+mod instructions;
 mod list;
 mod ollama;
 mod openai;

@@ -149,8 +149,7 @@ impl<D: Dialect> Provider for Upstream<D> {
             let bytes = response.into_body().into_data_stream();
             return Ok(deltas(self.dialect.decoder(), framing, bytes).boxed());
         }
-        let body = read_body(response, MAX_BODY_BYTES).await;
-        let body = body.map_err(|error| ProviderError { answered: true, ..error })?;
+        let body = read_answer(response).await?;
         let whole = self.dialect.whole(&body)?;
         Ok(futures_util::stream::iter(whole.into_iter().map(Ok)).boxed())
     }
@@ -162,8 +161,7 @@ impl<D: Dialect> Provider for Upstream<D> {
     async fn embed(&self, request: &EmbedRequest, inputs: &[Input]) -> Result<Embedded, ProviderError> {
         let form = self.dialect.embeds().ok_or_else(|| ProviderError::unsayable("model"))?;
         let response = self.send(form.request(request, inputs)?).await?;
-        let body = read_body(response, MAX_BODY_BYTES).await;
-        let body = body.map_err(|error| ProviderError { answered: true, ..error })?;
+        let body = read_answer(response).await?;
         form.reply(&body, inputs.len())?.sound(inputs, request.dimensions)
     }
 }
@@ -224,6 +222,11 @@ pub fn deltas<E: Send + 'static>(
 /// What is to say of a request that got no reply: the reasons, one behind the other, hold no words of the vendor.
 fn unreachable_for(error: &Error) -> ProviderError {
     ProviderError { detail: Some(reasons(error)), ..ErrorKind::Connection.into() }
+}
+
+/// The body of a reply with a status of success.
+async fn read_answer(response: Response<Incoming>) -> Result<Bytes, ProviderError> {
+    read_body(response, MAX_BODY_BYTES).await.map_err(|error| ProviderError { answered: true, ..error })
 }
 
 pub(super) async fn read_body(response: Response<Incoming>, limit_bytes: usize) -> Result<Bytes, ProviderError> {

@@ -8,7 +8,10 @@ use crate::{
         Delivery, Effort, Format, GenerateRequest, Message, ModelId, Part, Sampling, Target, Tool, ToolCall,
         ToolChoice, Tools,
     },
-    providers::{ProviderError, body::json_body, data_url, openai_sampling::WireSampling, openai_schema::WireTool},
+    providers::{
+        ProviderError, arguments::arguments, body::json_body, data_url, openai_sampling::WireSampling,
+        openai_schema::WireTool,
+    },
 };
 
 /// The body.
@@ -160,10 +163,8 @@ fn wire_message<'a>(at: usize, message: &'a Message, history: &'a [Message]) -> 
         }
         Message::Assistant { text, tool_calls } => {
             let calls = tool_calls.iter().enumerate().map(|(call_at, call)| {
-                let ToolCall { id: _, name, arguments, signature: _ } = call;
-                let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
-                let arguments = serde_json::from_str(arguments).ok();
-                let arguments = arguments.ok_or_else(|| {
+                let ToolCall { id: _, name, arguments: _, signature: _ } = call;
+                let arguments = arguments(call).ok_or_else(|| {
                     ProviderError::in_message(at, format_args!("tool_calls[{call_at}].function.arguments"))
                 })?;
                 Ok::<_, ProviderError>(WireCall { function: CalledFunction { name, arguments } })

@@ -4,9 +4,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
-    generate::{Delivery, Effort, Format, GenerateRequest, Message, ModelId, Sampling, Target, ToolChoice, Tools},
+    generate::{Delivery, Effort, Format, GenerateRequest, ModelId, Sampling, Target, ToolChoice, Tools},
     providers::{
         body::json_body,
+        instructions::instructions,
         openai_schema::{WireFunction, WireSchema},
     },
 };
@@ -30,9 +31,10 @@ pub(super) fn body(request: &GenerateRequest) -> Vec<u8> {
     } = sampling;
     let Tools { definitions, choice, parallel } = tools;
     let has_tools = !definitions.is_empty();
+    let instructions = instructions(messages);
     let body = WireBody {
         model,
-        instructions: instructions(messages),
+        instructions: (!instructions.is_empty()).then(|| instructions.join("\n\n")),
         input: messages.iter().flat_map(items).collect(),
         temperature: *temperature,
         top_p: *top_p,
@@ -114,14 +116,4 @@ struct Text<'a> {
 enum WireFormat<'a> {
     JsonObject,
     JsonSchema(WireSchema<'a>),
-}
-
-/// All that stands above the conversation. `None`: nothing.
-fn instructions(messages: &[Message]) -> Option<String> {
-    let texts = messages.iter().filter_map(|message| match message {
-        Message::System(text) => Some(text.as_ref()).filter(|text| !text.is_empty()),
-        Message::User(_) | Message::Assistant { .. } | Message::Tool { .. } => None,
-    });
-    let texts: Vec<&str> = texts.collect();
-    (!texts.is_empty()).then(|| texts.join("\n\n"))
 }
