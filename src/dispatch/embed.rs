@@ -93,7 +93,7 @@ impl Desk {
                     }
                     Err(error) => {
                         verdict.close();
-                        Err(GenerateError { attempts, ..told(error, &target) })?;
+                        Err(GenerateError { attempts, ..told(&error, &target) })?;
                         return;
                     }
                 }

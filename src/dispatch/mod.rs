@@ -179,7 +179,7 @@ impl Desk {
                     note(&target, &error);
                     verdict.close();
                     yield Event::Failed(Failed { target: target.clone(), usage: error.usage.unwrap_or_else(|| draft.estimate()) });
-                    Err(GenerateError { attempts, ..told(error, &target) })?;
+                    Err(GenerateError { attempts, ..told(&error, &target) })?;
                     return;
                 }
             };
@@ -263,7 +263,8 @@ fn note(target: &Target, error: &ProviderError) {
 }
 
 /// What the client is told.
-fn told(error: ProviderError, target: &Target) -> GenerateError {
+fn told(error: &ProviderError, target: &Target) -> GenerateError {
     let ProviderError { kind, retry_after, param, .. } = error;
-    GenerateError { kind, target: Some(target.clone()), retry_after, param, attempts: 0 }
+    let (target, param) = (Some(target.clone()), param.clone());
+    GenerateError { kind: *kind, target, retry_after: *retry_after, param, attempts: 0 }
 }
