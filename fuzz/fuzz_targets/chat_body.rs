@@ -22,7 +22,7 @@ thread_local! {
         let service = runtime.block_on(async {
             let sources = Sources::from([("RATE_LIMIT_MAX", "0"), ("OPENAI_API_KEY", "sk-fuzz")]);
             let Ok(config) = Config::read(sources) else { panic!("a configuration") };
-            App::new(config).expect("an app").service
+            App::new(&config).expect("an app").service
         });
         (runtime, service)
     };

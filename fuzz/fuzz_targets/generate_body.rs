@@ -23,7 +23,7 @@ thread_local! {
         let service = runtime.block_on(async {
             let sources = Sources::from([("ADMIN_TOKEN", "fuzz"), ("OPENAI_API_KEY", "sk-fuzz"), ("CACHE_TTL_BY_PROMPT", "1")]);
             let Ok(config) = Config::read(sources) else { panic!("a configuration") };
-            App::new(config).expect("an app").service
+            App::new(&config).expect("an app").service
         });
         (runtime, service)
     };

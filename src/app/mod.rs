@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{extract::Request, response::Response};
 use secrecy::ExposeSecret as _;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::util::BoxCloneSyncService;
 
@@ -16,7 +16,7 @@ use crate::{
     catalogue::{BadAlias, BadCatalogue, Catalogue, Configured},
     client::{BadRoots, HttpClient, client},
     clock::Clock,
-    config::{Config, ModelsConfig, Wire},
+    config::{Config, EndpointConfig, ModelsConfig, Wire},
     dispatch::{Breakers, breakers},
     generate::DEMO,
     http::{Api, Bodies, StoreHealth},
@@ -26,7 +26,7 @@ use crate::{
     },
     ledger::{Ledger, Webhook},
     metrics::Metrics,
-    providers::Providers,
+    providers::{Providers, list},
     sessions::Sessions,
     stores::{Room, Shared, Stores, redis::BadAddress},
     telemetry::Telemetry,
@@ -124,15 +124,14 @@ impl App {
     ///
     /// # Errors
     /// [`BadApp`], when a part of it cannot be made.
-    pub fn new(mut config: Config) -> Result<Self, BadApp> {
-        let configured = configured(&config);
-        let providers = std::mem::replace(&mut config.providers, crate::config::ProvidersConfig::none());
+    pub fn new(config: &Config) -> Result<Self, BadApp> {
+        let configured = configured(config);
         let (clock, pem) = (Clock::system(), config.extra_ca_pem.as_deref());
         let client = client(pem)?;
         let metrics = Metrics::default();
-        let stores = Stores::new(&config.store, room(&config), clock, &client, pem, metrics.store.clone())?;
-        let parts = Parts { configured, providers: Providers::new(providers, &client), stores, clock, client, metrics };
-        Self::from_parts(&config, parts)
+        let stores = Stores::new(&config.store, room(config), clock, &client, pem, metrics.store.clone())?;
+        let providers = Providers::new(&config.providers, &client);
+        Self::from_parts(config, Parts { configured, providers, stores, clock, client, metrics })
     }
 
     /// The same of these parts, in place of those that `config` names.
@@ -155,7 +154,7 @@ impl App {
             store_timeout,
             config.store.instances,
             tasks.clone(),
-            webhook(config, client, draining.clone())?,
+            webhook(config, client.clone(), draining.clone())?,
         ));
         let catalogue = catalogue(config, configured, clock)?;
         let backends = Backends {
@@ -173,7 +172,8 @@ impl App {
             clock,
         };
         let chores = Chores {
-            providers: backends.providers.clone(),
+            listing: config.providers.endpoints.iter().filter(|endpoint| lists_itself(endpoint)).cloned().collect(),
+            client,
             catalogue: Arc::clone(&backends.catalogue),
             counts: Arc::clone(&backends.counts),
             ledger: Arc::clone(&backends.ledger),
@@ -227,7 +227,9 @@ pub fn room(config: &Config) -> Room {
 /// What has to be done while the service serves.
 #[derive(Clone)]
 pub struct Chores {
-    providers: Providers,
+    /// Those that say themselves which models they have.
+    listing: Vec<EndpointConfig>,
+    client: HttpClient,
     catalogue: Arc<Catalogue>,
     counts: Arc<CacheCounts>,
     ledger: Arc<Ledger>,
@@ -262,10 +264,10 @@ impl Chores {
 
     async fn list_models(&self) {
         loop {
-            for (id, provider) in self.providers.iter() {
+            for endpoint in &self.listing {
                 // Who cannot be asked keeps what it said last.
-                if let Ok(Some(models)) = timeout(LIST_TIMEOUT, provider.installed()).await {
-                    self.catalogue.set_installed(id.clone(), models);
+                if let Ok(listed) = list(endpoint, &self.client, LIST_TIMEOUT).await {
+                    self.catalogue.set_installed(endpoint.name.as_str().into(), listed.models);
                 }
             }
             sleep(LIST_INTERVAL).await;
@@ -293,7 +295,7 @@ fn configured(config: &Config) -> Vec<Configured> {
         id: endpoint.name.as_str().into(),
         base_url: endpoint.base_url.clone(),
         models: endpoint.models.iter().map(|model| model.as_str().into()).collect(),
-        lists_itself: endpoint.wire == Wire::Ollama,
+        lists_itself: lists_itself(endpoint),
     });
     let demo = config.providers.demo.then(|| Configured {
         id: DEMO.into(),
@@ -302,4 +304,9 @@ fn configured(config: &Config) -> Vec<Configured> {
         lists_itself: false,
     });
     endpoints.chain(demo).collect()
+}
+
+/// Whether it says itself which models it has, and may be asked for any.
+fn lists_itself(endpoint: &EndpointConfig) -> bool {
+    endpoint.wire == Wire::Ollama
 }

@@ -64,7 +64,7 @@ pub(crate) async fn serve() -> ExitCode {
         Ok(stop) => stop,
         Err(error) => return failed(&format!("Signals cannot be received: {error}")),
     };
-    let app = match App::new(config) {
+    let app = match App::new(&config) {
         Ok(app) => app,
         Err(error) => return misconfigured(&[error.to_string()]),
     };

@@ -17,8 +17,8 @@ const CANCELLED: &str = "cancelled";
 pub(super) struct Attempt {
     call: Call,
     span: trace::Attempt,
-    /// What it ended with; empty: well. `None`: it is not over.
-    error: Option<&'static str>,
+    /// How it ended. `None`: it is not over.
+    end: Option<Result<(), ErrorKind>>,
 }
 
 impl Attempt {
@@ -31,7 +31,7 @@ impl Attempt {
         number: u32,
     ) -> Self {
         let span = trace::Attempt::begin(operation.as_str(), target, number);
-        Self { call: metrics.begin(operation, bounded), span, error: None }
+        Self { call: metrics.begin(operation, bounded), span, end: None }
     }
 
     /// What it does happens in here.
@@ -47,25 +47,29 @@ impl Attempt {
     /// There is an answer, that ended like this.
     pub(super) fn finished(mut self, finish: &Finish) {
         self.span.succeeded(Some(finish.reason), finish.usage);
-        self.error = Some("");
+        self.end = Some(Ok(()));
     }
 
     /// There are vectors, which took this.
     pub(super) fn embedded(mut self, usage: Usage) {
         self.span.succeeded(None, Some(usage));
-        self.error = Some("");
+        self.end = Some(Ok(()));
     }
 
     /// There is nothing.
     pub(super) fn failed(mut self, kind: ErrorKind) {
-        self.error = Some(kind.as_str());
+        self.end = Some(Err(kind));
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        let unfinished = || if panicking() { ErrorKind::Internal.as_str() } else { CANCELLED };
-        let error = self.error.unwrap_or_else(unfinished);
+        let error = match self.end {
+            Some(Ok(())) => None,
+            Some(Err(kind)) => Some(kind.as_str()),
+            None if panicking() => Some(ErrorKind::Internal.as_str()),
+            None => Some(CANCELLED),
+        };
         self.call.ended(error);
         self.span.ended(error);
     }

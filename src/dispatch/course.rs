@@ -47,7 +47,7 @@ impl Course {
         }
         let target = &request.target;
         let is_first = self.first.is_none();
-        let first = self.first.get_or_insert_with(|| told(error.clone(), target)).clone();
+        let first = self.first.get_or_insert_with(|| told(error, target)).clone();
         if Instant::now() >= self.deadline || request.failover == Failover::Nobody {
             return Next::Nobody(first);
         }

@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 
 use crate::{
     embed::{EmbedRequest, EmbedStep, EmbedStream, Input, tokens_of},
-    generate::{Calling, Delivery, ErrorKind, Failed, GenerateError, Target, Usage},
+    generate::{Calling, Delivery, ErrorKind, Failed, GenerateError, Usage},
     metrics::Operation,
     providers::{Batch, ProviderError},
 };
@@ -59,8 +59,7 @@ impl Desk {
                         ProviderError { retry_after: Some(wait), ..ErrorKind::Skipped.into() }
                     } else {
                         attempts += 1;
-                        let Target { provider: id, model } = target.clone();
-                        let calling = Calling { provider: id, model, attempt: attempts };
+                        let calling = Calling { target: target.clone(), attempt: attempts };
                         yield EmbedStep::Calling { calling, question_tokens };
                         let attempt = self.attempt(Operation::Embeddings, &target, attempts);
                         let embedded = timeout_at(deadline, provider.embed(&request, inputs));
@@ -94,7 +93,7 @@ impl Desk {
                     }
                     Err(error) => {
                         verdict.close();
-                        Err(GenerateError { attempts, ..told(error, &target) })?;
+                        Err(GenerateError { attempts, ..told(&error, &target) })?;
                         return;
                     }
                 }

@@ -27,8 +27,8 @@ use crate::{
     catalogue::Catalogue,
     config::BoundsConfig,
     generate::{
-        Answer, Calling, Draft, ErrorKind, Event, EventStream, Failed, GenerateError, GenerateRequest, Generation,
-        Outcome, ProviderId, Receipt, Served, Target, Usage,
+        Answer, Calling, DEMO, Draft, ErrorKind, Event, EventStream, Failed, GenerateError, GenerateRequest,
+        Generation, Outcome, ProviderId, Receipt, Served, Target, Usage,
     },
     metrics::{CallMetrics, Operation},
     providers::{Delta, DeltaStream, Provider, ProviderError, Providers},
@@ -108,8 +108,7 @@ impl Desk {
                     ProviderError { retry_after: Some(wait), ..ErrorKind::Skipped.into() }
                 } else {
                     attempts += 1;
-                    let Target { provider, model } = request.target.clone();
-                    yield Event::Calling(Calling { provider, model, attempt: attempts });
+                    yield Event::Calling(Calling { target: request.target.clone(), attempt: attempts });
                     let attempt = self.attempt(Operation::Chat, &request.target, attempts);
                     match self.begin(&request, &patience, &mut course).instrument(attempt.span()).await {
                         Ok((first, deltas)) => break (attempt, first, deltas),
@@ -180,14 +179,14 @@ impl Desk {
                     note(&target, &error);
                     verdict.close();
                     yield Event::Failed(Failed { target: target.clone(), usage: error.usage.unwrap_or_else(|| draft.estimate()) });
-                    Err(GenerateError { attempts, ..told(error, &target) })?;
+                    Err(GenerateError { attempts, ..told(&error, &target) })?;
                     return;
                 }
             };
             attempt.finished(&finish);
             verdict.close();
-            let mock = self.providers.get(&target.provider).is_some_and(|provider| provider.is_mock());
-            let served = Served { provider: target.provider, model: target.model, attempts, mock, ignored };
+            let mock = target.provider.as_str() == DEMO;
+            let served = Served { target, attempts, mock, ignored };
             yield Event::Finish { completion: Arc::new(draft.finish(finish, served)), outcome: Outcome::NotStored, cost: None };
         };
         events.boxed()
@@ -264,7 +263,8 @@ fn note(target: &Target, error: &ProviderError) {
 }
 
 /// What the client is told.
-fn told(error: ProviderError, target: &Target) -> GenerateError {
+fn told(error: &ProviderError, target: &Target) -> GenerateError {
     let ProviderError { kind, retry_after, param, .. } = error;
-    GenerateError { kind, target: Some(target.clone()), retry_after, param, attempts: 0 }
+    let (target, param) = (Some(target.clone()), param.clone());
+    GenerateError { kind: *kind, target, retry_after: *retry_after, param, attempts: 0 }
 }

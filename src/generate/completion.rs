@@ -7,7 +7,7 @@ use futures_util::{StreamExt as _, stream};
 
 use crate::json;
 
-use super::{Event, EventStream, Finish, FinishReason, ModelId, Outcome, ProviderId, ToolCall, ToolPiece, Usage};
+use super::{Event, EventStream, Finish, FinishReason, Outcome, Target, ToolCall, ToolPiece, Usage};
 
 /// What was answered, and what it took.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,10 +29,8 @@ pub struct Completion {
 /// Who gave an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Served {
-    /// The provider that answered.
-    pub provider: ProviderId,
-    /// The model that answered.
-    pub model: ModelId,
+    /// The one that answered.
+    pub target: Target,
     /// Calls that were made for it, this one included; at least 1.
     pub attempts: u32,
     /// Whether the demo provider made it up.

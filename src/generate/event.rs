@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
-use super::{Completion, GenerateError, MicroDollars, ModelId, Outcome, ProviderId, Target};
+use super::{Completion, GenerateError, MicroDollars, Outcome, Target};
 
 /// One step of an answer.
 ///
@@ -47,9 +47,7 @@ pub type EventStream = BoxStream<'static, Result<Event, GenerateError>>;
 #[derive(Clone, Debug)]
 pub struct Calling {
     /// Who is called.
-    pub provider: ProviderId,
-    /// With which model.
-    pub model: ModelId,
+    pub target: Target,
     /// Counted from 1 over all models and providers.
     pub attempt: u32,
 }

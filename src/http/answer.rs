@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::{
     catalogue::RoutingMode,
-    generate::{Completion, ErrorKind, FinishReason, GenerateError, MicroDollars, ModelId, Served, Target, Usage},
+    generate::{Completion, ErrorKind, FinishReason, GenerateError, MicroDollars, ModelId, Usage},
     json,
     ledger::{Alert, BudgetStatus},
 };
@@ -43,8 +43,7 @@ pub(super) struct Answered<'a> {
 /// # Errors
 /// [`ErrorKind::ContentFilter`] or [`ErrorKind::EmptyAnswer`].
 pub(super) fn deliverable(completion: &Completion) -> Result<(), GenerateError> {
-    let Served { provider, model, .. } = &completion.served;
-    let target = || Target { provider: provider.clone(), model: model.clone() };
+    let target = || completion.served.target.clone();
     let is_refused = completion.refusal.is_some() || completion.reason == FinishReason::ContentFilter;
     if is_refused {
         return Err(GenerateError::from(ErrorKind::ContentFilter).at(target()));
@@ -69,9 +68,9 @@ impl Answered<'_> {
         member(&mut json, ",\"cached\":", &cached);
 
         member(&mut json, ",\"metadata\":{\"model\":", self.model);
-        member(&mut json, ",\"provider\":", &served.provider);
-        if served.model != *self.model {
-            member(&mut json, ",\"servedModel\":", &served.model);
+        member(&mut json, ",\"provider\":", &served.target.provider);
+        if served.target.model != *self.model {
+            member(&mut json, ",\"servedModel\":", &served.target.model);
         }
         member(&mut json, ",\"estimatedTokens\":", &input_tokens.saturating_add(output_tokens));
         member(&mut json, ",\"estimatedCost\":", &self.cost.dollars());

@@ -80,7 +80,7 @@ impl Narrator {
 
     /// Who is being called.
     pub(super) fn executing(&self, calling: &Calling) -> sse::Event {
-        let Calling { provider, model, attempt } = calling;
+        let Calling { target: Target { provider, model }, attempt } = calling;
         self.thinking("executing", None, &[format!("Calling {model} at {provider} (attempt {attempt}).")])
     }
 

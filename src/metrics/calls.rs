@@ -43,9 +43,8 @@ struct Labels {
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct EndLabels {
-    gen_ai_operation_name: &'static str,
-    gen_ai_provider_name: ProviderId,
-    gen_ai_request_model: ModelId,
+    #[prometheus(flatten)]
+    call: Labels,
     error_type: &'static str,
 }
 
@@ -81,7 +80,12 @@ impl CallMetrics {
 
     /// An attempt at `target` begins, whose model is one of a bounded number.
     pub fn begin(&self, operation: Operation, target: Target) -> Call {
-        Call { metrics: self.clone(), operation, target, begun: Instant::now() }
+        let labels = Labels {
+            gen_ai_operation_name: operation.as_str(),
+            gen_ai_provider_name: target.provider,
+            gen_ai_request_model: target.model,
+        };
+        Call { metrics: self.clone(), labels, begun: Instant::now() }
     }
 
     /// Whether `provider` is skipped.
@@ -94,30 +98,19 @@ impl CallMetrics {
 /// One attempt.
 pub struct Call {
     metrics: CallMetrics,
-    operation: Operation,
-    target: Target,
+    labels: Labels,
     begun: Instant,
 }
 
 impl Call {
     /// The first piece of the answer is there.
     pub fn has_begun(&self) {
-        let labels = Labels {
-            gen_ai_operation_name: self.operation.as_str(),
-            gen_ai_provider_name: self.target.provider.clone(),
-            gen_ai_request_model: self.target.model.clone(),
-        };
-        self.metrics.first_chunks.get_or_create(&labels).observe(self.begun.elapsed().as_secs_f64());
+        self.metrics.first_chunks.get_or_create(&self.labels).observe(self.begun.elapsed().as_secs_f64());
     }
 
-    /// It is over. `error`: what it failed with, empty when it did not.
-    pub fn ended(&self, error: &'static str) {
-        let labels = EndLabels {
-            gen_ai_operation_name: self.operation.as_str(),
-            gen_ai_provider_name: self.target.provider.clone(),
-            gen_ai_request_model: self.target.model.clone(),
-            error_type: error,
-        };
+    /// It is over. `error`: what it failed with. `None`: it did not.
+    pub fn ended(&self, error: Option<&'static str>) {
+        let labels = EndLabels { call: self.labels.clone(), error_type: error.unwrap_or_default() };
         self.metrics.durations.get_or_create(&labels).observe(self.begun.elapsed().as_secs_f64());
     }
 }

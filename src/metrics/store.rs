@@ -45,9 +45,10 @@ impl StoreMetrics {
         metrics
     }
 
-    /// It was asked for `operation`, and answered or failed after so long. `error`: empty when it answered.
-    pub fn asked(&self, operation: &'static str, error: &'static str, took: Duration) {
-        let labels = Labels { db_system_name: "redis", db_operation_name: operation, error_type: error };
+    /// It was asked for `operation`, and answered or failed after so long. `error`: what it failed with. `None`: it answered.
+    pub fn asked(&self, operation: &'static str, error: Option<&'static str>, took: Duration) {
+        let error_type = error.unwrap_or_default();
+        let labels = Labels { db_system_name: "redis", db_operation_name: operation, error_type };
         self.durations.get_or_create(&labels).observe(took.as_secs_f64());
     }
 

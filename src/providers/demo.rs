@@ -11,8 +11,7 @@ use tokio::time::sleep;
 use crate::{
     embed::{EmbedRequest, Embedded, Input},
     generate::{
-        Delivery, ErrorKind, Fingerprint, Finish, FinishReason, Format, GenerateRequest, Message, ModelId, Params,
-        Part, Usage,
+        Delivery, ErrorKind, Fingerprint, Finish, FinishReason, Format, GenerateRequest, Message, Params, Part, Usage,
     },
 };
 
@@ -41,15 +40,7 @@ pub const DEMO_SCRIPTS: [(&str, &str); 11] = [
 ];
 
 /// The demo provider.
-#[derive(Default)]
-pub struct Demo;
-
-impl Demo {
-    /// A demo provider.
-    pub fn new() -> Self {
-        Self
-    }
-}
+pub(super) struct Demo;
 
 #[async_trait]
 impl Provider for Demo {
@@ -94,14 +85,6 @@ impl Provider for Demo {
     async fn embed(&self, request: &EmbedRequest, inputs: &[Input]) -> Result<Embedded, ProviderError> {
         begin(request.target.model.as_str()).await?;
         made_up(request, inputs)
-    }
-
-    fn is_mock(&self) -> bool {
-        true
-    }
-
-    async fn installed(&self) -> Option<Vec<ModelId>> {
-        None
     }
 }
 

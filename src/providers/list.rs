@@ -113,10 +113,8 @@ const GEMINI: Form = Form {
     more: "nextPageToken",
 };
 
-pub(super) const OLLAMA_PATH: &str = "/api/tags";
-
 const OLLAMA: Form = Form {
-    path: OLLAMA_PATH,
+    path: "/api/tags",
     headers: &[],
     key: |key| Ollama.key(key),
     fault: |status, body| Ollama.fault(status, body),
@@ -184,11 +182,6 @@ impl Form {
         let has_more = body.get(self.more).is_some_and(|more| !matches!(more, Value::Null | Value::Bool(false)));
         Some(Listed { models: names.map(bare).collect(), is_whole: !has_more })
     }
-}
-
-/// The names in Ollama's list. `None`: it is none.
-pub(super) fn ollama_names(body: &[u8]) -> Option<Vec<ModelId>> {
-    OLLAMA.read(body).map(|listed| listed.models)
 }
 
 fn reason(error: &(dyn std::error::Error + 'static)) -> Unreachable {

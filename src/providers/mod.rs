@@ -1,6 +1,7 @@
-//! Who answers: one trait, one HTTP exchange, one file for each wire format.
+//! Who answers: one trait, one HTTP exchange, one file or folder for each wire format.
 
 mod anthropic;
+mod arguments;
 mod body;
 mod counts;
 mod data_url;
@@ -9,6 +10,7 @@ mod embed;
 mod example;
 mod frames;
 mod gemini;
+mod instructions;
 mod list;
 mod ollama;
 mod openai;
@@ -31,20 +33,22 @@ use crate::{
     client::HttpClient,
     config::{EndpointConfig, ProvidersConfig, Wire},
     embed::{EmbedRequest, Embedded, Input},
-    generate::{ErrorKind, Finish, GenerateRequest, ModelId, Params, ProviderId, Retry, ToolPiece, Usage},
+    generate::{DEMO, ErrorKind, Finish, GenerateRequest, Params, ProviderId, Retry, ToolPiece, Usage},
 };
 
 pub use anthropic::Anthropic;
-pub use demo::{DEMO_SCRIPTS, Demo};
+pub use demo::DEMO_SCRIPTS;
 pub use embed::{Batch, EmbedForm, EmbedReply, GeminiEmbed, OllamaEmbed, OpenAiEmbed};
 pub use frames::Framing;
 pub use gemini::Gemini;
 pub use list::{Listed, NoList, Unreachable, list};
-pub use ollama::{Ollama, OllamaServer};
+pub use ollama::Ollama;
 pub use openai::OpenAi;
 pub use openai_chat::{ChatVendor, OpenAiChat};
 pub use openai_responses::OpenAiResponses;
 pub use upstream::{Decoder, Dialect, Upstream, WireRequest, deltas};
+
+use demo::Demo;
 
 /// Someone who answers.
 #[async_trait]
@@ -64,12 +68,6 @@ pub trait Provider: Send + Sync {
     /// # Errors
     /// [`ProviderError`]; before anyone is asked, [`ErrorKind::InvalidRequest`] where it makes none, or none of such inputs.
     async fn embed(&self, request: &EmbedRequest, inputs: &[Input]) -> Result<Embedded, ProviderError>;
-
-    /// Whether the answers are made up.
-    fn is_mock(&self) -> bool;
-
-    /// The models that it says it has. `None`: it says nothing of them, or could not be asked.
-    async fn installed(&self) -> Option<Vec<ModelId>>;
 }
 
 /// A piece of what a provider says. A stream of them is good only when it ends with [`Delta::Finish`].
@@ -160,22 +158,22 @@ pub struct Providers(Arc<HashMap<ProviderId, Arc<dyn Provider>>>);
 
 impl Providers {
     /// The providers of the configuration, asked by `client`.
-    pub fn new(config: ProvidersConfig, client: &HttpClient) -> Self {
+    pub fn new(config: &ProvidersConfig, client: &HttpClient) -> Self {
         let mut providers = Self::default();
         if config.demo {
-            providers.add(ProviderId::from(crate::generate::DEMO), Arc::new(Demo::new()));
+            providers.add(ProviderId::from(DEMO), Arc::new(Demo));
         }
-        for EndpointConfig { name, wire, base_url, api_key, .. } in config.endpoints {
-            let client = client.clone();
+        for EndpointConfig { name, wire, base_url, api_key, .. } in &config.endpoints {
+            let (client, api_key) = (client.clone(), api_key.clone());
             let provider: Arc<dyn Provider> = match wire {
-                Wire::OpenAi => Arc::new(OpenAi::new(client, &base_url, api_key)),
-                Wire::Xai => Arc::new(Upstream::new(OpenAiChat::new(ChatVendor::Xai), client, &base_url, api_key)),
+                Wire::OpenAi => Arc::new(OpenAi::new(client, base_url, api_key)),
+                Wire::Xai => Arc::new(Upstream::new(OpenAiChat::new(ChatVendor::Xai), client, base_url, api_key)),
                 Wire::Compatible => {
-                    Arc::new(Upstream::new(OpenAiChat::new(ChatVendor::Compatible), client, &base_url, api_key))
+                    Arc::new(Upstream::new(OpenAiChat::new(ChatVendor::Compatible), client, base_url, api_key))
                 }
-                Wire::Anthropic => Arc::new(Upstream::new(Anthropic, client, &base_url, api_key)),
-                Wire::Gemini => Arc::new(Upstream::new(Gemini, client, &base_url, api_key)),
-                Wire::Ollama => Arc::new(OllamaServer::new(client, &base_url, api_key)),
+                Wire::Anthropic => Arc::new(Upstream::new(Anthropic, client, base_url, api_key)),
+                Wire::Gemini => Arc::new(Upstream::new(Gemini, client, base_url, api_key)),
+                Wire::Ollama => Arc::new(Upstream::new(Ollama, client, base_url, api_key)),
             };
             providers.add(name.as_str().into(), provider);
         }
@@ -185,11 +183,6 @@ impl Providers {
     /// Adds a provider, in place of one of the same name.
     pub fn add(&mut self, id: ProviderId, provider: Arc<dyn Provider>) {
         Arc::make_mut(&mut self.0).insert(id, provider);
-    }
-
-    /// All, with their names.
-    pub fn iter(&self) -> impl Iterator<Item = (&ProviderId, &Arc<dyn Provider>)> {
-        self.0.iter()
     }
 
     /// The names of all.

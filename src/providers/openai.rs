@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use crate::{
     client::HttpClient,
     embed::{EmbedRequest, Embedded, Input},
-    generate::{GenerateRequest, ModelId, Params},
+    generate::{GenerateRequest, Params},
 };
 
 use super::{Batch, ChatVendor, DeltaStream, OpenAiChat, OpenAiResponses, Provider, ProviderError, Upstream};
@@ -42,13 +42,5 @@ impl Provider for OpenAi {
 
     async fn embed(&self, request: &EmbedRequest, inputs: &[Input]) -> Result<Embedded, ProviderError> {
         self.chat.embed(request, inputs).await
-    }
-
-    fn is_mock(&self) -> bool {
-        false
-    }
-
-    async fn installed(&self) -> Option<Vec<ModelId>> {
-        None
     }
 }

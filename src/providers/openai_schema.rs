@@ -1,4 +1,4 @@
-//! A function and a schema, as both of `OpenAI`'s formats describe them.
+//! A function and a schema, as both of `OpenAI`'s formats describe them, and Ollama's a function.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -20,6 +20,20 @@ impl<'a> From<&'a Tool> for WireFunction<'a> {
     fn from(tool: &'a Tool) -> Self {
         let Tool { name, description, parameters, strict } = tool;
         Self { name, description: description.as_deref(), parameters, strict: *strict }
+    }
+}
+
+/// The same as chat completions and Ollama wrap it.
+#[derive(Serialize)]
+pub(super) struct WireTool<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    function: WireFunction<'a>,
+}
+
+impl<'a> From<&'a Tool> for WireTool<'a> {
+    fn from(tool: &'a Tool) -> Self {
+        Self { kind: "function", function: tool.into() }
     }
 }
 

@@ -22,13 +22,12 @@ use tokio::time::timeout;
 use crate::{
     client::{HttpClient, reasons},
     embed::{EmbedRequest, Embedded, Input},
-    generate::{ErrorKind, GenerateRequest, ModelId, Params},
+    generate::{ErrorKind, GenerateRequest, Params},
     trace,
 };
 
 use super::{
     Batch, Delta, DeltaStream, EmbedForm, Provider, ProviderError,
-    embed::refused,
     frames::{FrameError, Framing, frames},
 };
 
@@ -115,21 +114,6 @@ impl<D: Dialect> Upstream<D> {
         Self { dialect, client, base_url: base_url.to_owned(), headers }
     }
 
-    /// The body of what is at `path`, for lists.
-    ///
-    /// # Errors
-    /// When there is nothing, or it cannot be read.
-    pub async fn get(&self, path: &str) -> Result<Bytes, ProviderError> {
-        let request = Request::get(format!("{}{path}", self.base_url)).body(Full::default());
-        let mut request = request.map_err(|_| ErrorKind::Connection)?;
-        *request.headers_mut() = self.headers.clone();
-        let response = self.client.request(request).await.map_err(|error| unreachable_for(&error))?;
-        if !response.status().is_success() {
-            return Err(self.dialect.fault(response.status(), b""));
-        }
-        read_body(response, MAX_BODY_BYTES).await
-    }
-
     /// The reply to `request`, whose status is one of success.
     async fn send(&self, request: WireRequest) -> Result<Response<Incoming>, ProviderError> {
         let WireRequest { path, headers, body } = request;
@@ -165,8 +149,7 @@ impl<D: Dialect> Provider for Upstream<D> {
             let bytes = response.into_body().into_data_stream();
             return Ok(deltas(self.dialect.decoder(), framing, bytes).boxed());
         }
-        let body = read_body(response, MAX_BODY_BYTES).await;
-        let body = body.map_err(|error| ProviderError { answered: true, ..error })?;
+        let body = read_answer(response).await?;
         let whole = self.dialect.whole(&body)?;
         Ok(futures_util::stream::iter(whole.into_iter().map(Ok)).boxed())
     }
@@ -176,19 +159,10 @@ impl<D: Dialect> Provider for Upstream<D> {
     }
 
     async fn embed(&self, request: &EmbedRequest, inputs: &[Input]) -> Result<Embedded, ProviderError> {
-        let form = self.dialect.embeds().ok_or_else(|| refused("model"))?;
+        let form = self.dialect.embeds().ok_or_else(|| ProviderError::unsayable("model"))?;
         let response = self.send(form.request(request, inputs)?).await?;
-        let body = read_body(response, MAX_BODY_BYTES).await;
-        let body = body.map_err(|error| ProviderError { answered: true, ..error })?;
+        let body = read_answer(response).await?;
         form.reply(&body, inputs.len())?.sound(inputs, request.dimensions)
-    }
-
-    fn is_mock(&self) -> bool {
-        false
-    }
-
-    async fn installed(&self) -> Option<Vec<ModelId>> {
-        None
     }
 }
 
@@ -248,6 +222,11 @@ pub fn deltas<E: Send + 'static>(
 /// What is to say of a request that got no reply: the reasons, one behind the other, hold no words of the vendor.
 fn unreachable_for(error: &Error) -> ProviderError {
     ProviderError { detail: Some(reasons(error)), ..ErrorKind::Connection.into() }
+}
+
+/// The body of a reply with a status of success.
+async fn read_answer(response: Response<Incoming>) -> Result<Bytes, ProviderError> {
+    read_body(response, MAX_BODY_BYTES).await.map_err(|error| ProviderError { answered: true, ..error })
 }
 
 pub(super) async fn read_body(response: Response<Incoming>, limit_bytes: usize) -> Result<Bytes, ProviderError> {

@@ -75,7 +75,7 @@ impl<S> Guard<S> {
         if let Err(error) = &answer {
             trace::failed(&span, error.as_str());
         }
-        self.metrics.asked(operation, answer.as_ref().err().map_or("", StoreError::as_str), begun.elapsed());
+        self.metrics.asked(operation, answer.as_ref().err().map(StoreError::as_str), begun.elapsed());
         let now = Instant::now();
         let Err(error) = &answer else {
             if pass.succeeded() && self.may_tell(now) {

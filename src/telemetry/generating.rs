@@ -9,7 +9,9 @@ use std::{
 };
 
 use crate::{
-    generate::{CacheResult, Completion, ErrorKind, GenerateError, MicroDollars, Outcome, Receipt, Target, Usage},
+    generate::{
+        CacheResult, Completion, ErrorKind, GenerateError, MicroDollars, Outcome, Receipt, Served, Target, Usage,
+    },
     metrics::Operation,
 };
 
@@ -76,14 +78,8 @@ impl Generating {
 
     /// It has ended.
     pub fn finished(&self, completion: &Completion, outcome: Outcome, cost: Option<MicroDollars>) {
-        let served = &completion.served;
-        self.answered(Answered {
-            served: Target { provider: served.provider.clone(), model: served.model.clone() },
-            attempts: served.attempts,
-            usage: completion.usage,
-            outcome,
-            cost,
-        });
+        let Served { target, attempts, .. } = &completion.served;
+        self.answered(Answered { served: target.clone(), attempts: *attempts, usage: completion.usage, outcome, cost });
     }
 
     /// The same, in as many words.

@@ -5,6 +5,8 @@ use std::{collections::VecDeque, time::Duration};
 use serde::{Serialize, ser::SerializeMap as _};
 use utoipa::ToSchema;
 
+use crate::generate::MicroDollars;
+
 use super::{Ending, ending::ENDINGS};
 
 /// How long a slice is.
@@ -23,9 +25,8 @@ pub(super) struct Slice {
     start_ms: u64,
     endings: [u32; ENDINGS],
     durations: [u32; DURATIONS],
-    /// In micro-dollars.
-    pub(super) spent: u64,
-    pub(super) saved: u64,
+    pub(super) spent: MicroDollars,
+    pub(super) saved: MicroDollars,
 }
 
 /// What happened in a slice of time.
@@ -63,7 +64,8 @@ impl Serialize for Endings {
 
 impl Slice {
     fn new(start_ms: u64) -> Self {
-        Self { start_ms, endings: [0; ENDINGS], durations: [0; DURATIONS], spent: 0, saved: 0 }
+        let (spent, saved) = Default::default();
+        Self { start_ms, endings: [0; ENDINGS], durations: [0; DURATIONS], spent, saved }
     }
 
     /// A generation came to this `ending` after so long.
@@ -81,8 +83,8 @@ impl Slice {
         SliceForm {
             start_ms: self.start_ms,
             endings: Endings(self.endings),
-            spent: dollars(self.spent),
-            saved: dollars(self.saved),
+            spent: self.spent.dollars(),
+            saved: self.saved.dollars(),
             median_milliseconds: self.quantile(1, 2),
             p95_milliseconds: self.quantile(19, 20),
         }
@@ -113,11 +115,6 @@ fn place(took: Duration) -> usize {
 fn upper_end(place: usize) -> f64 {
     let milliseconds = 0.1 * 10_f64.powf(place as f64 / 4.0);
     (milliseconds * 100.0).round() / 100.0
-}
-
-#[expect(clippy::cast_precision_loss, reason = "exact up to nine billion dollars")]
-fn dollars(micro_dollars: u64) -> f64 {
-    micro_dollars as f64 / 1e6
 }
 
 /// The slices that are remembered, oldest first, without gaps.

@@ -64,13 +64,17 @@ impl Telemetry {
     /// A call of `target`, whose model is one of a bounded number, took `usage` and `cost`.
     pub fn spent(&self, kind: &'static str, target: Target, usage: &Usage, cost: MicroDollars) {
         self.metrics.spending.spent(kind, target, usage, cost);
-        self.history().at(self.clock.epoch_ms()).spent += cost.0;
+        let mut history = self.history();
+        let slice = history.at(self.clock.epoch_ms());
+        slice.spent = slice.spent + cost;
     }
 
     /// An answer of `target` need not be paid for, which would have been `cost`.
     pub fn avoided(&self, kind: &'static str, target: Target, cost: MicroDollars) {
         self.metrics.spending.avoided(kind, target, cost);
-        self.history().at(self.clock.epoch_ms()).saved += cost.0;
+        let mut history = self.history();
+        let slice = history.at(self.clock.epoch_ms());
+        slice.saved = slice.saved + cost;
     }
 
     /// The generations that ended last, the newest first.

@@ -49,9 +49,9 @@ impl Attempt {
         }
     }
 
-    /// It is over. `error`: what it failed with, empty when it did not.
-    pub fn ended(&self, error: &'static str) {
-        if !error.is_empty() {
+    /// It is over. `error`: what it failed with. `None`: it did not.
+    pub fn ended(&self, error: Option<&'static str>) {
+        if let Some(error) = error {
             failed(&self.span, error);
         }
         context::end(&self.span);

@@ -24,9 +24,7 @@ pub(super) fn continue_from(span: &Span, headers: &HeaderMap) {
 
 /// Tells whoever is asked of what trace that is.
 pub(super) fn pass_on(headers: &mut HeaderMap) {
-    if is_on() {
-        TraceContextPropagator::new().inject_context(&Span::current().context(), &mut HeaderInjector(headers));
-    }
+    TraceContextPropagator::new().inject_context(&Span::current().context(), &mut HeaderInjector(headers));
 }
 
 /// How a request ended, which it does now: what goes on behind its reply holds its span for longer.

@@ -390,6 +390,36 @@ fn generate_content_keeps_signatures_and_refuses_what_it_cannot_say() {
 }
 
 #[test]
+fn blank_instructions_are_left_out_where_instructions_stand_apart() {
+    let said = |instructions: &[&'static str]| {
+        let system = instructions.iter().map(|text| Message::System((*text).into()));
+        let request = plain(system.chain([user("Hi")]).collect());
+        let params = Params::unknown();
+        [
+            sent(&Anthropic, &request, &params)["system"].clone(),
+            sent(&Gemini, &request, &params)["systemInstruction"]["parts"][0]["text"].clone(),
+            sent(&OpenAiResponses, &request, &params)["instructions"].clone(),
+        ]
+    };
+    assert_eq!(said(&["", " "]), [const { Value::Null }; 3]);
+    assert_eq!(said(&["", "Be brief.", " "]), ["Be brief."; 3]);
+}
+
+#[test]
+fn arguments_that_are_no_object_are_refused_where_they_are_sent_as_json() {
+    let body = |arguments| {
+        let called = Message::Assistant { text: String::new(), tool_calls: vec![call("c1", arguments)] };
+        Ollama.request(&plain(vec![user("x"), called]), &Params::unknown())
+    };
+    for arguments in ["{", "[]", "1"] {
+        let refused = body(arguments).err().unwrap();
+        let param = Some("messages[1].tool_calls[0].function.arguments".into());
+        assert_eq!((refused.kind, refused.param), (ErrorKind::InvalidRequest, param), "{arguments}");
+    }
+    assert!(body(" ").is_ok(), "none are none");
+}
+
+#[test]
 fn ollama_says_everything_in_its_own_words() {
     let mut request = everything();
     request.sampling.effort = Some(Effort::None);

@@ -15,8 +15,8 @@ use uuid::Uuid;
 use crate::{
     error::ApiError,
     generate::{
-        Calling, Collected, Completion, Delivery, ErrorKind, Event, FinishReason, GenerateError, Generation, Outcome,
-        Target, ToolPiece,
+        Collected, Completion, Delivery, ErrorKind, Event, FinishReason, GenerateError, Generation, Outcome, Target,
+        ToolPiece,
     },
     http::{
         Api,
@@ -153,7 +153,7 @@ impl Telling {
         let provider = (!receipt.is_hit()).then(|| called.elapsed());
         let (mut response, outcome) = match collected {
             Ok(Collected { completion, outcome, cost: _ }) => {
-                let target = served(&completion);
+                let target = completion.served.target.clone();
                 let mut response = Response::new(self.identity(&target).object(&completion).into());
                 let headers = response.headers_mut();
                 headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -207,14 +207,14 @@ impl Telling {
                 Some(first) => Ok(first),
                 None => loop {
                     match reading.next().await {
-                        Ok(Event::Calling(calling)) => chunks.identity.model = calling.model.to_string(),
+                        Ok(Event::Calling(calling)) => chunks.identity.model = calling.target.model.to_string(),
                         Ok(Event::Failed(_)) => {}
                         piece => break piece,
                     }
                 },
             };
             if let Ok(Event::Finish { completion, .. }) = &first {
-                chunks.identity.model = completion.served.model.to_string();
+                chunks.identity.model = completion.served.target.model.to_string();
             }
             yield chunks.begin();
             let (mut next, mut calls, mut is_silent) = (Some(first), 0, true);
@@ -286,19 +286,16 @@ async fn first_piece(reading: &mut Reading, asked: Target) -> (Target, Option<Re
     let (by, mut target) = (Instant::now() + HEAD_WAITS, asked);
     loop {
         match timeout_at(by, reading.next()).await {
-            Ok(Ok(Event::Calling(Calling { provider, model, attempt: _ }))) => target = Target { provider, model },
+            Ok(Ok(Event::Calling(calling))) => target = calling.target,
             Ok(Ok(Event::Failed(_))) => {}
             Ok(Ok(Event::Finish { completion, outcome, cost })) => {
-                return (served(&completion), Some(Ok(Event::Finish { completion, outcome, cost })));
+                let target = completion.served.target.clone();
+                return (target, Some(Ok(Event::Finish { completion, outcome, cost })));
             }
             Ok(piece) => return (target, Some(piece)),
             Err(_) => return (target, None),
         }
     }
-}
-
-fn served(completion: &Completion) -> Target {
-    Target { provider: completion.served.provider.clone(), model: completion.served.model.clone() }
 }
 
 /// The pieces of an answer that came whole.
@@ -318,7 +315,7 @@ fn deliverable(collected: Collected) -> Result<Collected, GenerateError> {
     let completion = &collected.completion;
     let says_nothing = completion.is_empty() && completion.refusal.is_none() && completion.reason == FinishReason::Stop;
     if says_nothing {
-        return Err(GenerateError::from(ErrorKind::EmptyAnswer).at(served(completion)));
+        return Err(GenerateError::from(ErrorKind::EmptyAnswer).at(completion.served.target.clone()));
     }
     Ok(collected)
 }

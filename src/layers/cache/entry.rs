@@ -57,7 +57,7 @@ struct Head {
 /// The bytes that keep `completion`, fresh for `lifetime` from `now_ms` on.
 pub(super) fn encode(completion: &Completion, now_ms: u64, lifetime: Duration) -> Bytes {
     let Completion { text_json, tool_calls, reason, refusal: _, usage, served } = completion;
-    let Served { provider: _, model: _, attempts: _, mock, ignored: _ } = served;
+    let Served { target: _, attempts: _, mock, ignored: _ } = served;
     let fresh = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
     let head = Head {
         v: VERSION,
@@ -97,15 +97,14 @@ pub(super) fn decode(bytes: &Bytes, target: &Target) -> Option<Entry> {
     if head.v != VERSION || head.text != text_json.len() || !is_string {
         return None;
     }
-    // Only answers of the very target are stored under its key.
-    let Target { provider, model } = target.clone();
     let completion = Completion {
         text_json,
         tool_calls: head.tools,
         reason: head.reason,
         refusal: None,
         usage: head.usage,
-        served: Served { provider, model, attempts: 1, mock: head.mock, ignored: None },
+        // Only answers of the very target are stored under its key.
+        served: Served { target: target.clone(), attempts: 1, mock: head.mock, ignored: None },
     };
     // What would not be kept was never kept.
     let is_storable = completion.is_storable();
@@ -117,6 +116,10 @@ pub(super) fn decode(bytes: &Bytes, target: &Target) -> Option<Entry> {
 mod tests {
     use super::*;
 
+    fn target() -> Target {
+        Target { provider: "openai".into(), model: "gpt-4o".into() }
+    }
+
     fn completion() -> Completion {
         Completion {
             text_json: Bytes::from_static(b"\"line\\n\\u2028 and \\\"quotes\\\"\""),
@@ -124,28 +127,21 @@ mod tests {
             reason: FinishReason::ToolCalls,
             refusal: None,
             usage: Usage { input_tokens: 7, output_tokens: 9, ..Usage::default() },
-            served: Served {
-                provider: "openai".into(),
-                model: "gpt-4o".into(),
-                attempts: 1,
-                mock: false,
-                ignored: None,
-            },
+            served: Served { target: target(), attempts: 1, mock: false, ignored: None },
         }
     }
 
     #[test]
     fn what_is_stored_is_what_is_read() {
-        let target = Target { provider: "openai".into(), model: "gpt-4o".into() };
         let bytes = encode(&completion(), 1_000, Duration::from_secs(60));
-        let entry = decode(&bytes, &target).unwrap();
+        let entry = decode(&bytes, &target()).unwrap();
         assert_eq!(*entry.completion, completion());
         assert_eq!((entry.stored_ms, entry.lifetime), (1_000, Duration::from_secs(60)));
     }
 
     #[test]
     fn what_is_no_entry_counts_as_absent() {
-        let target = Target { provider: "openai".into(), model: "gpt-4o".into() };
+        let target = target();
         let good = encode(&completion(), 1_000, Duration::from_secs(60));
         for length in 0..good.len() {
             assert!(decode(&good.slice(..length), &target).is_none(), "cut to {length}");

@@ -46,9 +46,9 @@ impl Savings {
 
     fn answer(&self, kind: Kind, completion: &Completion, avoided: fn(MicroDollars) -> MicroDollars) {
         let Completion { served, usage, .. } = completion;
-        let target = Target { provider: served.provider.clone(), model: served.model.clone() };
+        let target = &served.target;
         let cost = self.catalogue.price(&target.provider, &target.model).cost(usage);
-        self.book(kind, &target, usage, avoided(cost));
+        self.book(kind, target, usage, avoided(cost));
     }
 
     fn book(&self, kind: Kind, target: &Target, usage: &Usage, avoided: MicroDollars) {

@@ -144,9 +144,8 @@ impl Shelf {
 
     /// Keeps `completion` under `key`, fresh for `lifetime`, if it is good and answers `target`, and says whether it did.
     pub(super) async fn keep(&self, key: &str, target: &Target, completion: &Completion, lifetime: Duration) -> bool {
-        let served = &completion.served;
         // An answer by failover is not the answer of the model that was asked for.
-        let is_own = served.provider == target.provider && served.model == target.model;
+        let is_own = completion.served.target == *target;
         if !(self.config.enabled && is_own && completion.is_storable()) {
             return false;
         }

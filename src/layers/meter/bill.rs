@@ -65,8 +65,7 @@ impl Bill {
 
     /// A call begins, of about so many tokens.
     pub(super) fn calling(&mut self, calling: &Calling, question_tokens: u64) {
-        let Calling { provider, model, attempt: _ } = calling;
-        let target = Target { provider: provider.clone(), model: model.clone() };
+        let target = calling.target.clone();
         self.open = Some(Attempt { target, question_tokens, answer_bytes: 0 });
     }
 

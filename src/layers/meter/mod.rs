@@ -151,9 +151,7 @@ impl Metered {
                     Purpose::Clients(waiting) if waiting.is_empty() => Kind::Abandoned,
                     Purpose::Clients(_) => Kind::Client,
                 };
-                let served = &completion.served;
-                let target = Target { provider: served.provider.clone(), model: served.model.clone() };
-                let spent = self.bill.finished(kind, &target, &completion.usage);
+                let spent = self.bill.finished(kind, &completion.served.target, &completion.usage);
                 *cost = (kind == Kind::Client).then_some(spent);
                 true
             }

@@ -3,11 +3,11 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::providers::{ProviderError, body::json_body};
+use crate::providers::{ProviderError, body::json_body, instructions::instructions};
 
 use crate::generate::{
-    Delivery, Effort, Format, GenerateRequest, MESSAGES_MAX_TOKENS, Message, ModelId, Params, ReasoningControl,
-    Sampling, Target, Tool, ToolChoice, Tools, Wishes,
+    Delivery, Effort, Format, GenerateRequest, MESSAGES_MAX_TOKENS, ModelId, Params, ReasoningControl, Sampling,
+    Target, Tool, ToolChoice, Tools, Wishes,
 };
 
 use super::{
@@ -192,11 +192,7 @@ struct Thinking<'a> {
 /// What stands above the conversation, and what this format can only ask for in words.
 fn system(request: &GenerateRequest, params: &Params) -> String {
     let GenerateRequest { messages, format, tools, .. } = request;
-    let texts = messages.iter().filter_map(|message| match message {
-        Message::System(text) => Some(text.as_ref()),
-        Message::User(_) | Message::Assistant { .. } | Message::Tool { .. } => None,
-    });
-    let mut texts: Vec<&str> = texts.filter(|text| !text.trim().is_empty()).collect();
+    let mut texts = instructions(messages);
     if *format == Format::JsonObject {
         texts.push("Answer with one JSON object and nothing else.");
     }

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     generate::{Message, Part, ToolCall},
-    providers::{ProviderError, data_url},
+    providers::{ProviderError, arguments::arguments, data_url},
 };
 
 /// What one of the two said, until the other spoke.
@@ -96,9 +96,6 @@ fn image(url: &str) -> Option<Block<'_>> {
 }
 
 fn call(call: &ToolCall) -> Option<Block<'_>> {
-    let ToolCall { id, name, arguments, signature: _ } = call;
-    // Some clients send back a call without arguments as they got it.
-    let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
-    let input: &RawValue = serde_json::from_str(arguments).ok()?;
-    input.get().starts_with('{').then_some(Block::ToolUse { id, name, input })
+    let ToolCall { id, name, arguments: _, signature: _ } = call;
+    Some(Block::ToolUse { id, name, input: arguments(call)? })
 }

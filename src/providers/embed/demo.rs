@@ -8,8 +8,6 @@ use crate::{
     providers::ProviderError,
 };
 
-use super::refused;
-
 /// As long as those of the most used model.
 const DIMENSIONS: u32 = 1_536;
 
@@ -21,7 +19,7 @@ pub(in crate::providers) fn made_up(request: &EmbedRequest, inputs: &[Input]) ->
     let fingerprints = Fingerprints::of(request);
     let length = request.dimensions.unwrap_or(DIMENSIONS);
     if length > MOST_DIMENSIONS {
-        return Err(refused("dimensions"));
+        return Err(ProviderError::unsayable("dimensions"));
     }
     let length = length as usize;
     let vectors = inputs.iter().map(|input| vector(&fingerprints.input(input).to_hex(), length)).collect();

@@ -4,8 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     embed::{EmbedRequest, Input},
-    generate::ErrorKind,
-    providers::{ProviderError, WireRequest, body::json_body},
+    providers::{ProviderError, WireRequest, body::json_body, gemini::resource},
 };
 
 use super::{Batch, EmbedForm, EmbedReply, no_sense, texts};
@@ -65,12 +64,7 @@ impl EmbedForm for GeminiEmbed {
     }
 
     fn request(&self, request: &EmbedRequest, inputs: &[Input]) -> Result<WireRequest, ProviderError> {
-        let model = request.target.model.as_str();
-        // It becomes part of a path.
-        if !model.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
-            return Err(ErrorKind::ModelNotFound.into());
-        }
-        let resource = format!("models/{model}");
+        let resource = resource(&request.target.model)?;
         let one = |text| One {
             model: &resource,
             content: Content { parts: [Part { text }] },

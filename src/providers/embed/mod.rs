@@ -5,8 +5,6 @@ mod gemini;
 mod ollama;
 mod openai;
 
-use std::sync::Arc;
-
 use crate::{
     embed::{EmbedRequest, Embedded, Input, Vector, tokens_of},
     generate::{ErrorKind, Usage},
@@ -82,14 +80,9 @@ impl EmbedReply {
 fn texts(inputs: &[Input]) -> Result<Vec<&str>, ProviderError> {
     let texts = inputs.iter().map(|input| match input {
         Input::Text(text) => Ok(text.as_str()),
-        Input::Tokens(_) => Err(refused("input")),
+        Input::Tokens(_) => Err(ProviderError::unsayable("input")),
     });
     texts.collect()
-}
-
-/// The refusal of a field, before anyone is asked.
-pub(super) fn refused(param: &str) -> ProviderError {
-    ProviderError { param: Some(Arc::from(param)), ..ErrorKind::InvalidRequest.into() }
 }
 
 /// A body that makes no sense.

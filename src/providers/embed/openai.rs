@@ -77,7 +77,7 @@ impl EmbedForm for OpenAiEmbed {
         let input = match (texts.is_empty(), tokens.is_empty()) {
             (false, true) => Inputs::Texts(texts),
             (true, false) => Inputs::Tokens(tokens),
-            _ => return Err(super::refused("input")),
+            _ => return Err(ProviderError::unsayable("input")),
         };
         let encoding_format = if self.is_vendor { "base64" } else { "float" };
         let asked =

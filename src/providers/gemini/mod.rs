@@ -8,7 +8,7 @@ mod reply;
 
 use hyper::{StatusCode, header::HeaderName};
 
-use crate::generate::{Delivery, ErrorKind, GenerateRequest, Params};
+use crate::generate::{Delivery, ErrorKind, GenerateRequest, ModelId, Params};
 
 use super::{Delta, Dialect, EmbedForm, GeminiEmbed, ProviderError, WireRequest};
 
@@ -26,17 +26,13 @@ impl Dialect for Gemini {
     }
 
     fn request(&self, request: &GenerateRequest, params: &Params) -> Result<WireRequest, ProviderError> {
-        let model = request.target.model.as_str();
-        // It becomes part of a path.
-        if !model.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
-            return Err(ErrorKind::ModelNotFound.into());
-        }
+        let resource = resource(&request.target.model)?;
         let method = match request.delivery {
             Delivery::Whole => "generateContent",
             Delivery::Stream => "streamGenerateContent?alt=sse",
         };
         let body = request::body(request, params)?;
-        Ok(WireRequest { path: format!("/v1/models/{model}:{method}").into(), headers: Vec::new(), body })
+        Ok(WireRequest { path: format!("/v1/{resource}:{method}").into(), headers: Vec::new(), body })
     }
 
     fn decoder(&self) -> ContentDecoder {
@@ -53,5 +49,17 @@ impl Dialect for Gemini {
 
     fn embeds(&self) -> Option<&'static dyn EmbedForm> {
         Some(&GeminiEmbed)
+    }
+}
+
+/// The name of `model` as a part of a path.
+///
+/// # Errors
+/// [`ErrorKind::ModelNotFound`] when it holds what would lead elsewhere.
+pub(super) fn resource(model: &ModelId) -> Result<String, ProviderError> {
+    if model.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
+        Ok(format!("models/{model}"))
+    } else {
+        Err(ErrorKind::ModelNotFound.into())
     }
 }

@@ -3,11 +3,9 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::providers::{ProviderError, body::json_body};
+use crate::providers::{ProviderError, body::json_body, instructions::instructions};
 
-use crate::generate::{
-    Effort, Format, GenerateRequest, Message, Params, ReasoningControl, Sampling, Tool, ToolChoice, Tools,
-};
+use crate::generate::{Effort, Format, GenerateRequest, Params, ReasoningControl, Sampling, Tool, ToolChoice, Tools};
 
 use super::turns::{Turn, turns};
 
@@ -18,13 +16,7 @@ use super::turns::{Turn, turns};
 pub(super) fn body(request: &GenerateRequest, params: &Params) -> Result<Vec<u8>, ProviderError> {
     let GenerateRequest { messages, sampling, format, tools, .. } = request;
     let Sampling { temperature, top_p, max_tokens, seed, presence_penalty, frequency_penalty, stop, effort } = sampling;
-    let system: Vec<&str> = messages
-        .iter()
-        .filter_map(|message| match message {
-            Message::System(text) => Some(text.as_ref()),
-            Message::User(_) | Message::Assistant { .. } | Message::Tool { .. } => None,
-        })
-        .collect();
+    let system = instructions(messages);
     let (mime_type, schema) = match format {
         Format::Text => (None, None),
         Format::JsonObject => (Some("application/json"), None),

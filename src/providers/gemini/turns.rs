@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     generate::{self, Message, ToolCall},
-    providers::{ProviderError, data_url},
+    providers::{ProviderError, arguments::arguments, data_url},
 };
 
 /// What stands for a signature that the client did not keep (`providers.md` 6.5).
@@ -117,11 +117,9 @@ fn image(url: &str) -> Option<Part<'_>> {
 fn calls(calls: &[ToolCall], wants_signatures: bool) -> impl Iterator<Item = Option<Part<'_>>> {
     let is_signed = calls.iter().any(|call| call.signature.is_some());
     let filler = move |at: usize| (wants_signatures && !is_signed && at == 0).then_some(NO_SIGNATURE);
-    calls.iter().enumerate().map(move |(at, ToolCall { id, name, arguments, signature })| {
-        // Some clients send back a call without arguments as they got it.
-        let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
-        let args: &RawValue = serde_json::from_str(arguments).ok()?;
-        let said = args.get().starts_with('{').then_some(Said::FunctionCall { id, name, args })?;
+    calls.iter().enumerate().map(move |(at, call)| {
+        let ToolCall { id, name, arguments: _, signature } = call;
+        let said = Said::FunctionCall { id, name, args: arguments(call)? };
         Some(Part { said, thought_signature: signature.as_deref().or_else(|| filler(at)) })
     })
 }

@@ -8,7 +8,10 @@ use crate::{
         Delivery, Effort, Format, GenerateRequest, Message, ModelId, Part, Sampling, Target, Tool, ToolCall,
         ToolChoice, Tools,
     },
-    providers::{ProviderError, body::json_body, data_url, openai_sampling::WireSampling, openai_schema::WireFunction},
+    providers::{
+        ProviderError, arguments::arguments, body::json_body, data_url, openai_sampling::WireSampling,
+        openai_schema::WireTool,
+    },
 };
 
 /// The body.
@@ -39,7 +42,7 @@ pub(super) fn body(request: &GenerateRequest) -> Result<Vec<u8>, ProviderError> 
             Format::JsonSchema { schema, .. } => Some(WireFormat::Schema(schema)),
         },
         options: (options != Options::default()).then_some(options),
-        tools: offered.iter().map(|tool| WireTool { kind: "function", function: tool.into() }).collect(),
+        tools: offered.iter().map(WireTool::from).collect(),
     };
     Ok(json_body(&body))
 }
@@ -90,13 +93,6 @@ struct Options<'a> {
     num_predict: Option<u32>,
     #[serde(flatten)]
     sampling: WireSampling<'a>,
-}
-
-#[derive(Serialize)]
-struct WireTool<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    function: WireFunction<'a>,
 }
 
 #[derive(Serialize)]
@@ -167,10 +163,8 @@ fn wire_message<'a>(at: usize, message: &'a Message, history: &'a [Message]) -> 
         }
         Message::Assistant { text, tool_calls } => {
             let calls = tool_calls.iter().enumerate().map(|(call_at, call)| {
-                let ToolCall { id: _, name, arguments, signature: _ } = call;
-                let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
-                let arguments = serde_json::from_str(arguments).ok();
-                let arguments = arguments.ok_or_else(|| {
+                let ToolCall { id: _, name, arguments: _, signature: _ } = call;
+                let arguments = arguments(call).ok_or_else(|| {
                     ProviderError::in_message(at, format_args!("tool_calls[{call_at}].function.arguments"))
                 })?;
                 Ok::<_, ProviderError>(WireCall { function: CalledFunction { name, arguments } })

@@ -1,5 +1,6 @@
 //! The wire format of OpenAI's chat completions, which xAI and many others speak too (`providers.md` 3, 7, 8).
 
+mod messages;
 mod request;
 
 mod fault;

@@ -1,5 +1,6 @@
 //! The wire format of `OpenAI`'s responses: where its models call tools while they reason (`providers.md` 4).
 
+mod items;
 mod request;
 
 mod reply;

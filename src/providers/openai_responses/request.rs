@@ -4,15 +4,15 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
-    generate::{
-        Delivery, Detail, Effort, Format, GenerateRequest, Message, ModelId, Part, Sampling, Target, ToolCall,
-        ToolChoice, Tools,
-    },
+    generate::{Delivery, Effort, Format, GenerateRequest, ModelId, Sampling, Target, ToolChoice, Tools},
     providers::{
         body::json_body,
+        instructions::instructions,
         openai_schema::{WireFunction, WireSchema},
     },
 };
+
+use super::items::{Item, items};
 
 /// The body.
 pub(super) fn body(request: &GenerateRequest) -> Vec<u8> {
@@ -31,9 +31,10 @@ pub(super) fn body(request: &GenerateRequest) -> Vec<u8> {
     } = sampling;
     let Tools { definitions, choice, parallel } = tools;
     let has_tools = !definitions.is_empty();
+    let instructions = instructions(messages);
     let body = WireBody {
         model,
-        instructions: instructions(messages),
+        instructions: (!instructions.is_empty()).then(|| instructions.join("\n\n")),
         input: messages.iter().flat_map(items).collect(),
         temperature: *temperature,
         top_p: *top_p,
@@ -41,13 +42,13 @@ pub(super) fn body(request: &GenerateRequest) -> Vec<u8> {
         reasoning: effort.map(|effort| Reasoning { effort }),
         text: match format {
             Format::Text => None,
-            Format::JsonObject => Some(json!({"format": {"type": "json_object"}})),
+            Format::JsonObject => Some(Text { format: WireFormat::JsonObject }),
             Format::JsonSchema { name, description, schema, strict } => {
                 let schema = WireSchema { name, description: description.as_deref(), schema, strict: *strict };
-                Some(json!({"format": Flat { kind: "json_schema", of: schema }}))
+                Some(Text { format: WireFormat::JsonSchema(schema) })
             }
         },
-        tools: definitions.iter().map(|tool| Flat { kind: "function", of: tool.into() }).collect(),
+        tools: definitions.iter().map(|tool| WireTool::Function(tool.into())).collect(),
         tool_choice: has_tools.then(|| match choice {
             ToolChoice::Auto => json!("auto"),
             ToolChoice::None => json!("none"),
@@ -67,7 +68,7 @@ struct WireBody<'a> {
     model: &'a ModelId,
     #[serde(skip_serializing_if = "Option::is_none")]
     instructions: Option<String>,
-    input: Vec<Value>,
+    input: Vec<Item<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,9 +78,9 @@ struct WireBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning: Option<Reasoning>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<Value>,
+    text: Option<Text<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    tools: Vec<Flat<WireFunction<'a>>>,
+    tools: Vec<WireTool<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_choice: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,46 +100,20 @@ struct Reasoning {
 
 /// What chat completions wrap, said beside its type.
 #[derive(Serialize)]
-struct Flat<T> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    #[serde(flatten)]
-    of: T,
+#[serde(tag = "type", rename_all = "snake_case")]
+enum WireTool<'a> {
+    Function(WireFunction<'a>),
 }
 
-/// All that stands above the conversation. `None`: nothing.
-fn instructions(messages: &[Message]) -> Option<String> {
-    let texts = messages.iter().filter_map(|message| match message {
-        Message::System(text) => Some(text.as_ref()).filter(|text| !text.is_empty()),
-        Message::User(_) | Message::Assistant { .. } | Message::Tool { .. } => None,
-    });
-    let texts: Vec<&str> = texts.collect();
-    (!texts.is_empty()).then(|| texts.join("\n\n"))
+#[derive(Serialize)]
+struct Text<'a> {
+    format: WireFormat<'a>,
 }
 
-/// A turn is none, one or several items: what the model said and each call that it made stand apart.
-fn items(message: &Message) -> Vec<Value> {
-    match message {
-        Message::System(_) => Vec::new(),
-        Message::User(parts) => {
-            let content = parts.iter().map(|part| match part {
-                Part::Text(text) => json!({"type": "input_text", "text": text}),
-                Part::Image { url, detail } => {
-                    json!({"type": "input_image", "image_url": url, "detail": detail.unwrap_or(Detail::Auto)})
-                }
-            });
-            vec![json!({"role": "user", "content": content.collect::<Vec<_>>()})]
-        }
-        Message::Assistant { text, tool_calls } => {
-            let said = (!text.is_empty())
-                .then(|| json!({"role": "assistant", "content": [{"type": "output_text", "text": text}]}));
-            let calls = tool_calls.iter().map(|ToolCall { id, name, arguments, signature: _ }| {
-                json!({"type": "function_call", "call_id": id, "name": name, "arguments": arguments})
-            });
-            said.into_iter().chain(calls).collect()
-        }
-        Message::Tool { call_id, content } => {
-            vec![json!({"type": "function_call_output", "call_id": call_id, "output": content})]
-        }
-    }
+/// The same.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum WireFormat<'a> {
+    JsonObject,
+    JsonSchema(WireSchema<'a>),
 }

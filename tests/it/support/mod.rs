@@ -121,7 +121,7 @@ impl Gateway {
     /// The same for settings that are put together.
     pub(crate) fn configured_by(settings: &[(&str, &str)]) -> Self {
         let Ok(config) = Config::read(Sources::from(settings)) else { panic!("{settings:?}") };
-        Self { app: App::new(config).unwrap(), provider: Arc::new(Scripted::hello()) }
+        Self { app: App::new(&config).unwrap(), provider: Arc::new(Scripted::hello()) }
     }
 
     pub(crate) async fn generate(&self, prompt: &str) -> Reply {

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use llm_gateway::{
     embed::{EmbedRequest, Embedded, Input},
-    generate::{ErrorKind, Finish, FinishReason, GenerateRequest, Message, ModelId, Params, Part, ToolPiece, Usage},
+    generate::{ErrorKind, Finish, FinishReason, GenerateRequest, Message, Params, Part, ToolPiece, Usage},
     providers::{Batch, Delta, DeltaStream, Provider, ProviderError},
 };
 use tokio::{sync::Mutex, time::sleep};
@@ -172,14 +172,6 @@ impl Provider for Scripted {
             }
         }
         Ok(vectors::embedded(inputs))
-    }
-
-    fn is_mock(&self) -> bool {
-        false
-    }
-
-    async fn installed(&self) -> Option<Vec<ModelId>> {
-        None
     }
 }
 
