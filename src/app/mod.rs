@@ -1,14 +1,15 @@
 //! The composition root: the only place that names concrete backends and the order of the layers.
 
+mod chores;
 mod spelling;
 mod stacks;
 mod surroundings;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{extract::Request, response::Response};
 use secrecy::ExposeSecret as _;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::util::BoxCloneSyncService;
 
@@ -26,25 +27,15 @@ use crate::{
     },
     ledger::{Ledger, Webhook},
     metrics::Metrics,
-    providers::{Providers, list},
+    providers::Providers,
     sessions::Sessions,
     stores::{Room, Shared, Stores, redis::BadAddress},
     telemetry::Telemetry,
 };
 
+pub use chores::Chores;
 use stacks::{embedding_stack, generation_stack, http_stack, routes};
 pub use surroundings::Surroundings;
-
-/// How often a provider is asked which models it has, and how long it may take to say so.
-const LIST_INTERVAL: Duration = Duration::from_mins(1);
-const LIST_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often counts are added to the store's.
-const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
-/// How often while the store is away, so that it is used again soon.
-const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-/// How long the end of the service waits for a store that does not take what was booked: longer than it is left alone twice after
-/// failures, because the first attempt then may only find that the connection is gone.
-const LAST_FLUSH: Duration = Duration::from_secs(12);
 
 /// The whole service, ready to be served.
 pub struct App {
@@ -222,57 +213,6 @@ impl App {
 pub fn room(config: &Config) -> Room {
     let longest_window = config.rate_limit.window.max(Sessions::GUESSES_WINDOW);
     Room { cache_bytes: config.cache.memory_bytes, longest_window, fresh_until }
-}
-
-/// What has to be done while the service serves.
-#[derive(Clone)]
-pub struct Chores {
-    /// Those that say themselves which models they have.
-    listing: Vec<EndpointConfig>,
-    client: HttpClient,
-    catalogue: Arc<Catalogue>,
-    counts: Arc<CacheCounts>,
-    ledger: Arc<Ledger>,
-    store_timeout: Duration,
-}
-
-impl Chores {
-    /// Asks the providers that list their models themselves, now and every minute, and the store how budgets stand; adds up what
-    /// was counted and booked. Ends when `over` is cancelled, and then not amid what it does.
-    pub async fn run(self, over: CancellationToken) {
-        tokio::select! {
-            () = self.list_models() => {}
-            () = self.add_up(&over) => {}
-        }
-    }
-
-    /// What is left to do when the last answer is given.
-    pub async fn finish(&self) {
-        tokio::join!(self.counts.flush(self.store_timeout), self.ledger.finish(LAST_FLUSH));
-    }
-
-    /// Ends between two rounds: what is on its way to the store would else be sent once more.
-    async fn add_up(&self, over: &CancellationToken) {
-        if let Err(error) = self.ledger.refresh(Instant::now() + self.store_timeout).await {
-            tracing::warn!(%error, "it is not known yet how budgets stand");
-        }
-        let interval = || if self.ledger.is_behind() { RETRY_INTERVAL } else { FLUSH_INTERVAL };
-        while over.run_until_cancelled(sleep(interval())).await.is_some() {
-            tokio::join!(self.counts.flush(self.store_timeout), self.ledger.tick());
-        }
-    }
-
-    async fn list_models(&self) {
-        loop {
-            for endpoint in &self.listing {
-                // Who cannot be asked keeps what it said last.
-                if let Ok(listed) = list(endpoint, &self.client, LIST_TIMEOUT).await {
-                    self.catalogue.set_installed(endpoint.name.as_str().into(), listed.models);
-                }
-            }
-            sleep(LIST_INTERVAL).await;
-        }
-    }
 }
 
 /// Where alerts are posted.

@@ -169,13 +169,13 @@ impl Telling {
     async fn stream(self, Generation { receipt, answer }: Generation) -> Response {
         let mut reading = self.exchange.read(answer);
         let (target, first) = first_piece(&mut reading, self.asked.target.clone()).await;
-        let (first, outcome) = match first {
-            Some(Ok(Event::Finish { completion, outcome, cost })) => {
-                (Some(Event::Finish { completion, outcome, cost }), outcome)
-            }
-            Some(Ok(piece)) => (Some(piece), Outcome::NotStored),
-            None => (None, Outcome::NotStored),
-            Some(Err(error)) => {
+        let outcome = match &first {
+            Some(Ok(Event::Finish { outcome, .. })) => *outcome,
+            _ => Outcome::NotStored,
+        };
+        let first = match first.transpose() {
+            Ok(first) => first,
+            Err(error) => {
                 let mut response = self.exchange.told(error).into_response();
                 self.exchange.set_headers(response.headers_mut(), &receipt, Outcome::NotStored, None);
                 return response;
@@ -288,11 +288,12 @@ async fn first_piece(reading: &mut Reading, asked: Target) -> (Target, Option<Re
         match timeout_at(by, reading.next()).await {
             Ok(Ok(Event::Calling(calling))) => target = calling.target,
             Ok(Ok(Event::Failed(_))) => {}
-            Ok(Ok(Event::Finish { completion, outcome, cost })) => {
-                let target = completion.served.target.clone();
-                return (target, Some(Ok(Event::Finish { completion, outcome, cost })));
+            Ok(piece) => {
+                if let Ok(Event::Finish { completion, .. }) = &piece {
+                    target = completion.served.target.clone();
+                }
+                return (target, Some(piece));
             }
-            Ok(piece) => return (target, Some(piece)),
             Err(_) => return (target, None),
         }
     }
