@@ -22,7 +22,7 @@ pub(in crate::ledger) use reset::{Reset, reset_field};
 use super::{
     Alert, Changes, Period, Settings,
     alert::timestamp,
-    batch::{ALL, AVOIDED, BUDGET, Batch, budget_field},
+    batch::{ALL, AVOIDED, BUDGET, Batch, budget_field, new_poster},
     lines::{Amounts, Kind, is_cost},
     period::{begins_ms, day},
     status::{PeriodStatus, status},
@@ -54,6 +54,9 @@ pub(in crate::ledger) struct Books {
     /// When the store said so. `None`: never.
     pub(in crate::ledger) known_ms: Option<u64>,
     fresh: Batch,
+    /// Who posts, and the number of the last posting.
+    poster: String,
+    number: u64,
     /// On their way, in order. What became of the first may not be known.
     postings: VecDeque<Arc<Posting>>,
     /// Whether somebody is about to post what was booked.
@@ -98,6 +101,8 @@ impl Books {
             known: Sheet::default(),
             known_ms: None,
             fresh: Batch::default(),
+            poster: new_poster(),
+            number: 0,
             postings: VecDeque::new(),
             is_flush_due: false,
             over: Vec::new(),
@@ -188,7 +193,7 @@ impl Books {
 
     /// All that is booked and not known to be posted.
     pub(in crate::ledger) fn unposted_entries(&self) -> Vec<Entry> {
-        let fresh = self.fresh.postings(&[]).into_iter().flat_map(|posting| posting.entries);
+        let fresh = self.fresh.parts(&[]).into_iter().flatten();
         self.postings.iter().flat_map(|posting| posting.entries.iter().cloned()).chain(fresh).collect()
     }
 
@@ -270,8 +275,14 @@ impl Books {
         if self.postings.is_empty() && !(self.fresh.is_empty() && self.over.is_empty()) {
             let mut dropped = std::mem::take(&mut self.over);
             dropped.extend(self.outdated(now_ms));
-            let fresh = std::mem::take(&mut self.fresh);
-            self.postings.extend(fresh.postings(&dropped).into_iter().map(Arc::new));
+            for entries in std::mem::take(&mut self.fresh).parts(&dropped) {
+                self.number += 1;
+                self.postings.push_back(Arc::new(Posting {
+                    poster: self.poster.clone(),
+                    number: self.number,
+                    entries,
+                }));
+            }
         }
         self.postings.front().cloned()
     }
