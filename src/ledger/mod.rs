@@ -7,6 +7,7 @@
 mod alert;
 mod batch;
 mod books;
+mod each;
 mod lines;
 mod period;
 mod report;
@@ -46,6 +47,7 @@ pub use webhook::Webhook;
 
 use batch::{ALL, BUDGET};
 use books::{Books, Reset, reset_field};
+use each::Each;
 
 /// The notes: settings, resets and alerts.
 const NOTES: &str = "llm:{ledger}:notes";
@@ -104,8 +106,8 @@ impl Ledger {
 
     /// What was spent today and what may be, in dollars, as far as this process knows.
     pub fn today(&self) -> (f64, f64) {
-        let [(_, used, limit, _), ..] = self.books().periods();
-        (used.dollars(), limit.dollars())
+        let books = self.books();
+        (books.used[Period::Daily].dollars(), books.limit(Period::Daily).dollars())
     }
 
     /// What hits and joined calls would have cost, ever, as far as this process knows.

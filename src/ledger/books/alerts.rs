@@ -11,8 +11,8 @@ impl Books {
     /// Raises an alert for each threshold that was crossed, unless it was. Says whether it raised any.
     pub(super) fn raise(&mut self, now_ms: u64) -> bool {
         let mut has_raised = false;
-        for (period, used) in Period::ALL.into_iter().zip(self.used) {
-            let (limit, from) = (MicroDollars::of(self.settings.limit(period)), self.settings.warned_from(period));
+        for period in Period::ALL {
+            let (used, limit, from) = (self.used[period], self.limit(period), self.settings.warned_from(period));
             let word = period.as_str();
             if used >= from && used > MicroDollars(0) {
                 let percent = self.settings.threshold(period);

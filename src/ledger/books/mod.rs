@@ -20,7 +20,7 @@ use crate::{
 pub(in crate::ledger) use reset::{Reset, reset_field};
 
 use super::{
-    Alert, Changes, Period, Settings,
+    Alert, Changes, Each, Period, Settings,
     alert::timestamp,
     batch::{ALL, AVOIDED, BUDGET, Batch, budget_field, new_poster},
     lines::{Amounts, Kind, is_cost},
@@ -44,11 +44,11 @@ pub(in crate::ledger) struct Books {
     begins_ms: u64,
     ends_ms: u64,
     /// When each period of today ends, as an answer says it.
-    reset_dates: [String; 3],
+    reset_dates: Each<String>,
     /// What was spent in each period of today, booked anywhere, since it was last begun anew.
-    used: [MicroDollars; 3],
+    pub(in crate::ledger) used: Each<MicroDollars>,
     /// When each period's budget was last begun anew by hand.
-    resets: [Option<Reset>; 3],
+    resets: Each<Option<Reset>>,
     /// The budget's sheet: as the store said last, and what was posted since.
     known: Sheet,
     /// When the store said so. `None`: never.
@@ -95,9 +95,9 @@ impl Books {
             today: Date::MIN,
             begins_ms: 0,
             ends_ms: 0,
-            reset_dates: Default::default(),
-            used: Default::default(),
-            resets: Default::default(),
+            reset_dates: Each::default(),
+            used: Each::default(),
+            resets: Each::default(),
             known: Sheet::default(),
             known_ms: None,
             fresh: Batch::default(),
@@ -127,17 +127,16 @@ impl Books {
             return;
         }
         self.today = day(now_ms);
-        (self.begins_ms, self.ends_ms) = (begins_ms(self.today), begins_ms(Period::Daily.next_first_day(self.today)));
-        self.reset_dates = Period::ALL.map(|period| timestamp(begins_ms(period.next_first_day(self.today))));
+        (self.begins_ms, self.ends_ms) = (begins_ms(self.today), self.ends_ms(Period::Daily));
+        self.reset_dates = Each::of(|period| timestamp(self.ends_ms(period)));
         self.recount();
     }
 
     /// Adds up what each period has had.
     fn recount(&mut self) {
-        let mut unposted = self.unposted_spending().into_iter();
-        self.used = Period::ALL.map(|period| {
-            let known = self.known.amounts.get(&budget_field(period, self.today)).copied().unwrap_or_default();
-            let spent = MicroDollars(known) + unposted.next().unwrap_or_default();
+        self.used = Each::of(|period| {
+            let known = self.known.amounts.get(&self.field(period)).copied().unwrap_or_default();
+            let spent = MicroDollars(known) + self.unposted_spending(period);
             spent.saturating_sub(self.spent_before(period))
         });
         self.status = None;
@@ -149,21 +148,13 @@ impl Books {
     }
 
     fn reset_of(&self, period: Period) -> Option<&Reset> {
-        let [daily, weekly, monthly] = &self.resets;
-        let reset = match period {
-            Period::Daily => daily,
-            Period::Weekly => weekly,
-            Period::Monthly => monthly,
-        };
-        reset.as_ref().filter(|reset| reset.field == budget_field(period, self.today))
+        self.resets[period].as_ref().filter(|reset| reset.field == self.field(period))
     }
 
-    /// What is booked and not known to be posted, in each of today's budgets.
-    pub(in crate::ledger) fn unposted_spending(&self) -> [MicroDollars; 3] {
-        Period::ALL.map(|period| {
-            let fresh = MicroDollars(self.fresh.spent(period, self.today));
-            if self.postings.is_empty() { fresh } else { fresh + self.on_its_way(&budget_field(period, self.today)) }
-        })
+    /// What is booked and not known to be posted, in today's budget of `period`.
+    pub(in crate::ledger) fn unposted_spending(&self, period: Period) -> MicroDollars {
+        let fresh = MicroDollars(self.fresh.spent(period, self.today));
+        if self.postings.is_empty() { fresh } else { fresh + self.on_its_way(&self.field(period)) }
     }
 
     /// All that is booked and not known to be posted, spent and avoided.
@@ -218,9 +209,7 @@ impl Books {
         if !kind.is_spent() || cost == MicroDollars(0) {
             return false;
         }
-        for used in &mut self.used {
-            *used = *used + cost;
-        }
+        self.used = Each::of(|period| self.used[period] + cost);
         self.status = None;
         let known = self.unsaved.len();
         let has_raised = self.raise(now_ms);
@@ -240,23 +229,22 @@ impl Books {
         if let Some(status) = &self.status {
             return status.clone();
         }
-        let mut standing = self.used.into_iter().zip(&self.reset_dates);
-        let json = status(Period::ALL.map(|period| {
-            let (used, reset_date) = standing.next().unwrap_or_else(|| unreachable!("there are three of each"));
-            PeriodStatus::new(period, used, &self.settings, reset_date)
-        }));
+        let json = status(
+            Period::ALL
+                .map(|period| PeriodStatus::new(period, self.used[period], &self.settings, &self.reset_dates[period])),
+        );
         self.status = Some(json.clone());
         json
     }
 
-    /// What each period has had, with its limit and its end in milliseconds since the Unix epoch.
-    pub(in crate::ledger) fn periods(&self) -> [(Period, MicroDollars, MicroDollars, u64); 3] {
-        let mut used = self.used.into_iter();
-        Period::ALL.map(|period| {
-            let ends_ms = begins_ms(period.next_first_day(self.today));
-            let limit = MicroDollars::of(self.settings.limit(period));
-            (period, used.next().unwrap_or_default(), limit, ends_ms)
-        })
+    /// What the budget of `period` is.
+    pub(in crate::ledger) fn limit(&self, period: Period) -> MicroDollars {
+        MicroDollars::of(self.settings.limit(period))
+    }
+
+    /// When today's `period` ends, in milliseconds since the Unix epoch.
+    pub(in crate::ledger) fn ends_ms(&self, period: Period) -> u64 {
+        begins_ms(period.next_first_day(self.today))
     }
 
     /// The field of today's budget of `period`.
@@ -323,7 +311,7 @@ impl Books {
     pub(in crate::ledger) fn learn(&mut self, budget: Sheet, notes: &HashMap<String, Bytes>, now_ms: u64) -> bool {
         (self.known, self.known_ms, self.is_wanted) = (budget, Some(now_ms), false);
         self.settings = self.configured.with(&Changes::read(notes));
-        self.resets = Period::ALL.map(|period| notes.get(&reset_field(period)).and_then(|note| Reset::read(note)));
+        self.resets = Each::of(|period| notes.get(&reset_field(period)).and_then(|note| Reset::read(note)));
         let kept = notes.iter().filter_map(|(field, note)| Alert::read(field, note));
         let own = self.unsaved.iter().cloned();
         self.alerts = own.chain(kept).map(|alert| (alert.id.clone(), alert)).collect();
