@@ -11,7 +11,10 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::*;
-use crate::stores::{Notes, Posting, Reservation, memory::MemoryBooks};
+use crate::{
+    generate::Periods,
+    stores::{Notes, Posting, Reservation, memory::MemoryBooks},
+};
 
 const DAY_MS: u64 = 86_400_000;
 /// Friday, 2026-12-25, 23:59:00 UTC.
