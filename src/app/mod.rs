@@ -145,8 +145,7 @@ impl App {
         let flights = Flights::new(config.server.max_in_flight, stopping.clone());
         let store_timeout = config.store.timeout;
         let (ttl, tasks) = (config.sessions.ttl, flights.tasks().clone());
-        let (kept, guesses) = (Arc::clone(&stores.sessions), Arc::clone(&stores.guesses));
-        let sessions = Arc::new(Sessions::new(kept, guesses, ttl, store_timeout, clock, tasks));
+        let sessions = Arc::new(Sessions::new(Arc::clone(&stores.sessions), ttl, store_timeout, tasks));
         let ledger = Arc::new(Ledger::new(
             clock,
             &config.budget,
@@ -219,8 +218,7 @@ impl App {
 
 /// How much the stores may hold in this process.
 pub fn room(config: &Config) -> Room {
-    let longest_window = config.rate_limit.window.max(Sessions::GUESSES_WINDOW);
-    Room { cache_bytes: config.cache.memory_bytes, longest_window, fresh_until }
+    Room { cache_bytes: config.cache.memory_bytes, longest_window: config.rate_limit.window, fresh_until }
 }
 
 /// What has to be done while the service serves.
