@@ -70,7 +70,7 @@
 //! | 2 | `telemetry` | `caller`, `clock`, `generate`, `metrics` |
 //! | 2 | `observers` | `client`, `config`, `courier`, `sentry`, `trace` |
 //! | 2 | `compare` | `client` |
-//! | 3 | `sessions` | `caller`, `clock`, `remembered`, `stores` |
+//! | 3 | `sessions` | `caller`, `json`, `remembered`, `stores` |
 //! | 3 | `ledger` | `client`, `clock`, `config`, `generate`, `json`, `stores` |
 //! | 3 | `dispatch` | `breaker`, `catalogue`, `config`, `embed`, `generate`, `metrics`, `providers`, `trace` |
 //! | 3 | `layers` | `caller`, `catalogue`, `clock`, `config`, `embed`, `error`, `generate`, `json`, `ledger`, `metrics`, `remembered`, `sessions`, `stores`, `telemetry`, `trace` |

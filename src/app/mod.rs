@@ -136,8 +136,7 @@ impl App {
         // As many calls may go on unattended as are ever attended to.
         let flights = Flights::new(config.server.max_in_flight, tasks.clone(), stopping.clone());
         let (ttl, store_timeout) = (config.sessions.ttl, config.store.timeout);
-        let (kept, guesses) = (Arc::clone(&stores.sessions), Arc::clone(&stores.guesses));
-        let sessions = Arc::new(Sessions::new(kept, guesses, ttl, store_timeout, clock, tasks.clone()));
+        let sessions = Arc::new(Sessions::new(Arc::clone(&stores.sessions), ttl, store_timeout, tasks.clone()));
         let ledger = Arc::new(Ledger::new(
             clock,
             &config.budget,
@@ -211,8 +210,7 @@ impl App {
 
 /// How much the stores may hold in this process.
 pub fn room(config: &Config) -> Room {
-    let longest_window = config.rate_limit.window.max(Sessions::GUESSES_WINDOW);
-    Room { cache_bytes: config.cache.memory_bytes, longest_window, fresh_until }
+    Room { cache_bytes: config.cache.memory_bytes, longest_window: config.rate_limit.window, fresh_until }
 }
 
 /// Where alerts are posted.

@@ -173,8 +173,8 @@ pub struct Alerts {
     operation_id = "budget_alerts",
     tag = "money",
     responses((status = 200, description = "All of them.", body = Alerts, example = json!({"alerts": [{
-        "id": "warning-daily-1795478400000@80", "type": "warning", "period": "daily",
-        "message": "Daily budget at 81.2% ($40.60 of $50.00)", "timestamp": "2026-11-24T14:02:11.530Z", "acknowledged": false
+        "id": "warning-daily-1795478400000-40", "type": "warning", "period": "daily",
+        "message": "80% of the daily budget of $50.00 is spent: $40.60.", "timestamp": "2026-11-24T14:02:11.530Z", "acknowledged": false
     }]}))),
 )]
 pub async fn alerts(State(api): State<Arc<Api>>, took: Took) -> Result<Json<Alerts>, ApiError> {

@@ -77,7 +77,7 @@ pub async fn create(State(api): State<Arc<Api>>, request: Request) -> Result<Res
     let (head, body) = request.into_parts();
     let data = read_data(&api, &head, body).await?;
     let id = api.sessions.create(&data, by(&api, None)).await?;
-    let made = Made { session_id: id.to_hex(), expires_at: rfc3339(api.sessions.expires_at_ms()) };
+    let made = Made { session_id: id.to_hex(), expires_at: expires_at(&api, api.sessions.ttl()) };
     let mut response = (StatusCode::CREATED, Json(made)).into_response();
     set_cookie(&api, &mut response, &id.to_hex(), api.sessions.ttl());
     Ok(private(response))
@@ -208,10 +208,12 @@ struct Listed {
 pub async fn of_user(State(api): State<Arc<Api>>, Path(user): Path<String>) -> Result<Response, ApiError> {
     let sessions = api.sessions.of_user(&user_id(&user)?, by_and_by(&api)).await?;
     let listed = |SessionOfUser { id, json, expires_in }: SessionOfUser| {
-        let expires_in = u64::try_from(expires_in.as_millis()).unwrap_or(u64::MAX);
-        let expires_at = rfc3339(api.clock.epoch_ms().saturating_add(expires_in));
         let data = serde_json::from_slice(&json).or_else(|_| to_raw_value(&()));
-        Ok(Listed { session_id: id.to_hex(), expires_at, data: data.map_err(|_| ApiError::internal())? })
+        Ok(Listed {
+            session_id: id.to_hex(),
+            expires_at: expires_at(&api, expires_in),
+            data: data.map_err(|_| ApiError::internal())?,
+        })
     };
     let sessions = sessions.into_iter().map(listed).collect::<Result<_, ApiError>>()?;
     Ok(private(Json(OfUser { sessions }).into_response()))
@@ -245,6 +247,12 @@ async fn read_data(api: &Api, head: &Parts, body: axum::body::Body) -> Result<Se
         ApiError::new(StatusCode::BAD_REQUEST, "A session is a JSON object")
             .message("Send an object, such as {\"userId\":\"ann\"}.")
     })
+}
+
+/// When a session ends that is not used for `expires_in`.
+fn expires_at(api: &Api, expires_in: Duration) -> String {
+    let expires_in = u64::try_from(expires_in.as_millis()).unwrap_or(u64::MAX);
+    rfc3339(api.clock.epoch_ms().saturating_add(expires_in))
 }
 
 fn named(request: &Request) -> Result<NamedSession, ApiError> {

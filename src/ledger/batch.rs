@@ -8,10 +8,7 @@ use std::{
 use time::Date;
 use uuid::Uuid;
 
-use crate::{
-    generate::Target,
-    stores::{Entry, Posting},
-};
+use crate::{generate::Target, stores::Entry};
 
 use super::{
     Period,
@@ -25,6 +22,11 @@ pub(super) const BUDGET: &str = "llm:{ledger}:budget";
 pub(super) const AVOIDED: &str = "avoided";
 /// The sheet of everything that was ever booked.
 pub(super) const ALL: &str = "llm:{ledger}:all";
+
+/// The key of one who posts and has not posted before.
+pub(super) fn new_poster() -> String {
+    format!("llm:{{ledger}}:poster:{}", Uuid::now_v7().simple())
+}
 
 /// How long the sheets of days, weeks and months are kept: as long as anyone compares them.
 const DAYS_KEPT: Duration = Duration::from_hours(24 * 62);
@@ -88,8 +90,8 @@ impl Batch {
         self.0.values().map(|day| day.avoided).sum()
     }
 
-    /// The same as postings, which drop `dropped` from the budget's sheet too.
-    pub(super) fn postings(&self, dropped: &[String]) -> Vec<Posting> {
+    /// The same as entries, each part for a posting of its own, which drop `dropped` from the budget's sheet too.
+    pub(super) fn parts(&self, dropped: &[String]) -> Vec<Vec<Entry>> {
         let mut budget = BTreeMap::new();
         for (date, day) in &self.0 {
             let periods = Period::ALL.map(|period| (budget_field(period, *date), day.spent));
@@ -118,8 +120,7 @@ impl Batch {
         }
         // Mostly there is one part, and it all goes together.
         parts.iter_mut().take(1).for_each(|first| first.extend(std::mem::take(&mut sheets).entries()));
-        let key = || format!("llm:{{ledger}}:posting:{}", Uuid::now_v7().simple());
-        parts.into_iter().map(|entries| Posting { key: key(), entries }).collect()
+        parts
     }
 }
 
@@ -173,8 +174,8 @@ mod tests {
             }
         }
         let dropped: Vec<String> = (0..9_999).map(|at| format!("reserved:{at}")).collect();
-        let postings = batch.postings(&dropped);
-        let entries = || postings.iter().flat_map(|posting| &posting.entries);
+        let parts = batch.parts(&dropped);
+        let entries = || parts.iter().flatten();
         assert!(entries().all(|entry| entry.amounts.len() + entry.dropped.len() < 2 * MAX_FIELDS));
         assert_eq!(entries().map(|entry| entry.dropped.len()).sum::<usize>(), dropped.len());
         let sum = |sheet: &str, part: &str| {
@@ -183,13 +184,10 @@ mod tests {
             amounts.map(|(_, amount)| amount).sum::<u64>()
         };
         assert_eq!((sum(ALL, ":cost:"), sum(BUDGET, "daily:"), sum(BUDGET, "monthly:")), (4_000, 4_000, 4_000));
-        for posting in &postings {
-            let mut sheets: Vec<_> = posting.entries.iter().map(|entry| &entry.sheet).collect();
+        for part in &parts {
+            let mut sheets: Vec<_> = part.iter().map(|entry| &entry.sheet).collect();
             sheets.sort_unstable();
             assert!(sheets.windows(2).all(|pair| pair[0] != pair[1]), "no sheet twice");
         }
-        let mut keys: Vec<_> = postings.iter().map(|posting| &posting.key).collect();
-        keys.dedup();
-        assert_eq!(keys.len(), postings.len());
     }
 }

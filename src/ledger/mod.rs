@@ -7,12 +7,14 @@
 mod alert;
 mod batch;
 mod books;
+mod each;
 mod lines;
 mod period;
 mod report;
 mod reserve;
 mod settings;
 mod status;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod webhook;
@@ -30,11 +32,10 @@ use tokio_util::task::TaskTracker;
 use crate::{
     clock::Clock,
     config::BudgetConfig,
-    generate::{MicroDollars, Periods, Target, Usage},
+    generate::{MicroDollars, Target, Usage},
     stores::{BookStore, Entry, Sheet, StoreError},
 };
 
-use alert::timestamp;
 pub use alert::{Alert, AlertKind};
 pub use lines::Kind;
 pub use period::Period;
@@ -46,13 +47,12 @@ pub use webhook::Webhook;
 
 use batch::{ALL, BUDGET};
 use books::{Books, Reset, reset_field};
+use each::Each;
 
 /// The notes: settings, resets and alerts.
 const NOTES: &str = "llm:{ledger}:notes";
 /// The sheets that are kept for good.
 pub const STANDING: [&str; 3] = [ALL, BUDGET, NOTES];
-/// How long alerts are remembered.
-const ALERTS_KEPT: Duration = Duration::from_hours(24 * 90);
 /// How long what the store said is news, in milliseconds: an instance that is busy asks more often, and an idle one does not.
 const KNOWN_MS: u64 = 10_000;
 /// How long to wait between the last attempts.
@@ -104,28 +104,13 @@ impl Ledger {
 
     /// What was spent today and what may be, in dollars, as far as this process knows.
     pub fn today(&self) -> (f64, f64) {
-        let [(_, used, limit, _), ..] = self.books().periods();
-        (used.dollars(), limit.dollars())
+        let books = self.books();
+        (books.used[Period::Daily].dollars(), books.limit(Period::Daily).dollars())
     }
 
     /// What hits and joined calls would have cost, ever, as far as this process knows.
     pub fn avoided(&self) -> MicroDollars {
         self.books().avoided()
-    }
-
-    /// The alerts that were raised here and that no answer has told so far.
-    pub fn take_alerts(&self) -> Vec<Alert> {
-        self.books().take_untold()
-    }
-
-    /// The alerts that nobody has acknowledged, oldest first, as far as this process knows.
-    pub fn alerts(&self) -> Vec<Alert> {
-        self.books().open_alerts()
-    }
-
-    /// Those of them that are about the present ones of `periods`.
-    pub fn alerts_of(&self, periods: Periods) -> Vec<Alert> {
-        self.books().open_alerts_of(periods)
     }
 
     /// The settings that hold, as far as this process knows.
@@ -221,20 +206,6 @@ impl Ledger {
         self.learn(by).await
     }
 
-    /// Takes down that an operator has seen the alert `id`, and says whether there is one.
-    ///
-    /// # Errors
-    /// When the store does not say that it is done.
-    pub async fn acknowledge(self: &Arc<Self>, id: &str, by: Instant) -> Result<bool, StoreError> {
-        let _travelling = self.travel(by).await?;
-        self.catch_up(by).await?;
-        let Some(alert) = self.books().find_alert(id).cloned() else { return Ok(false) };
-        let alert = Alert { acknowledged: true, ..alert };
-        self.store.note(NOTES, &[(alert.field(), alert.note())], by).await?;
-        self.books().set_alert(alert);
-        Ok(true)
-    }
-
     /// Sheets, with what is not posted yet.
     ///
     /// # Errors
@@ -287,10 +258,9 @@ impl Ledger {
         let (budget, notes) = self.store.sheet_and_notes(BUDGET, NOTES, by).await?;
         let (old, has_raised) = {
             let now_ms = self.clock.epoch_ms();
-            let long_ago = now_ms.saturating_sub(u64::try_from(ALERTS_KEPT.as_millis()).unwrap_or(u64::MAX));
             let mut books = self.books();
             let has_raised = books.learn(budget, &notes, now_ms);
-            (books.old_alerts(&timestamp(long_ago)), has_raised)
+            (books.old_alerts(now_ms), has_raised)
         };
         if has_raised {
             self.save_alerts_soon();
@@ -309,49 +279,6 @@ impl Ledger {
             let ledger = Arc::clone(self);
             self.tasks.spawn(async move { ledger.flush().await });
         }
-    }
-
-    fn save_alerts_soon(self: &Arc<Self>) {
-        let ledger = Arc::clone(self);
-        self.tasks.spawn(async move { ledger.save_alerts().await });
-    }
-
-    /// Keeps the alerts that were raised here in the store, and tells those that no other instance has told.
-    async fn save_alerts(&self) {
-        if self.books().unsaved.is_empty() {
-            return;
-        }
-        let _travelling = self.travelling.lock().await;
-        let alerts = self.books().unsaved.clone();
-        for alert in alerts {
-            let is_unsure = self.books().unsure.contains(&alert.id);
-            match self.save(&alert, is_unsure).await {
-                Ok(is_own) => {
-                    self.books().saved(&alert.id);
-                    if is_own {
-                        self.notify(alert);
-                    }
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "an alert waits for the store");
-                    if !error.is_undone() {
-                        self.books().unsure.insert(alert.id);
-                    }
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Keeps an alert, and says whether it is this one that is kept. `is_unsure`: it may be already.
-    async fn save(&self, alert: &Alert, is_unsure: bool) -> Result<bool, StoreError> {
-        let (by, field, note) = (Instant::now() + self.patience, alert.field(), alert.note());
-        let is_new = self.store.note_new(NOTES, &field, &note, by).await?;
-        if is_new || !is_unsure {
-            return Ok(is_new);
-        }
-        let (_, kept) = self.store.sheet_and_notes(BUDGET, NOTES, by).await?;
-        Ok(kept.get(&field).is_some_and(|kept| *kept == note))
     }
 
     /// Asks the store how things stand, unless that is known of late.
@@ -373,13 +300,6 @@ impl Ledger {
     fn is_news(&self, age_ms: u64) -> bool {
         let now_ms = self.clock.epoch_ms();
         self.books_at(now_ms).known_ms.is_some_and(|known_ms| now_ms.abs_diff(known_ms) <= age_ms)
-    }
-
-    fn notify(&self, alert: Alert) {
-        tracing::warn!(period = alert.period, "budget: {}", alert.message);
-        if let Some(webhook) = self.webhook.clone() {
-            self.tasks.spawn(async move { webhook.post(&alert).await });
-        }
     }
 
     /// The books, turned to today.

@@ -10,7 +10,7 @@ use crate::{
     stores::Reservation,
 };
 
-use super::{AlertKind, Ledger, Period, batch::BUDGET};
+use super::{AlertKind, Each, Ledger, Period, batch::BUDGET};
 
 /// When to come back where only what is under way stands in the way: calls take seconds.
 const UNDER_WAY: Duration = Duration::from_secs(5);
@@ -78,7 +78,7 @@ impl Ledger {
         amount: MicroDollars,
         lasts: Duration,
         by: Instant,
-    ) -> Result<Reserved, [InTheWay; 3]> {
+    ) -> Result<Reserved, Each<InTheWay>> {
         let now_ms = self.clock.epoch_ms();
         let until_ms = now_ms.saturating_add(u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX));
         let field = format!("reserved:{}", Uuid::now_v7().simple());
@@ -111,10 +111,10 @@ impl Ledger {
     }
 
     /// What stands in the way by what the store says.
-    fn in_the_way(&self, answer: &crate::stores::Reserved) -> [InTheWay; 3] {
+    fn in_the_way(&self, answer: &crate::stores::Reserved) -> Each<InTheWay> {
         let books = self.books();
         let mut amounts = answer.amounts.iter();
-        Period::ALL.map(|period| {
+        Each::of(|period| {
             let spent = MicroDollars(amounts.next().copied().unwrap_or_default());
             let spent = spent.saturating_sub(books.spent_before(period));
             InTheWay { spent, besides: MicroDollars(answer.others) }
@@ -122,14 +122,13 @@ impl Ledger {
     }
 
     /// Reserves `amount` within this process's share of what was left when the store spoke last.
-    fn reserve_alone(&self, amount: MicroDollars, now_ms: u64) -> Result<(), [InTheWay; 3]> {
+    fn reserve_alone(&self, amount: MicroDollars, now_ms: u64) -> Result<(), Each<InTheWay>> {
         let mut books = self.books();
         let reserved = books.reserved();
-        let mut unposted = books.unposted_spending().into_iter();
         let (mut fits, mut others) = (true, MicroDollars(u64::MAX));
-        let in_the_way = books.periods().map(|(_, spent, limit, _)| {
-            let unposted = unposted.next().unwrap_or_default();
-            let left = limit.saturating_sub(spent.saturating_sub(unposted));
+        let in_the_way = Each::of(|period| {
+            let (spent, unposted) = (books.used[period], books.unposted_spending(period));
+            let left = books.limit(period).saturating_sub(spent.saturating_sub(unposted));
             let share = MicroDollars(left.0 / u64::from(self.instances.get()));
             fits &= unposted + reserved + amount <= share;
             others = others.min(left.saturating_sub(share));
@@ -145,11 +144,12 @@ impl Ledger {
     }
 
     /// The refusal of `amount`, where so much stands in the way.
-    fn refusal(self: &Arc<Self>, amount: MicroDollars, in_the_way: [InTheWay; 3]) -> GenerateError {
+    fn refusal(self: &Arc<Self>, amount: MicroDollars, in_the_way: Each<InTheWay>) -> GenerateError {
         let now_ms = self.clock.epoch_ms();
         let mut books = self.books();
         let (mut exceeded, mut retry_after, mut has_raised) = (Periods::default(), Some(UNDER_WAY), false);
-        for ((period, _, limit, ends_ms), InTheWay { spent, besides }) in books.periods().into_iter().zip(in_the_way) {
+        for period in Period::ALL {
+            let (limit, InTheWay { spent, besides }) = (books.limit(period), in_the_way[period]);
             let would_exceed = spent + besides + amount > limit;
             match period {
                 Period::Daily => exceeded.daily = would_exceed,
@@ -160,7 +160,7 @@ impl Ledger {
             if amount > limit && limit > MicroDollars(0) {
                 retry_after = None;
             } else if spent + amount > limit {
-                let ends_in = Duration::from_millis(ends_ms.saturating_sub(now_ms));
+                let ends_in = Duration::from_millis(books.ends_ms(period).saturating_sub(now_ms));
                 retry_after = retry_after.map(|wait| wait.max(ends_in));
                 let message = || {
                     let (word, left) = (period.as_str(), limit.saturating_sub(spent));

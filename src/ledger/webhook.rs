@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::client::HttpClient;
+use crate::{client::HttpClient, json};
 
 use super::Alert;
 
@@ -42,8 +42,7 @@ impl Webhook {
 
     /// Posts `alert`, and again where that may help. What cannot be told is still among the alerts.
     pub(super) async fn post(&self, alert: &Alert) {
-        let body = serde_json::to_vec(&Message { alert, text: &alert.message });
-        let body = Bytes::from(body.unwrap_or_else(|_| unreachable!("texts and booleans are JSON")));
+        let body = Bytes::from(json::with_room(0, &Message { alert, text: &alert.message }));
         let mut waits = WAITS.into_iter();
         loop {
             let trouble = match self.attempt(body.clone()).await {

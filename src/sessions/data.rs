@@ -5,7 +5,10 @@ use std::{borrow::Cow, collections::BTreeMap};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use crate::caller::{BadUserId, UserId};
+use crate::{
+    caller::{BadUserId, UserId},
+    json,
+};
 
 /// The most that a session holds, as JSON.
 pub const MAX_SESSION_BYTES: usize = 16 << 10;
@@ -40,7 +43,7 @@ impl SessionData {
 
     /// As it is kept: JSON, as the original wrote it.
     pub(super) fn to_json(&self) -> Bytes {
-        serde_json::to_vec(&self.0).unwrap_or_else(|_| unreachable!("texts and JSON are JSON")).into()
+        json::with_room(0, &self.0).into()
     }
 }
 

@@ -1,8 +1,8 @@
-//! Who names sessions that do not exist, and how often: each costs a command of the store, and may be a guess.
+//! Who names sessions that do not exist, and how often: each costs a command of the store, and may be a guess. Each instance counts
+//! for itself.
 
 use std::{
     num::{NonZeroU32, NonZeroUsize},
-    sync::Arc,
     time::Duration,
 };
 
@@ -10,24 +10,23 @@ use tokio::time::Instant;
 
 use crate::{
     remembered::Remembered,
-    stores::{CounterStore, Quota},
+    stores::{Quota, memory::MemoryCounters},
 };
 
 /// How many unknown ids an address may name: more than people behind one address whose sessions have ended.
 const QUOTA: Quota = Quota { max: NonZeroU32::new(60).unwrap(), window: WINDOW };
-/// The window of the quota.
-pub(super) const WINDOW: Duration = Duration::from_mins(1);
+const WINDOW: Duration = Duration::from_mins(1);
 const MAX_ADDRESSES: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
 /// Counts unknown ids by address.
 pub(super) struct Guesses {
-    counters: Arc<dyn CounterStore>,
+    counters: MemoryCounters,
     blocked: Remembered<String, Instant>,
 }
 
 impl Guesses {
-    pub(super) fn new(counters: Arc<dyn CounterStore>) -> Self {
-        Self { counters, blocked: Remembered::new(MAX_ADDRESSES) }
+    pub(super) fn new() -> Self {
+        Self { counters: MemoryCounters::new(WINDOW), blocked: Remembered::new(MAX_ADDRESSES) }
     }
 
     /// How long `address` has to wait until its next one is looked up. `None`: it need not.
@@ -37,9 +36,8 @@ impl Guesses {
     }
 
     /// An id that `address` named is unknown.
-    pub(super) async fn count(&self, address: String, by: Instant) {
-        let key = format!("session:{address}");
-        let Ok(admission) = self.counters.admit(&key, QUOTA, NonZeroU32::MIN, by).await else { return };
+    pub(super) fn count(&self, address: String) {
+        let admission = self.counters.decide(&address, QUOTA, NonZeroU32::MIN);
         if admission.remaining == 0 {
             self.blocked.put(address, Instant::now() + admission.grows_in);
         }

@@ -16,8 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     caller::{BadUserId, Caller, UserId, Who},
-    clock::Clock,
-    stores::{CounterStore, SessionStore, StoreError},
+    stores::{SessionStore, StoreError},
 };
 
 pub use data::{MAX_SESSION_BYTES, SessionData};
@@ -70,38 +69,22 @@ pub struct SessionOfUser {
 pub struct Sessions {
     store: Arc<dyn SessionStore>,
     ttl: Duration,
-    clock: Clock,
     seen: Seen,
     guesses: Guesses,
     updates: Arc<Updates>,
 }
 
 impl Sessions {
-    /// Sessions in `store` that live for `ttl` from their last use on. `unknown` counts who asks for what does not exist;
-    /// `tasks` finish what nobody waits for any more, each thing within `store_timeout`.
-    pub fn new(
-        store: Arc<dyn SessionStore>,
-        unknown: Arc<dyn CounterStore>,
-        ttl: Duration,
-        store_timeout: Duration,
-        clock: Clock,
-        tasks: TaskTracker,
-    ) -> Self {
+    /// Sessions in `store` that live for `ttl` from their last use on. `tasks` finish what nobody waits for any more, each thing
+    /// within `store_timeout`.
+    pub fn new(store: Arc<dyn SessionStore>, ttl: Duration, store_timeout: Duration, tasks: TaskTracker) -> Self {
         let updates = Arc::new(Updates::new(Arc::clone(&store), ttl, store_timeout, tasks));
-        Self { store, ttl, clock, seen: Seen::new(ttl / 4), guesses: Guesses::new(unknown), updates }
+        Self { store, ttl, seen: Seen::new(ttl / 4), guesses: Guesses::new(), updates }
     }
-
-    /// The longest window in which unknown ids are counted.
-    pub const GUESSES_WINDOW: Duration = guesses::WINDOW;
 
     /// How long a session lives from its last use on.
     pub fn ttl(&self) -> Duration {
         self.ttl
-    }
-
-    /// When a session that is used now will end, in milliseconds since the Unix epoch.
-    pub fn expires_at_ms(&self) -> u64 {
-        self.clock.epoch_ms().saturating_add(u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX))
     }
 
     /// Makes a session that holds `data`.
@@ -169,7 +152,7 @@ impl Sessions {
         let user = self.seen.user(id);
         let was_there = self.end_one(id, user.as_ref(), by).await?;
         if let Some(address) = guesser.filter(|_| !was_there) {
-            self.guesses.count(address, by).await;
+            self.guesses.count(address);
         }
         Ok(was_there)
     }
@@ -257,7 +240,7 @@ impl Sessions {
         let Some((data, json)) = found else {
             self.seen.gone(id, UNKNOWN_FOR);
             if let Some(address) = guesser {
-                self.guesses.count(address, by).await;
+                self.guesses.count(address);
             }
             return Ok(None);
         };

@@ -12,7 +12,8 @@ use super::StoreError;
 /// 2^53.
 #[async_trait]
 pub trait BookStore: Send + Sync {
-    /// Does what `posting` says, once, however often it is asked to. Atomic.
+    /// Does what `posting` says, unless one of its poster's with this number or a higher one was done: once, however often it is asked
+    /// to, and however late. Atomic.
     ///
     /// # Errors
     /// When the store cannot say; it may be done, and to ask again does no harm.
@@ -68,14 +69,16 @@ pub type Notes = HashMap<String, Bytes>;
 /// What is to be added, and what is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Posting {
-    /// Its own key: a posting of the same key is done only once within [`POSTINGS_KEPT`].
-    pub key: String,
+    /// Who posts, as a key that is nobody else's. It posts the next one only when this is done.
+    pub poster: String,
+    /// Which one of its poster's it is: the first is 1, each further one is higher. Up to 2^53.
+    pub number: u64,
     /// What it says of each sheet; no sheet twice.
     pub entries: Vec<Entry>,
 }
 
-/// How long a posting is remembered, so that it can be asked for again after an outage.
-pub const POSTINGS_KEPT: Duration = Duration::from_hours(24);
+/// How long a poster is remembered after its last posting, so that this can be asked for again after an outage.
+pub const POSTERS_KEPT: Duration = Duration::from_hours(24);
 
 /// A part of a posting.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -33,8 +33,6 @@ pub struct Stores {
     pub books: Arc<dyn BookStore>,
     /// Who is signed in.
     pub sessions: Arc<dyn SessionStore>,
-    /// Who asks for sessions that do not exist: each instance for itself.
-    pub guesses: Arc<dyn CounterStore>,
     /// Who fetches what others want too. `None`: there are no others.
     pub leases: Option<Arc<dyn LeaseStore>>,
     /// What other instances share too. `None`: nothing.
@@ -114,7 +112,6 @@ impl Stores {
             totals: Arc::new(MemoryTotals::default()),
             books: Arc::new(MemoryBooks::default()),
             sessions: Arc::new(MemorySessions::default()),
-            guesses: Arc::new(MemoryCounters::new(room.longest_window)),
             leases: None,
             shared: None,
         }
@@ -162,7 +159,6 @@ impl Stores {
             totals: Arc::clone(&guarded) as _,
             books: Arc::clone(&guarded) as _,
             sessions: Arc::clone(&guarded) as _,
-            guesses: Arc::new(MemoryCounters::new(room.longest_window)),
             shared: Some(Shared { name, backend: guarded }),
         }
     }

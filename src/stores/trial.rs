@@ -136,10 +136,10 @@ async fn try_books<T: Transport>(store: &Redis<T>, sheet: &str, by: Instant) -> 
         amounts: vec![(amount.clone(), 1)],
         dropped: vec![hold.clone()],
     };
-    let posting = Posting { key: format!("{sheet}:posting"), entries: vec![entry] };
+    let posting = Posting { poster: format!("{sheet}:poster"), number: 1, entries: vec![entry] };
     let posted = store.post(&posting, by).await;
     // It would be remembered for a day, even one that broke off in the middle.
-    let forgotten = CacheStore::delete(store, &posting.key, by).await;
+    let forgotten = CacheStore::delete(store, &posting.poster, by).await;
     posted?;
     forgotten?;
     let reservation = Reservation { field: &hold, amount: 1, now_ms: 0, until_ms: 1, besides: 0 };

@@ -3,18 +3,19 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use llm_gateway::stores::{BookStore, Entry, Posting, Reservation, redis::Redis};
+use llm_gateway::stores::{BookStore, Entry, POSTERS_KEPT, Posting, Reservation, redis::Redis};
 
 use crate::{
     stores::{Subject, clock, resp, rest, soon, subjects},
     support::{Fault, RedisServer, Upstash},
 };
 
+const POSTER: &str = "llm:{ledger}:poster:1";
 const BUDGET: &str = "llm:{ledger}:budget";
 const DAY: &str = "llm:{ledger}:daily:2026-11-24";
 
-fn posting(key: &str, entries: Vec<Entry>) -> Posting {
-    Posting { key: format!("llm:{{ledger}}:posting:{key}"), entries }
+fn posting(number: u64, entries: Vec<Entry>) -> Posting {
+    Posting { poster: POSTER.to_owned(), number, entries }
 }
 
 fn adds(sheet: &str, amounts: &[(&str, u64)]) -> Entry {
@@ -36,7 +37,7 @@ async fn a_posting_is_done_once_and_as_a_whole() {
     for Subject { name, books, _alive, .. } in subjects().await {
         let model = "client:cost:openai:org/model: v2 ✅";
         let kept = Entry { keep: Some(Duration::from_secs(3600)), ..adds(DAY, &[(model, 7), ("x", 1)]) };
-        let first = posting("1", vec![adds(BUDGET, &[("daily:2026-11-24", 7), ("old", 3)]), kept]);
+        let first = posting(1, vec![adds(BUDGET, &[("daily:2026-11-24", 7), ("old", 3)]), kept]);
         for _ in 0..3 {
             books.post(&first, soon()).await.unwrap();
         }
@@ -49,7 +50,7 @@ async fn a_posting_is_done_once_and_as_a_whole() {
             Entry { dropped: vec!["old".into(), "never".into()], ..adds(BUDGET, &[("daily:2026-11-24", large)]) };
         let many: Vec<(String, u64)> = (0..600).map(|at| (format!("field {at}"), at)).collect();
         let many = Entry { sheet: DAY.to_owned(), amounts: many, ..Entry::default() };
-        books.post(&posting("2", vec![drops, many]), soon()).await.unwrap();
+        books.post(&posting(2, vec![drops, many]), soon()).await.unwrap();
         assert_eq!(amount(&*books, BUDGET, "daily:2026-11-24").await, Some(large + 7), "{name}");
         assert_eq!(amount(&*books, BUDGET, "old").await, None, "{name}");
         assert_eq!(amount(&*books, DAY, "field 599").await, Some(599), "{name}");
@@ -59,7 +60,7 @@ async fn a_posting_is_done_once_and_as_a_whole() {
 #[tokio::test]
 async fn of_many_reservations_at_once_no_more_are_made_than_fit() {
     for Subject { name, books, _alive, .. } in subjects().await {
-        books.post(&posting("1", vec![adds(BUDGET, &[("d", 100), ("w", 700)])]), soon()).await.unwrap();
+        books.post(&posting(1, vec![adds(BUDGET, &[("d", 100), ("w", 700)])]), soon()).await.unwrap();
         let limits = [("d".to_owned(), 300), ("w".to_owned(), 900), ("m".to_owned(), 10_000)];
         let fields: Vec<String> = (0..50).map(|at| format!("reserved:{at}")).collect();
         let reserving = fields.iter().map(|field| {
@@ -87,7 +88,7 @@ async fn of_many_reservations_at_once_no_more_are_made_than_fit() {
 
         // Settled: what was spent takes its place.
         let settled = Entry { dropped: vec![made[0].clone()], ..adds(BUDGET, &[("d", 5), ("w", 5)]) };
-        books.post(&posting("2", vec![settled]), soon()).await.unwrap();
+        books.post(&posting(2, vec![settled]), soon()).await.unwrap();
         let next = |amount, now_ms| {
             let (books, limits) = (&books, &limits);
             async move {
@@ -124,23 +125,60 @@ async fn notes_are_kept_and_some_only_once() {
 }
 
 #[tokio::test]
-async fn a_posting_whose_answer_was_lost_counts_once_whatever_came_between() {
-    let (native, behind) = (RedisServer::start().await, RedisServer::start().await);
+async fn a_posting_whose_answer_was_lost_counts_once() {
+    let behind = RedisServer::start().await;
     let upstash = Upstash::start(&behind).await;
     let over_rest = Redis::new(rest(&upstash), clock());
-    let add = |key: &str, amount| posting(key, vec![adds(BUDGET, &[("d", amount)])]);
-    over_rest.post(&add("0", 1), soon()).await.unwrap();
-    for fault in [Fault::DropAfter, Fault::ShortBody, Fault::MalformedJson] {
+    let add = |number, amount| posting(number, vec![adds(BUDGET, &[("d", amount)])]);
+    over_rest.post(&add(1, 1), soon()).await.unwrap();
+    for (number, fault) in (2..).zip([Fault::DropAfter, Fault::ShortBody, Fault::MalformedJson]) {
         upstash.fail(fault, &["EVALSHA"], 1);
-        over_rest.post(&add(&format!("{fault:?}"), 10), soon()).await.unwrap();
+        over_rest.post(&add(number, 10), soon()).await.unwrap();
         upstash.heal();
     }
     assert_eq!(amount(&over_rest, BUDGET, "d").await, Some(31));
-    let native = Redis::new(resp(&native.url(), None), clock());
-    for key in ["a", "b", "a", "c", "b", "a"] {
-        native.post(&add(key, 1), soon()).await.unwrap();
+}
+
+#[tokio::test]
+async fn of_each_poster_only_what_is_new_is_done() {
+    for Subject { name, books, _alive, .. } in subjects().await {
+        let mut done = 0;
+        for (poster, number, is_new) in [
+            ("a", 1, true),
+            ("b", 1, true),
+            ("a", 2, true),
+            ("a", 1, false),
+            ("b", 1, false),
+            ("b", 9, true),
+            ("b", 10, true),
+            ("b", 9, false),
+            ("a", 3, true),
+            ("a", 2, false),
+            ("a", 3, false),
+        ] {
+            let entries = vec![adds(BUDGET, &[("d", 1)])];
+            let posting = Posting { poster: format!("llm:{{ledger}}:poster:{poster}"), number, entries };
+            books.post(&posting, soon()).await.unwrap();
+            done += u64::from(is_new);
+            assert_eq!(amount(&*books, BUDGET, "d").await, Some(done), "{name}: {number} of {poster}");
+        }
     }
-    assert_eq!(amount(&native, BUDGET, "d").await, Some(3));
+}
+
+#[tokio::test]
+async fn a_poster_is_one_key_however_much_it_posts_and_is_remembered_from_its_last_on() {
+    let redis = RedisServer::start().await;
+    let store = Redis::new(resp(&redis.url(), None), clock());
+    let mut connection = redis.connection().await;
+    let kept = i64::try_from(POSTERS_KEPT.as_secs()).unwrap();
+    for number in 1..=20 {
+        store.post(&posting(number, vec![adds(BUDGET, &[("d", 1)])]), soon()).await.unwrap();
+        let ttl: i64 = redis::cmd("TTL").arg(POSTER).query_async(&mut connection).await.unwrap();
+        assert!((kept - 10..=kept).contains(&ttl), "{ttl}");
+        redis::cmd("EXPIRE").arg(POSTER).arg(100).exec_async(&mut connection).await.unwrap();
+    }
+    let keys: u64 = redis::cmd("DBSIZE").query_async(&mut connection).await.unwrap();
+    assert_eq!(keys, 2, "the sheet and the poster");
 }
 
 #[tokio::test]
@@ -148,17 +186,17 @@ async fn the_time_of_a_sheet_runs_from_its_beginning_and_costs_later_postings_no
     let redis = RedisServer::start().await;
     let store = Redis::new(resp(&redis.url(), None), clock());
     let mut connection = redis.connection().await;
-    let post = async |key: &str, field: &str| {
+    let post = async |number, field: &str| {
         let entry = Entry { keep: Some(Duration::from_secs(3600)), ..adds(DAY, &[(field, 1)]) };
-        store.post(&posting(key, vec![entry]), soon()).await.unwrap();
+        store.post(&posting(number, vec![entry]), soon()).await.unwrap();
     };
     let mut ttl = async || -> i64 { redis::cmd("TTL").arg(DAY).query_async(&mut connection).await.unwrap() };
-    post("1", "x").await;
+    post(1, "x").await;
     assert!((3_590..=3_600).contains(&ttl().await));
     redis::cmd("EXPIRE").arg(DAY).arg(100).exec_async(&mut redis.connection().await).await.unwrap();
-    post("2", "x").await;
+    post(2, "x").await;
     assert!((1..=100).contains(&ttl().await), "not renewed");
-    post("3", "y").await;
+    post(3, "y").await;
     assert!((3_590..=3_600).contains(&ttl().await), "what it got for the first time may be its beginning");
 }
 
@@ -168,7 +206,7 @@ async fn a_posting_to_what_is_no_sheet_changes_nothing() {
     let store = Redis::new(resp(&redis.url(), None), clock());
     let mut connection = redis.connection().await;
     redis::cmd("SET").arg(DAY).arg("someone else's").exec_async(&mut connection).await.unwrap();
-    let both = posting("1", vec![adds(BUDGET, &[("d", 1)]), adds(DAY, &[("x", 1)])]);
+    let both = posting(1, vec![adds(BUDGET, &[("d", 1)]), adds(DAY, &[("x", 1)])]);
     store.post(&both, soon()).await.unwrap_err();
     assert_eq!(amount(&store, BUDGET, "d").await, None);
     redis::cmd("DEL").arg(DAY).exec_async(&mut connection).await.unwrap();

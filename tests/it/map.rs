@@ -30,7 +30,7 @@ const MAY_IMPORT: [(&str, &[&str]); 29] = [
     ("telemetry", &["caller", "clock", "generate", "metrics"]),
     ("compare", &["client"]),
     ("ledger", &["client", "clock", "config", "generate", "json", "stores"]),
-    ("sessions", &["caller", "clock", "remembered", "stores"]),
+    ("sessions", &["caller", "json", "remembered", "stores"]),
     ("dispatch", &["breaker", "catalogue", "config", "embed", "generate", "metrics", "providers", "trace"]),
     (
         "layers",

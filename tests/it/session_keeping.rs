@@ -7,11 +7,7 @@ use futures_util::future::join_all;
 use llm_gateway::{
     caller::{ApiKey, Caller, UserId, Who},
     sessions::{SessionData, SessionError, SessionId, Sessions},
-    stores::{
-        Kept, SessionStore, StoreError, Swapped,
-        memory::{MemoryCounters, MemorySessions},
-        redis::Redis,
-    },
+    stores::{Kept, SessionStore, StoreError, Swapped, memory::MemorySessions, redis::Redis},
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -24,8 +20,7 @@ use crate::{
 
 fn sessions(store: Arc<dyn SessionStore>) -> Arc<Sessions> {
     let (day, seconds) = (Duration::from_secs(86_400), Duration::from_secs(20));
-    let guesses = Arc::new(MemoryCounters::new(day));
-    Arc::new(Sessions::new(store, guesses, day, seconds, clock(), TaskTracker::new()))
+    Arc::new(Sessions::new(store, day, seconds, TaskTracker::new()))
 }
 
 fn data(value: &Value) -> SessionData {

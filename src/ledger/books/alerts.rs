@@ -7,12 +7,15 @@ use crate::{
 
 use super::Books;
 
+/// How long alerts are remembered, in milliseconds: 90 days.
+const KEPT_MS: u64 = 90 * 24 * 3_600_000;
+
 impl Books {
     /// Raises an alert for each threshold that was crossed, unless it was. Says whether it raised any.
     pub(super) fn raise(&mut self, now_ms: u64) -> bool {
         let mut has_raised = false;
-        for (period, used) in Period::ALL.into_iter().zip(self.used) {
-            let (limit, from) = (MicroDollars::of(self.settings.limit(period)), self.settings.warned_from(period));
+        for period in Period::ALL {
+            let (used, limit, from) = (self.used[period], self.limit(period), self.settings.warned_from(period));
             let word = period.as_str();
             if used >= from && used > MicroDollars(0) {
                 let percent = self.settings.threshold(period);
@@ -93,8 +96,9 @@ impl Books {
         self.alerts.insert(alert.id.clone(), alert);
     }
 
-    /// Alerts that are so old that nobody asks for them any more.
-    pub(in crate::ledger) fn old_alerts(&self, before: &str) -> Vec<String> {
-        self.alerts.values().filter(|alert| alert.timestamp.as_str() < before).map(Alert::field).collect()
+    /// The notes of alerts that are so old that nobody asks for them any more.
+    pub(in crate::ledger) fn old_alerts(&self, now_ms: u64) -> Vec<String> {
+        let before = timestamp(now_ms.saturating_sub(KEPT_MS));
+        self.alerts.values().filter(|alert| alert.timestamp < before).map(Alert::field).collect()
     }
 }

@@ -1,6 +1,7 @@
 //! The books of one process: what the store said last, and what was booked here since. No store and no waiting.
 
 mod alerts;
+mod postings;
 mod reservations;
 mod reset;
 
@@ -14,25 +15,22 @@ use time::Date;
 
 use crate::{
     generate::{MicroDollars, Target, Usage},
-    stores::{Entry, Posting, Sheet},
+    stores::{Posting, Sheet},
 };
 
 pub(in crate::ledger) use reset::{Reset, reset_field};
 
 use super::{
-    Alert, Changes, Period, Settings,
+    Alert, Changes, Each, Period, Settings,
     alert::timestamp,
-    batch::{ALL, AVOIDED, BUDGET, Batch, budget_field},
-    lines::{Amounts, Kind, is_cost},
+    batch::{Batch, budget_field, new_poster},
+    lines::{Amounts, Kind},
     period::{begins_ms, day},
     status::{PeriodStatus, status},
 };
 
 /// How many models are booked under their names; any model may be named where a provider takes any.
 const MAX_MODELS: usize = 1_000;
-/// How many periods of each kind the budget's sheet remembers. Counted, and not by the time of day: no instance whose clock is wrong
-/// makes the others forget what they have spent.
-const PERIODS_REMEMBERED: usize = 10;
 
 pub(in crate::ledger) struct Books {
     /// What the environment says.
@@ -44,16 +42,19 @@ pub(in crate::ledger) struct Books {
     begins_ms: u64,
     ends_ms: u64,
     /// When each period of today ends, as an answer says it.
-    reset_dates: [String; 3],
+    reset_dates: Each<String>,
     /// What was spent in each period of today, booked anywhere, since it was last begun anew.
-    used: [MicroDollars; 3],
+    pub(in crate::ledger) used: Each<MicroDollars>,
     /// When each period's budget was last begun anew by hand.
-    resets: [Option<Reset>; 3],
+    resets: Each<Option<Reset>>,
     /// The budget's sheet: as the store said last, and what was posted since.
     known: Sheet,
     /// When the store said so. `None`: never.
     pub(in crate::ledger) known_ms: Option<u64>,
     fresh: Batch,
+    /// Who posts, and the number of the last posting.
+    poster: String,
+    number: u64,
     /// On their way, in order. What became of the first may not be known.
     postings: VecDeque<Arc<Posting>>,
     /// Whether somebody is about to post what was booked.
@@ -92,12 +93,14 @@ impl Books {
             today: Date::MIN,
             begins_ms: 0,
             ends_ms: 0,
-            reset_dates: Default::default(),
-            used: Default::default(),
-            resets: Default::default(),
+            reset_dates: Each::default(),
+            used: Each::default(),
+            resets: Each::default(),
             known: Sheet::default(),
             known_ms: None,
             fresh: Batch::default(),
+            poster: new_poster(),
+            number: 0,
             postings: VecDeque::new(),
             is_flush_due: false,
             over: Vec::new(),
@@ -122,17 +125,16 @@ impl Books {
             return;
         }
         self.today = day(now_ms);
-        (self.begins_ms, self.ends_ms) = (begins_ms(self.today), begins_ms(Period::Daily.next_first_day(self.today)));
-        self.reset_dates = Period::ALL.map(|period| timestamp(begins_ms(period.next_first_day(self.today))));
+        (self.begins_ms, self.ends_ms) = (begins_ms(self.today), self.ends_ms(Period::Daily));
+        self.reset_dates = Each::of(|period| timestamp(self.ends_ms(period)));
         self.recount();
     }
 
     /// Adds up what each period has had.
     fn recount(&mut self) {
-        let mut unposted = self.unposted_spending().into_iter();
-        self.used = Period::ALL.map(|period| {
-            let known = self.known.amounts.get(&budget_field(period, self.today)).copied().unwrap_or_default();
-            let spent = MicroDollars(known) + unposted.next().unwrap_or_default();
+        self.used = Each::of(|period| {
+            let known = self.known.amounts.get(&self.field(period)).copied().unwrap_or_default();
+            let spent = MicroDollars(known) + self.unposted_spending(period);
             spent.saturating_sub(self.spent_before(period))
         });
         self.status = None;
@@ -144,52 +146,7 @@ impl Books {
     }
 
     fn reset_of(&self, period: Period) -> Option<&Reset> {
-        let [daily, weekly, monthly] = &self.resets;
-        let reset = match period {
-            Period::Daily => daily,
-            Period::Weekly => weekly,
-            Period::Monthly => monthly,
-        };
-        reset.as_ref().filter(|reset| reset.field == budget_field(period, self.today))
-    }
-
-    /// What is booked and not known to be posted, in each of today's budgets.
-    pub(in crate::ledger) fn unposted_spending(&self) -> [MicroDollars; 3] {
-        Period::ALL.map(|period| {
-            let fresh = MicroDollars(self.fresh.spent(period, self.today));
-            if self.postings.is_empty() { fresh } else { fresh + self.on_its_way(&budget_field(period, self.today)) }
-        })
-    }
-
-    /// All that is booked and not known to be posted, spent and avoided.
-    pub(in crate::ledger) fn unposted(&self) -> MicroDollars {
-        let entries = self.postings.iter().flat_map(|posting| &posting.entries).filter(|entry| entry.sheet == ALL);
-        let fields = entries.flat_map(|entry| &entry.amounts).filter(|(field, _)| is_cost(field));
-        let on_its_way: MicroDollars = fields.map(|(_, amount)| MicroDollars(*amount)).sum();
-        on_its_way + MicroDollars(self.fresh.sum())
-    }
-
-    /// Whether anything is booked, or over, and not known to be posted.
-    pub(in crate::ledger) fn has_unposted(&self) -> bool {
-        !(self.postings.is_empty() && self.fresh.is_empty() && self.over.is_empty())
-    }
-
-    /// Whether something is on its way that should have arrived.
-    pub(in crate::ledger) fn is_behind(&self) -> bool {
-        !self.postings.is_empty()
-    }
-
-    /// What is on its way to a field of the budget's sheet.
-    fn on_its_way(&self, field: &str) -> MicroDollars {
-        let entries = self.postings.iter().flat_map(|posting| &posting.entries).filter(|entry| entry.sheet == BUDGET);
-        let amounts = entries.flat_map(|entry| &entry.amounts).filter(|(other, _)| other == field);
-        amounts.map(|(_, amount)| MicroDollars(*amount)).sum()
-    }
-
-    /// All that is booked and not known to be posted.
-    pub(in crate::ledger) fn unposted_entries(&self) -> Vec<Entry> {
-        let fresh = self.fresh.postings(&[]).into_iter().flat_map(|posting| posting.entries);
-        self.postings.iter().flat_map(|posting| posting.entries.iter().cloned()).chain(fresh).collect()
+        self.resets[period].as_ref().filter(|reset| reset.field == self.field(period))
     }
 
     /// Books one answer, today. Says whether that raised an alert.
@@ -213,9 +170,7 @@ impl Books {
         if !kind.is_spent() || cost == MicroDollars(0) {
             return false;
         }
-        for used in &mut self.used {
-            *used = *used + cost;
-        }
+        self.used = Each::of(|period| self.used[period] + cost);
         self.status = None;
         let known = self.unsaved.len();
         let has_raised = self.raise(now_ms);
@@ -235,23 +190,20 @@ impl Books {
         if let Some(status) = &self.status {
             return status.clone();
         }
-        let mut standing = self.used.into_iter().zip(&self.reset_dates);
-        let json = status(Period::ALL.map(|period| {
-            let (used, reset_date) = standing.next().unwrap_or_else(|| unreachable!("there are three of each"));
-            PeriodStatus::new(period, used, &self.settings, reset_date)
-        }));
+        let of = |period| PeriodStatus::new(period, self.used[period], &self.settings, &self.reset_dates[period]);
+        let json = status(Period::ALL.map(of));
         self.status = Some(json.clone());
         json
     }
 
-    /// What each period has had, with its limit and its end in milliseconds since the Unix epoch.
-    pub(in crate::ledger) fn periods(&self) -> [(Period, MicroDollars, MicroDollars, u64); 3] {
-        let mut used = self.used.into_iter();
-        Period::ALL.map(|period| {
-            let ends_ms = begins_ms(period.next_first_day(self.today));
-            let limit = MicroDollars::of(self.settings.limit(period));
-            (period, used.next().unwrap_or_default(), limit, ends_ms)
-        })
+    /// What the budget of `period` is.
+    pub(in crate::ledger) fn limit(&self, period: Period) -> MicroDollars {
+        MicroDollars::of(self.settings.limit(period))
+    }
+
+    /// When today's `period` ends, in milliseconds since the Unix epoch.
+    pub(in crate::ledger) fn ends_ms(&self, period: Period) -> u64 {
+        begins_ms(period.next_first_day(self.today))
     }
 
     /// The field of today's budget of `period`.
@@ -259,60 +211,11 @@ impl Books {
         budget_field(period, self.today)
     }
 
-    /// What hits and joined calls would have cost, ever.
-    pub(in crate::ledger) fn avoided(&self) -> MicroDollars {
-        let known = self.known.amounts.get(AVOIDED).copied().unwrap_or_default();
-        MicroDollars(known) + self.on_its_way(AVOIDED) + MicroDollars(self.fresh.avoided())
-    }
-
-    /// The first posting that is on its way; where there is none, what was booked since.
-    pub(in crate::ledger) fn next_posting(&mut self, now_ms: u64) -> Option<Arc<Posting>> {
-        if self.postings.is_empty() && !(self.fresh.is_empty() && self.over.is_empty()) {
-            let mut dropped = std::mem::take(&mut self.over);
-            dropped.extend(self.outdated(now_ms));
-            let fresh = std::mem::take(&mut self.fresh);
-            self.postings.extend(fresh.postings(&dropped).into_iter().map(Arc::new));
-        }
-        self.postings.front().cloned()
-    }
-
-    /// What the budget's sheet need not say any more.
-    fn outdated(&self, now_ms: u64) -> Vec<String> {
-        let mut outdated = Vec::new();
-        for period in Period::ALL {
-            let is_of = |field: &&String| field.split(':').next() == Some(period.as_str());
-            let mut fields: Vec<_> = self.known.amounts.keys().filter(is_of).cloned().collect();
-            fields.sort_unstable_by(|a, b| b.cmp(a));
-            outdated.extend(fields.into_iter().skip(PERIODS_REMEMBERED));
-        }
-        let ended = self.known.reservations.iter().filter(|(_, (_, until_ms))| *until_ms <= now_ms);
-        outdated.extend(ended.map(|(field, _)| field.clone()));
-        outdated
-    }
-
-    /// The first posting was posted. Says whether it was the last on its way.
-    pub(in crate::ledger) fn posted(&mut self) -> bool {
-        let Some(posting) = self.postings.pop_front() else { return true };
-        for entry in posting.entries.iter().filter(|entry| entry.sheet == BUDGET) {
-            for (field, amount) in &entry.amounts {
-                let known = self.known.amounts.entry(field.clone()).or_default();
-                *known = known.saturating_add(*amount);
-            }
-            for field in &entry.dropped {
-                self.known.amounts.remove(field);
-                self.known.reservations.remove(field);
-            }
-        }
-        self.has_spent_alone &= !(self.postings.is_empty() && self.fresh.is_empty());
-        self.recount();
-        self.postings.is_empty()
-    }
-
     /// Takes over what the store says, when nothing is on its way there. Says whether that raised an alert.
     pub(in crate::ledger) fn learn(&mut self, budget: Sheet, notes: &HashMap<String, Bytes>, now_ms: u64) -> bool {
         (self.known, self.known_ms, self.is_wanted) = (budget, Some(now_ms), false);
         self.settings = self.configured.with(&Changes::read(notes));
-        self.resets = Period::ALL.map(|period| notes.get(&reset_field(period)).and_then(|note| Reset::read(note)));
+        self.resets = Each::of(|period| notes.get(&reset_field(period)).and_then(|note| Reset::read(note)));
         let kept = notes.iter().filter_map(|(field, note)| Alert::read(field, note));
         let own = self.unsaved.iter().cloned();
         self.alerts = own.chain(kept).map(|alert| (alert.id.clone(), alert)).collect();

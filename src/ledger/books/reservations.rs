@@ -1,6 +1,6 @@
 //! What is under way, and counts as spent.
 
-use crate::{generate::MicroDollars, ledger::batch::budget_field};
+use crate::{generate::MicroDollars, ledger::Period};
 
 use super::Books;
 
@@ -10,13 +10,13 @@ const MAX_OVER: usize = 10_000;
 impl Books {
     /// The fields of today's budgets, each with what may stand in it.
     pub(in crate::ledger) fn limits(&self) -> Vec<(String, u64)> {
-        let limit = |(period, _, limit, _)| (budget_field(period, self.today), (self.spent_before(period) + limit).0);
-        self.periods().map(limit).into()
+        Period::ALL.map(|period| (self.field(period), (self.spent_before(period) + self.limit(period)).0)).into()
     }
 
     /// What counts as reserved, and the store does not know of.
     pub(in crate::ledger) fn unknown_to_the_store(&self, now_ms: u64) -> MicroDollars {
-        let spent = self.unposted_spending().into_iter().max().filter(|_| self.has_spent_alone).unwrap_or_default();
+        let unposted = Period::ALL.map(|period| self.unposted_spending(period)).into_iter().max();
+        let spent = unposted.filter(|_| self.has_spent_alone).unwrap_or_default();
         let others = if now_ms < self.others_until_ms { self.others } else { MicroDollars(0) };
         MicroDollars(self.alone) + spent + others
     }

@@ -5,16 +5,16 @@ mod periods;
 mod postings;
 mod reservations;
 
-use std::{
-    collections::{HashSet, VecDeque},
-    sync::atomic::Ordering,
-};
+use std::{collections::VecDeque, sync::atomic::Ordering};
 
 use async_trait::async_trait;
 use serde_json::Value;
 
 use super::*;
-use crate::stores::{Notes, Posting, Reservation, memory::MemoryBooks};
+use crate::{
+    generate::Periods,
+    stores::{Notes, Posting, Reservation, memory::MemoryBooks},
+};
 
 const DAY_MS: u64 = 86_400_000;
 /// Friday, 2026-12-25, 23:59:00 UTC.
@@ -23,19 +23,21 @@ const CHRISTMAS_MS: u64 = 1_798_243_140_000;
 const BEFORE_LEAP_DAY_MS: u64 = 1_835_352_000_000;
 
 /// What happens to a call that writes.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Fault {
     /// It does not arrive.
     Unreached,
     /// It is done, and nobody hears of that.
     AnswerLost,
+    /// A posting arrives after others: see [`Faulty::arrive`].
+    Late,
 }
 
 /// A store that has faults, one a call that writes or reads, as long as there are any.
 #[derive(Default)]
 struct Faulty {
     inner: MemoryBooks,
-    posted: Mutex<HashSet<String>>,
+    late: Mutex<Vec<Posting>>,
     faults: Mutex<VecDeque<Fault>>,
 }
 
@@ -48,10 +50,19 @@ impl Faulty {
         self.faults.lock().unwrap().extend(faults);
     }
 
+    /// What is late arrives.
+    async fn arrive(&self) {
+        let late = std::mem::take(&mut *self.late.lock().unwrap());
+        for posting in late {
+            self.inner.post(&posting, soon()).await.unwrap();
+        }
+    }
+
     async fn either<T>(&self, done: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         match self.fault() {
             None => done.await,
             Some(Fault::Unreached) => Err(StoreError::Unreached("no connection")),
+            Some(Fault::Late) => Err(StoreError::Timeout),
             Some(Fault::AnswerLost) => {
                 done.await?;
                 Err(StoreError::Timeout)
@@ -63,14 +74,10 @@ impl Faulty {
 #[async_trait]
 impl BookStore for Faulty {
     async fn post(&self, posting: &Posting, by: Instant) -> Result<(), StoreError> {
-        self.either(async {
-            // As every store that may be asked twice.
-            if !self.posted.lock().unwrap().insert(posting.key.clone()) {
-                return Ok(());
-            }
-            self.inner.post(posting, by).await
-        })
-        .await
+        if let Some(Fault::Late) = self.faults.lock().unwrap().front() {
+            self.late.lock().unwrap().push(posting.clone());
+        }
+        self.either(self.inner.post(posting, by)).await
     }
 
     async fn reserve(

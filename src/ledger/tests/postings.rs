@@ -1,5 +1,7 @@
 //! Stores that are away, and what becomes of postings.
 
+use proptest::prelude::*;
+
 use super::*;
 
 #[tokio::test(start_paused = true)]
@@ -72,6 +74,7 @@ async fn names_that_brought_nothing_are_not_kept() {
     assert_eq!(sheet.amounts["client:requests:groq:(other)"], 500);
     assert_eq!(sheet.amounts["failed:requests:groq:real 7"], 1);
 }
+
 #[tokio::test(start_paused = true)]
 async fn the_end_waits_a_while_for_a_store_that_is_away() {
     let store: Arc<Faulty> = Arc::default();
@@ -94,4 +97,70 @@ async fn the_end_waits_a_while_for_a_store_that_is_away() {
     let begun = Instant::now();
     ledger.finish(Duration::from_secs(6)).await;
     assert_eq!(begun.elapsed(), Duration::from_secs(6));
+}
+
+/// What may happen to one of two instances, or between them and the store.
+#[derive(Clone, Debug)]
+enum Step {
+    Spend(usize, u64),
+    Flush(usize),
+    /// It ends in good order, and another begins in its place.
+    Restart(usize),
+    Fault(Fault),
+    Arrive,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let fault = prop_oneof![Just(Fault::Unreached), Just(Fault::AnswerLost), Just(Fault::Late)];
+    let step = prop_oneof![
+        3 => (0..2_usize, 1..1_000_u64).prop_map(|(at, amount)| Step::Spend(at, amount)),
+        3 => (0..2_usize).prop_map(Step::Flush),
+        1 => (0..2_usize).prop_map(Step::Restart),
+        2 => fault.prop_map(Step::Fault),
+        1 => Just(Step::Arrive),
+    ];
+    prop::collection::vec(step, 1..60)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_each_booking_counts_once(steps in steps()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let store: Arc<Faulty> = Arc::default();
+            let (clock, _) = Clock::steered(CHRISTMAS_MS);
+            let new = || ledger(clock, &limits(1.0, 10.0, 100.0, false), &store);
+            let mut instances = [new(), new()];
+            let (mut bookings, mut booked) = (0, 0);
+            for step in steps {
+                match step {
+                    Step::Spend(at, amount) => {
+                        spend(&instances[at], amount);
+                        (bookings, booked) = (bookings + 1, booked + amount);
+                    }
+                    Step::Flush(at) => instances[at].flush().await,
+                    Step::Restart(at) => {
+                        store.faults.lock().unwrap().clear();
+                        instances[at].flush().await;
+                        instances[at] = new();
+                    }
+                    Step::Fault(fault) => store.next(&[fault]),
+                    Step::Arrive => store.arrive().await,
+                }
+            }
+            store.faults.lock().unwrap().clear();
+            for instance in &instances {
+                instance.flush().await;
+            }
+            store.arrive().await;
+            for instance in &instances {
+                instance.refresh(soon()).await.unwrap();
+                prop_assert_eq!(used(instance), [booked; 3]);
+                prop_assert_eq!(instance.usage(|_| true, soon()).await.unwrap().total_requests, bookings);
+            }
+            Ok(())
+        })?;
+    }
 }

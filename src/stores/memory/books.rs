@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::stores::{BookStore, Notes, Posting, Reservation, Reserved, Sheet, StoreError};
 
-/// Sheets and notes by their keys. Whoever posts to it hears of each posting at once, so that only the last can be asked for again.
+/// Sheets and notes by their keys.
 #[derive(Default)]
 pub struct MemoryBooks(Mutex<Books>);
 
@@ -21,7 +21,8 @@ struct Books {
     /// When sheets that are not kept for good are over.
     over: HashMap<String, Instant>,
     notes: HashMap<String, Notes>,
-    last: String,
+    /// The last number of each poster: a process has one.
+    posters: HashMap<String, u64>,
 }
 
 impl MemoryBooks {
@@ -34,12 +35,13 @@ impl MemoryBooks {
 impl BookStore for MemoryBooks {
     async fn post(&self, posting: &Posting, _: Instant) -> Result<(), StoreError> {
         let mut books = self.books();
-        if books.last == posting.key {
+        let Books { sheets, over, posters, .. } = &mut *books;
+        let last = posters.entry(posting.poster.clone()).or_default();
+        if *last >= posting.number {
             return Ok(());
         }
-        books.last.clone_from(&posting.key);
+        *last = posting.number;
         let now = Instant::now();
-        let Books { sheets, over, .. } = &mut *books;
         over.retain(|key, until| *until > now || sheets.remove(key).is_none());
         for entry in &posting.entries {
             if let Some(keep) = entry.keep {

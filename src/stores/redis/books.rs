@@ -6,15 +6,15 @@ use async_trait::async_trait;
 use redis::{Cmd, Value, cmd};
 use tokio::time::Instant;
 
-use crate::stores::{BookStore, Notes, POSTINGS_KEPT, Posting, Reservation, Reserved, Sheet, StoreError};
+use crate::stores::{BookStore, Notes, POSTERS_KEPT, Posting, Reservation, Reserved, Sheet, StoreError};
 
 use super::{Redis, Repeat, Transport, read};
 
 #[async_trait]
 impl<T: Transport> BookStore for Redis<T> {
     async fn post(&self, posting: &Posting, by: Instant) -> Result<(), StoreError> {
-        let mut keys = vec![posting.key.as_str()];
-        let mut args = vec![POSTINGS_KEPT.as_secs().to_string()];
+        let mut keys = vec![posting.poster.as_str()];
+        let mut args = vec![posting.number.to_string(), POSTERS_KEPT.as_secs().to_string()];
         for entry in &posting.entries {
             keys.push(&entry.sheet);
             let keep = entry.keep.map_or(0, |keep| keep.as_secs().max(1));

@@ -1,9 +1,10 @@
 -- Adds to sheets, once: hashes of amounts by their fields.
--- KEYS: the posting's own key, then the sheets. ARGV: for how many seconds the posting is remembered, then for each sheet: for how
--- many seconds it is kept (0: for good), how many fields to drop, how many to add to, the former, the latter each with its amount.
+-- KEYS: the poster, then the sheets. ARGV: the posting's number, for how many seconds its poster is remembered, then for each
+-- sheet: for how many seconds it is kept (0: for good), how many fields to drop, how many to add to, the former, the latter each with
+-- its amount.
 -- Returns: 1, whether this did it or an earlier attempt.
-if redis.call('EXISTS', KEYS[1]) == 1 then return 1 end
-local at, sheets = 2, {}
+if tonumber(redis.call('GET', KEYS[1]) or '0') >= tonumber(ARGV[1]) then return 1 end
+local at, sheets = 3, {}
 local function take(count)
   at = at + count
   return { unpack(ARGV, at - count, at - 1) }
@@ -25,7 +26,7 @@ for k = 2, #KEYS do
   end
   sheets[#sheets + 1] = sheet
 end
-redis.call('SET', KEYS[1], 1, 'EX', ARGV[1])
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 for _, sheet in ipairs(sheets) do
   if #sheet.new > 0 then redis.call('HSET', sheet.key, unpack(sheet.new)) end
   if #sheet.dropped > 0 then redis.call('HDEL', sheet.key, unpack(sheet.dropped)) end
