@@ -119,9 +119,9 @@ fn module_of(file: &Path) -> String {
     relative.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned()
 }
 
-/// The modules that `text` names behind `crate::`, tests left out.
+/// The modules that `text` names behind `crate::`, the tests at its foot left out.
 fn imports(text: &str) -> BTreeSet<String> {
-    let text = text.split("#[cfg(test)]").next().unwrap();
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
     let mut names = BTreeSet::new();
     for (at, _) in text.match_indices("crate::") {
         let rest = &text[at + "crate::".len()..];
