@@ -207,7 +207,7 @@ const checksOf = (who, { chat, embedding }) => {
   };
 
   const abort = async () => {
-    const prompt = unlike("endless", ` and ${who}`);
+    const prompt = unlike("slow", ` and ${who}`);
     const abort = new AbortController();
     const pieces = [];
     const parts = [];

@@ -114,21 +114,13 @@ pub(super) fn script(asked: &Asked, before: usize) -> Script {
         "overloaded" => fails(Overloaded, "overloaded"),
         "bad-key" => fails(Unauthorized, "the key sk-secret is wrong"),
         "cut" => says(HELLO, End::Cut),
-        "slow" => Script::Says(Said { pieces: slowly(), end: End::Stop }),
-        // Whoever is done with it has left.
-        "endless" => {
-            let pieces = slowly().into_iter().chain([Piece::Pause(Duration::from_secs(600))]).collect();
-            Script::Says(Said { pieces, end: End::Stop })
+        "slow" => {
+            let piece = |at: usize| [Piece::Text(format!("{at} ")), Piece::Pause(Duration::from_millis(100))];
+            Script::Says(Said { pieces: (0..50).flat_map(piece).collect(), end: End::Stop })
         }
         "hang" => Script::Hangs,
         other => refuses(format!("there is no scenario `{other}`")),
     }
-}
-
-/// Fifty numbers in five seconds.
-fn slowly() -> Vec<Piece> {
-    let piece = |at: usize| [Piece::Text(format!("{at} ")), Piece::Pause(Duration::from_millis(100))];
-    (0..50).flat_map(piece).collect()
 }
 
 /// Two calls at once, and once their results are there, a text that quotes them.
