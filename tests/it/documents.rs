@@ -12,7 +12,7 @@ use tokio::{
     process::{Child, ChildStdin, ChildStdout, Command},
 };
 
-use crate::support::{RedisServer, profile};
+use crate::support::{RedisServer, ports, profile};
 
 const DONE: &str = "that was all of it";
 
@@ -94,8 +94,8 @@ impl Shell {
     async fn start(document: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let redis = if document.contains("6379") { Some(RedisServer::start().await) } else { None };
-        let free = fastrand::u16(20_000..29_000);
-        let mut ports = vec![("3001", free.to_string()), ("3002", (free + 1).to_string())];
+        let [one, other] = ports();
+        let mut ports = vec![("3001", one.to_string()), ("3002", other.to_string())];
         ports.extend(redis.iter().map(|redis| ("6379", redis.port().to_string())));
         let binary = env!("CARGO_BIN_EXE_llm-gateway");
         let (here, port) = (folder.path().display().to_string(), &ports[0].1);

@@ -70,7 +70,7 @@ async fn it_decides_before_the_body_is_read() {
     gateway.send(request(never)).await.expect(429);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_two_hundred_at_once_exactly_twenty_pass() {
     let gateway = Arc::new(Gateway::start());
     let asking: Vec<_> = (0..200)

@@ -12,7 +12,7 @@ use std::{
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::{Binary, Nginx};
+use crate::support::{Binary, Nginx, ports, until};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const CLIENTS: usize = 24;
@@ -22,21 +22,13 @@ fn instance(port: u16) -> Binary {
     Binary::start(&[("RATE_LIMIT_MAX", "0"), ("PORT", &port.to_string())])
 }
 
-/// Three ports that no outgoing connection is given.
-fn ports() -> [u16; 3] {
-    let first = fastrand::u16(20_000..29_000);
-    [first, first + 1, first + 2]
-}
-
-/// Asks one question after the other, JSON and streams in turn, some of which take three seconds, until told to stop. What
-/// was answered badly is given back.
-async fn client(number: usize, url: String, is_over: Arc<AtomicBool>, answered: Arc<AtomicUsize>) -> Vec<String> {
+/// Asks one question after the other, JSON and streams in turn, some of which take three seconds, until told to stop. The
+/// first bad answer is the last, and is given back.
+async fn client(number: usize, url: String, is_over: Arc<AtomicBool>, answered: Arc<AtomicUsize>) -> Option<String> {
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
-    let mut bad = Vec::new();
-    for question in 0.. {
-        if is_over.load(Ordering::SeqCst) {
-            break;
-        }
+    let mut questions = 0..;
+    while !is_over.load(Ordering::SeqCst) {
+        let question = questions.next()?;
         let model = if question % 8 == number % 8 { "demo:slow" } else { "gpt-4o" };
         let streaming = question % 2 == 0;
         let body = json!({"prompt": format!("{question} of {number}"), "model": model, "streaming": streaming});
@@ -46,11 +38,11 @@ async fn client(number: usize, url: String, is_over: Arc<AtomicBool>, answered: 
         };
         match async { client.post(&url).json(&body).send().await?.error_for_status()?.text().await }.await {
             Ok(text) if is_whole(&text) => drop(answered.fetch_add(1, Ordering::SeqCst)),
-            Ok(text) => bad.push(format!("{body}: {text}")),
-            Err(error) => bad.push(format!("{body}: {error:?}")),
+            Ok(text) => return Some(format!("{body}: {text}")),
+            Err(error) => return Some(format!("{body}: {error:?}")),
         }
     }
-    bad
+    None
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,16 +60,14 @@ async fn a_rolling_restart_loses_no_request() {
     // Nobody tells the proxy beforehand: it finds out, as it would at a crash of the machine beside it.
     for round in 0..4 {
         let before = answered.load(Ordering::SeqCst);
-        while answered.load(Ordering::SeqCst) < before + CLIENTS {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until("everybody is answered", async || answered.load(Ordering::SeqCst) >= before + CLIENTS).await;
         let replaced = &mut instances[round % 2];
         replaced.terminate();
         assert_eq!(replaced.ended(PATIENCE).await.code(), Some(0));
         *replaced = instance(replaced.address.port());
     }
     is_over.store(true, Ordering::SeqCst);
-    let bad: Vec<_> = join_all(clients).await.into_iter().flat_map(Result::unwrap).collect();
+    let bad: Vec<_> = join_all(clients).await.into_iter().filter_map(Result::unwrap).collect();
     assert!(bad.is_empty(), "{} of {}: {:#?}\n{}", bad.len(), answered.load(Ordering::SeqCst), bad, nginx.log());
     // Both ends of it were asked.
     assert!(answered.load(Ordering::SeqCst) > 8 * CLIENTS, "{answered:?}");

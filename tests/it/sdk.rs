@@ -3,14 +3,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use tokio::{sync::Semaphore, task::JoinSet, time::sleep};
+use tokio::{sync::Semaphore, task::JoinSet};
 
-use crate::support::{Binary, Check, KEY, Received, SIGNATURE, Sdk, Vendors};
+use crate::support::{Binary, Check, KEY, Received, SIGNATURE, Sdk, Vendors, until};
 
 const SDKS: [Sdk; 4] = [
     Sdk::Python("openai_sdk.py"),
@@ -21,8 +20,6 @@ const SDKS: [Sdk; 4] = [
 
 /// Scripts at once. Each waits most of its time.
 const AT_ONCE: usize = 8;
-/// How long a vendor may take to notice that nobody listens any more.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What differs from vendor to vendor, for the scripts.
 #[derive(Clone, Serialize)]
@@ -191,12 +188,8 @@ async fn assert_vendors_noticed(vendors: &Vendors, seen: &[(String, Check)]) {
     let aborted: Vec<_> = seen.iter().filter(|(_, check)| check.check.ends_with("abort")).collect();
     assert!(!aborted.is_empty());
     for (who, check) in aborted {
-        let (text, mut waited) = (check.seen.as_str().unwrap(), Duration::ZERO);
-        while vendors.left(text) == 0 {
-            assert!(waited < PATIENCE, "{who} left, and no vendor noticed");
-            sleep(Duration::from_millis(20)).await;
-            waited += Duration::from_millis(20);
-        }
+        let text = check.seen.as_str().unwrap();
+        until(&format!("a vendor notices that {who} left"), async || vendors.left(text) > 0).await;
     }
 }
 

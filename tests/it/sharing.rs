@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     outage::settled,
-    support::{Binary, Fault, Gateway, RedisServer, Reply, Scripted, Step, Upstash, post},
+    support::{Binary, Fault, Gateway, RedisServer, Reply, Scripted, Step, Upstash, http, post, until},
 };
 
 fn instance<const N: usize>(redis: &RedisServer, settings: [(&str, &str); N], provider: Scripted) -> Arc<Gateway> {
@@ -32,6 +32,17 @@ fn text(reply: &Reply) -> String {
 
 fn calls(instances: &[Arc<Gateway>]) -> usize {
     instances.iter().map(|gateway| gateway.provider.calls()).sum()
+}
+
+/// Where the answer to that question is kept, as an instance with the `ADMIN_TOKEN` of `secret` explains it.
+async fn key(gateway: &Gateway) -> String {
+    let mut request = post("/llm/cache/explain", &json!({"prompt": "x", "model": "gpt-4o"}));
+    request.headers_mut().insert("authorization", "Bearer secret".parse().unwrap());
+    gateway.send(request).await.expect(200).json()["key"].as_str().unwrap().to_owned()
+}
+
+async fn until_leased(redis: &RedisServer) {
+    until("somebody has the lease", async || !leases(redis).await.is_empty()).await;
 }
 
 async fn leases(redis: &RedisServer) -> Vec<String> {
@@ -67,10 +78,10 @@ async fn two_hundred_who_ask_the_same_at_two_instances_cause_one_call() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_waits_for_another_instance_is_told_so_and_pays_nothing() {
     let redis = RedisServer::start().await;
-    let slow = || Scripted::slow(Duration::from_millis(300));
+    let slow = || Scripted::slow(Duration::from_secs(2));
     let [one, other] = [instance(&redis, [], slow()), instance(&redis, [], slow())];
     let (first, joined) = tokio::join!(ask(&one, false), async {
-        sleep(Duration::from_millis(200)).await;
+        until_leased(&redis).await;
         ask(&other, false).await
     });
     assert_eq!(first.header("cache-status"), "llm-gateway; fwd=miss; stored");
@@ -103,11 +114,11 @@ async fn with_the_store_killed_in_between_everyone_is_answered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_call_fails_another_instance_makes_its_own() {
     let redis = RedisServer::start().await;
-    let fails = [Step::Pause(Duration::from_millis(600)), Step::Fail(ErrorKind::InvalidRequest)];
+    let fails = [Step::Pause(Duration::from_secs(2)), Step::Fail(ErrorKind::InvalidRequest)];
     let one = instance(&redis, [], Scripted::new(fails));
     let other = instance(&redis, [], Scripted::hello());
     let (failed, answered) = tokio::join!(ask(&one, false), async {
-        sleep(Duration::from_millis(300)).await;
+        until_leased(&redis).await;
         ask(&other, false).await
     });
     failed.expect(400);
@@ -117,9 +128,9 @@ async fn when_the_call_fails_another_instance_makes_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wait_is_bounded_and_a_lease_that_nobody_renews_ends() {
+async fn a_wait_is_bounded() {
     let redis = RedisServer::start().await;
-    let timeout = [("PROVIDER_TIMEOUT_SECONDS", "2")];
+    let timeout = [("PROVIDER_TIMEOUT_SECONDS", "6")];
     let endless = instance(&redis, [], Scripted::new([Step::Text("on and on"), Step::Hang]));
     let other = instance(&redis, timeout, Scripted::hello());
     let reading = tokio::spawn(async move { endless.stream("x").await.until("on and on").await });
@@ -127,7 +138,20 @@ async fn a_wait_is_bounded_and_a_lease_that_nobody_renews_ends() {
     let begun = Instant::now();
     // Its own call comes in the second half of what an answer may take.
     assert_eq!(text(&ask(&other, true).await), "Hello, world!");
-    assert!((900..1_900).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() >= Duration::from_millis(2_900), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_nobody_renews_ends() {
+    let redis = RedisServer::start().await;
+    let gateway = instance(&redis, [("ADMIN_TOKEN", "secret")], Scripted::hello());
+    // Whoever took it was killed.
+    let lease = format!("llm:lease:{{{}}}", key(&gateway).await);
+    let begun = Instant::now();
+    let mut take = redis::cmd("SET");
+    take.arg(lease).arg(1).arg("PX").arg(1_500).exec_async(&mut redis.connection().await).await.unwrap();
+    assert_eq!((text(&ask(&gateway, false).await), gateway.provider.calls()), ("Hello, world!".to_owned(), 1));
+    assert!(begun.elapsed() >= Duration::from_millis(1_400), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -136,7 +160,7 @@ async fn a_call_that_takes_longer_than_a_lease_is_waited_for() {
     let slow = || Scripted::slow(Duration::from_secs(4));
     let [one, other] = [instance(&redis, [], slow()), instance(&redis, [], slow())];
     let (first, joined) = tokio::join!(ask(&one, false), async {
-        sleep(Duration::from_millis(200)).await;
+        until_leased(&redis).await;
         ask(&other, false).await
     });
     assert_eq!((text(&first), text(&joined)), ("Hello, world!".to_owned(), "Hello, world!".to_owned()));
@@ -146,10 +170,10 @@ async fn a_call_that_takes_longer_than_a_lease_is_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_leaves_while_waiting_leaves_nothing_behind() {
     let redis = RedisServer::start().await;
-    let slow = || Scripted::slow(Duration::from_millis(500));
+    let slow = || Scripted::slow(Duration::from_secs(2));
     let [one, other] = [instance(&redis, [], slow()), instance(&redis, [], slow())];
     let first = tokio::spawn(async move { ask(&one, false).await });
-    sleep(Duration::from_millis(200)).await;
+    until_leased(&redis).await;
     assert!(tokio::time::timeout(Duration::from_millis(200), ask(&other, false)).await.is_err());
     settled(&other).await;
     assert!(other.app.flights.is_empty());
@@ -178,7 +202,6 @@ async fn a_refresh_is_one_call_for_all_instances() {
         for reply in join_all(instances.iter().map(|gateway| ask(gateway, false))).await {
             assert!(reply.expect(200).header("cache-status").starts_with("llm-gateway; hit; ttl=-"), "{reply:?}");
         }
-        sleep(Duration::from_millis(500)).await;
         for gateway in &instances {
             settled(gateway).await;
         }
@@ -204,10 +227,7 @@ async fn a_copy_that_is_no_longer_fresh_hides_no_newer_answer() {
 async fn an_answer_that_cannot_be_read_is_fetched_anew() {
     let redis = RedisServer::start().await;
     let gateway = instance(&redis, [("ADMIN_TOKEN", "secret")], Scripted::hello());
-    let body = json!({"prompt": "x", "model": "gpt-4o"});
-    let mut request = post("/llm/cache/explain", &body);
-    request.headers_mut().insert("authorization", "Bearer secret".parse().unwrap());
-    let key = gateway.send(request).await.expect(200).json()["key"].as_str().unwrap().to_owned();
+    let key = key(&gateway).await;
     let mut connection = redis.connection().await;
     for (calls, garbage) in ["an answer of the old service", "~not packed", "{\"v\":99}\n\"x\"", ""].iter().enumerate()
     {
@@ -239,10 +259,8 @@ async fn what_is_under_way_when_the_service_is_told_to_stop_is_stored_before_it_
     ];
     let mut gateway = Binary::start(&settings);
     let question = json!({"prompt": "x", "model": "demo:slow"});
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let asking = client.post(gateway.url("/llm/generate")).json(&question).send();
-    let asking = tokio::spawn(asking);
-    sleep(Duration::from_secs(1)).await;
+    let asking = tokio::spawn(http().post(gateway.url("/llm/generate")).json(&question).send());
+    gateway.until_under_way(1).await;
     // Longer than anything else that is left to do.
     upstash.fail(Fault::Latency(Duration::from_millis(1_500)), &["SET"], usize::MAX);
     gateway.terminate();

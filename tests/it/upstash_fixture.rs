@@ -7,7 +7,7 @@ use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::support::{Fault, RedisCluster, RedisServer, Upstash};
+use crate::support::{Fault, RedisCluster, RedisServer, Upstash, http, until};
 
 const FLAG: &str = "#!lua flags=allow-key-locking\n";
 
@@ -22,7 +22,7 @@ impl Rest {
     async fn start() -> Self {
         let redis = RedisServer::start().await;
         let upstash = Upstash::start(&redis).await;
-        Self { redis, upstash, client: Client::builder().no_proxy().build().unwrap() }
+        Self { redis, upstash, client: http() }
     }
 
     fn request(&self, path: &str, body: &Value) -> RequestBuilder {
@@ -315,23 +315,20 @@ async fn the_service_goes_away_and_comes_back_at_the_same_address() {
     rest.ask(&["SET", "k", "v"]).await;
     rest.upstash.fail(Fault::NoAnswer, &["PING"], usize::MAX);
     let (pending, ()) = tokio::join!(rest.attempt(&["PING"]), async {
-        while rest.upstash.requests() < 2 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until("it is asked", async || rest.upstash.requests() == 2).await;
         rest.upstash.close().await;
     });
     assert!(pending.is_err());
     // The client may not have seen yet that the connection it had is closed.
-    while !rest.attempt(&["GET", "k"]).await.unwrap_err().is_connect() {
-        tokio::task::yield_now().await;
-    }
+    until("nobody listens", async || rest.attempt(&["GET", "k"]).await.unwrap_err().is_connect()).await;
     rest.upstash.reopen().await;
     assert_eq!(rest.ask(&["GET", "k"]).await.1, json!({"result": "v"}));
     let connections = rest.upstash.connections();
     rest.upstash.close_idle();
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert_eq!(rest.ask(&["GET", "k"]).await.0, 200);
-    assert_eq!(rest.upstash.connections(), connections + 1);
+    until("another connection", async || {
+        rest.attempt(&["GET", "k"]).await.is_ok() && rest.upstash.connections() == connections + 1
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -345,7 +342,7 @@ async fn a_redis_with_a_password_serves_both_ways() {
     assert_eq!(refused.code(), Some("NOAUTH"));
     redis.connection().await.set("k", "v").await.unwrap();
     let upstash = Upstash::start(&redis).await;
-    let rest = Rest { redis, upstash, client: Client::builder().no_proxy().build().unwrap() };
+    let rest = Rest { redis, upstash, client: http() };
     assert_eq!(rest.ask(&["GET", "k"]).await.1, json!({"result": "v"}));
 }
 

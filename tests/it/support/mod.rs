@@ -3,6 +3,8 @@
 mod browser;
 mod devtools;
 mod nginx;
+mod patience;
+mod ports;
 mod python;
 mod redis_server;
 mod scripted;
@@ -45,13 +47,15 @@ use tower::ServiceExt as _;
 pub(crate) use browser::{Browser, Seen};
 pub(crate) use devtools::{LOOKS, Look};
 pub(crate) use nginx::Nginx;
+pub(crate) use patience::until;
+pub(crate) use ports::ports;
 pub(crate) use python::{python, succeeds};
 pub(crate) use redis_server::{RedisCluster, RedisServer};
 pub(crate) use scripted::{Scripted, Step};
 pub(crate) use sdk::{Check, Sdk, package_file};
 #[cfg(any(feature = "otel", feature = "sentry"))]
 pub(crate) use sink::{Sink, Taken};
-pub(crate) use sockets::{Binary, PROGRAM, Vendor, profile};
+pub(crate) use sockets::{Binary, PROGRAM, Vendor, http, profile};
 pub(crate) use tls::Certificate;
 pub(crate) use upstash::{Fault, Upstash};
 pub(crate) use vendors::{KEY, Received, SIGNATURE, Vendors};

@@ -7,6 +7,9 @@ use std::{
 };
 
 use tempfile::TempDir;
+use tokio::net::TcpStream;
+
+use super::until;
 
 /// One nginx, as the documents set it up. It asks the next instance when one cannot be reached; what one was asked already it asks
 /// nobody else, because that may cost money twice.
@@ -26,10 +29,11 @@ impl Nginx {
         command.arg("-e").arg("stderr").arg("-p").arg(folder.path()).arg("-c").arg("nginx.conf");
         let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let mut nginx = Self { child, folder, address };
-        while tokio::net::TcpStream::connect(address).await.is_err() {
+        until("nginx listens", async || {
             assert!(nginx.child.try_wait().unwrap().is_none(), "nginx does not start: {}", nginx.log());
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
+            TcpStream::connect(address).await.is_ok()
+        })
+        .await;
         nginx
     }
 

@@ -24,6 +24,8 @@ use axum::{
 use futures_util::{StreamExt as _, stream};
 use tokio::net::TcpListener;
 
+use super::until;
+
 /// The gateway that was built with the tests.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_llm-gateway");
 
@@ -31,6 +33,11 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_llm-gateway");
 pub(crate) fn profile() -> Option<(&'static str, OsString)> {
     let name = "LLVM_PROFILE_FILE";
     std::env::var_os(name).map(|file| (name, file))
+}
+
+/// A client whom no proxy of the environment leads astray.
+pub(crate) fn http() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
 /// The gateway as a process of its own, on a free port, with an environment of its own.
@@ -49,15 +56,18 @@ impl Binary {
     pub(crate) fn start_from(program: &Path, settings: &[(&str, &str)], is_kept: fn(&str) -> bool) -> Self {
         let mut child = Self::command_of(program, settings).stdout(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
+        let (mut kept, mut line) = (String::new(), String::new());
         while !line.contains("\"listening\"") {
             line.clear();
             assert_ne!(log.read_line(&mut line).unwrap(), 0, "the gateway did not start");
+            if is_kept(&line) {
+                kept.push_str(&line);
+            }
         }
-        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let listening: serde_json::Value = serde_json::from_str(&line).unwrap();
         // Keep reading, or the pipe fills up and the gateway's log with it.
         let log = std::thread::spawn(move || {
-            let (mut kept, mut line) = (String::new(), String::new());
+            line.clear();
             while log.read_line(&mut line).unwrap() > 0 {
                 if is_kept(&line) {
                     kept.push_str(&line);
@@ -66,7 +76,7 @@ impl Binary {
             }
             kept
         });
-        Self { child, address: line["address"].as_str().unwrap().parse().unwrap(), log: Some(log) }
+        Self { child, address: listening["address"].as_str().unwrap().parse().unwrap(), log: Some(log) }
     }
 
     pub(crate) fn command(settings: &[(&str, &str)]) -> Command {
@@ -105,6 +115,18 @@ impl Binary {
     pub(crate) fn terminate(&self) {
         let killed = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status().unwrap();
         assert!(killed.success());
+    }
+
+    /// Waits until so many requests are under way, those whose body is still to come among them.
+    pub(crate) async fn until_under_way(&self, requests: usize) {
+        let client = http();
+        // The look is one of them.
+        let expected = format!("http_server_active_requests {}", requests + 1);
+        until(&format!("{requests} requests under way"), async || {
+            let metrics = client.get(self.url("/metrics")).send().await.unwrap().text().await.unwrap();
+            metrics.lines().any(|line| line == expected)
+        })
+        .await;
     }
 
     /// Every line of the log, once the gateway has ended.

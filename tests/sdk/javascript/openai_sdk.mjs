@@ -246,7 +246,7 @@ const abort = async () => {
     }
   }
   // Who reads late finds several pieces in one.
-  assert(pieces.join("").startsWith("0 ") && !pieces.join("").endsWith("39"), pieces.join("|"));
+  assert(pieces.join("").startsWith("0 ") && !pieces.join("").includes("49 "), pieces.join("|"));
   return text;
 };
 

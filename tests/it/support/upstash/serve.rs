@@ -28,18 +28,14 @@ use super::{
     protocol::{Asked, Form, written},
     resp::Answer,
 };
+use crate::support::ports;
 
 const LIMIT_BYTES: usize = 10 * 1024 * 1024;
 
-/// Below the ports that outgoing connections get, so that nobody takes the port of a fixture that is to come back.
-const PORTS: std::ops::Range<u16> = 30_000..32_768;
-
+/// At a port that nobody takes while the fixture is away.
 pub(super) async fn listen_anywhere() -> TcpListener {
-    loop {
-        if let Ok(listener) = listen(fastrand::u16(PORTS)).await {
-            return listener;
-        }
-    }
+    let [port] = ports();
+    listen(port).await.unwrap()
 }
 
 pub(super) async fn listen(port: u16) -> io::Result<TcpListener> {
