@@ -59,7 +59,13 @@ async fn each_kind_gets_its_number_of_attempts_and_its_status() {
             if streaming {
                 assert_eq!(reply.last()["type"], "ERROR", "{kind:?}");
             } else {
-                reply.expect(status);
+                let body = reply.expect(status).json();
+                assert!(body.get("code").is_none());
+                assert!(!body["error"].as_str().unwrap().is_empty() && !body["message"].as_str().unwrap().is_empty());
+                assert_eq!((&body["provider"], &body["model"]), (&json!("openai"), &json!("gpt-5.5")), "{kind:?}");
+                assert_eq!(reply.header("cache-status"), "llm-gateway; fwd=miss");
+                let waits = matches!(kind, ErrorKind::RateLimited | ErrorKind::Overloaded);
+                assert_eq!(!reply.header("retry-after").is_empty(), waits, "{kind:?}");
             }
             ask(&gateway, streaming, false).await;
             assert_eq!(gateway.provider.calls(), calls * 2, "nothing of it is kept: {kind:?}");

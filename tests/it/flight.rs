@@ -7,18 +7,6 @@ use tokio::time::{advance, sleep};
 
 use crate::support::{Gateway, Reply, Scripted, Step, stats};
 
-/// A small generator of numbers that are the same in every run (Marsaglia's xorshift).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-}
-
 fn story() -> (Scripted, String) {
     let pieces: Vec<&'static str> = (0..200).map(|n| &*Box::leak(format!("piece {n} ✅\n").into_boxed_str())).collect();
     let text = pieces.concat();
@@ -34,13 +22,13 @@ fn story() -> (Scripted, String) {
 async fn a_thousand_who_join_and_leave_at_any_time_cause_one_call() {
     let (provider, text) = story();
     let gateway = Arc::new(Gateway::with([("RATE_LIMIT_MAX", "0")], provider));
-    let mut numbers = Numbers(0x9E37_79B9_7F4A_7C15);
+    let mut numbers = fastrand::Rng::with_seed(9);
     let mut clients = Vec::new();
     for n in 0..1_000_u64 {
         let gateway = Arc::clone(&gateway);
-        let (is_stream, arrives) = (n % 2 == 0, if n == 0 { 0 } else { numbers.below(9_900) });
+        let (is_stream, arrives) = (n % 2 == 0, if n == 0 { 0 } else { numbers.u64(..9_900) });
         // The first leaves soon, and so does every third.
-        let leaves = (n == 0 || n % 3 == 0).then(|| Duration::from_millis(1 + numbers.below(3_000)));
+        let leaves = (n == 0 || n % 3 == 0).then(|| Duration::from_millis(1 + numbers.u64(..3_000)));
         clients.push(tokio::spawn(async move {
             sleep(Duration::from_millis(arrives)).await;
             let asking = async {
