@@ -103,7 +103,7 @@ fn outcomes(out: &mut String, soak: &Soak) {
     lines(
         out,
         "## What came of each request\n\n\
-        By what went wrong when it began. «200, asked»: the provider was asked for it; «joined»: another request's call; «hit», «stale»: from\n\
+        By what went wrong when it began: what is broken off under «quiet» met an instance that was killed or stopped later. «200, asked»: the provider was asked for it; «joined»: another request's call; «hit», «stale»: from\n\
         the cache, within and past its lifetime; «stood in»: from the cache, because the provider failed.\n\n",
     );
     lines(out, &format!("| kind | ending | {} | sum |\n", columns().join(" | ")));
@@ -149,7 +149,7 @@ fn money(out: &mut String, soak: &Soak, findings: &Findings) {
         (End::Whole, "calls that the provider answered to the last byte"),
         (End::Failed, "calls that it refused with an error, or with a page"),
         (End::Cut, "calls that it cut"),
-        (End::Left, "calls whose instance was gone before the end"),
+        (End::Left, "calls that the gateway gave up before the end, or died in"),
         (End::Open, "calls without an end"),
     ] {
         row(words, &|pair| findings.calls[pair].iter().filter(|call| call.end == end).count().to_string());
@@ -157,7 +157,7 @@ fn money(out: &mut String, soak: &Soak, findings: &Findings) {
     row("what they cost by the catalogue", &|pair| dollars(findings.accounts[pair].provider.micro_dollars));
     row("what is booked for answers, guesses aside", &|pair| dollars(findings.accounts[pair].booked.micro_dollars));
     row("answers that are booked, guesses among them", &|pair| findings.accounts[pair].booked.answers.to_string());
-    row("their tokens, input / output", &|pair| {
+    row("their tokens, input / output, guesses among them", &|pair| {
         let booked = findings.accounts[pair].booked;
         format!("{} / {}", booked.input, booked.output)
     });
