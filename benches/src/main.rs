@@ -143,13 +143,13 @@ impl Sides {
         self.throughput(what, (&floor, "/proxy"), &gateway, Question::Another);
     }
 
-    /// Answers that are in Redis, which counts for the limiter too.
+    /// Answers of which the process has a copy, and whose limiter asks Redis.
     fn redis(&self) {
         let redis = Server::redis();
         let url = redis.redis_url();
         let floor = Server::floor(&["--redis", &url]);
         let gateway = self.gateway(&[("REDIS_URL", &url)]);
-        self.throughput("hits in Redis, against a bare GET", (&floor, "/redis"), &gateway, Question::Same);
+        self.throughput("hits in the process, the limiter in Redis, against a bare GET", (&floor, "/redis"), &gateway, Question::Same);
         let before = redis.round_trips();
         let asked =
             wrk::ask(&Load { server: &gateway, path: GENERATE, question: Question::Same, connections: 1, seconds: 1 });

@@ -1,4 +1,4 @@
-//! What is printed: tables as `docs/performance.md` shows them.
+//! What is printed: the figures for `docs/performance.md`.
 
 use std::{fmt, fs, thread::available_parallelism, time::Duration};
 

@@ -52,7 +52,7 @@ pub fn ask(load: &Load<'_>) -> Asked {
         .arg(&script)
         .arg(server.url(path))
         .output()
-        .unwrap_or_else(|error| panic!("wrk: {error}. scripts/install-test-tools installs it"));
+        .unwrap_or_else(|error| panic!("wrk: {error}. `apt-get install wrk` installs it"));
     let used = server.cpu().saturating_sub(before);
     let said = String::from_utf8(output.stdout).unwrap();
     let numbers = said.lines().find_map(|line| line.strip_prefix("@ ")).unwrap_or_else(|| panic!("{said}"));
