@@ -23,7 +23,7 @@ use llm_gateway::{
 use secrecy::SecretString;
 use tokio::time::{Instant, sleep};
 
-use crate::support::{RedisCluster, RedisServer, Upstash};
+use crate::support::{Fault, RedisCluster, RedisServer, Upstash};
 
 /// A store under its name, with what keeps it alive.
 pub(crate) struct Subject {
@@ -207,6 +207,25 @@ async fn many_values_are_one_round_trip() {
 }
 
 #[tokio::test]
+async fn a_copy_that_is_made_while_the_store_forgets_is_forgotten_too() {
+    let redis = RedisServer::start().await;
+    let upstash = Upstash::start(&redis).await;
+    let cache = Near::new(Arc::new(Redis::new(rest(&upstash), clock())), 1 << 20, |_| Some(u64::MAX), clock());
+    let key = "llm:cache:x";
+    let asked = async || {
+        sleep(Duration::from_millis(300)).await;
+        assert_eq!(cache.get(key, soon()).await, Ok(Some("x".into())), "it is not forgotten yet");
+    };
+    upstash.fail(Fault::Latency(Duration::from_secs(1)), &["SCAN", "UNLINK"], usize::MAX);
+    cache.put(key, "x".into(), Duration::from_secs(60), soon()).await.unwrap();
+    assert_eq!(tokio::join!(cache.delete(key, soon()), asked()).0, Ok(true));
+    assert_eq!(cache.peek(key), None);
+    cache.put(key, "x".into(), Duration::from_secs(60), soon()).await.unwrap();
+    assert_eq!(tokio::join!(cache.clear(soon()), asked()).0, Ok(1));
+    assert_eq!(cache.peek(key), None);
+}
+
+#[tokio::test]
 async fn a_counter_admits_exactly_its_quota_of_many_at_once_and_says_when() {
     for Subject { name, counters, _alive, .. } in subjects().await {
         for max in [20, 600] {
@@ -348,4 +367,3 @@ async fn a_store_that_is_nowhere_is_unreached_and_one_that_refuses_says_so() {
         let error = transport.send(&redis::cmd("PING")).await.unwrap_err();
         assert!(matches!(error, StoreError::Unreached(_)), "{error:?}");
     }
-}
