@@ -90,8 +90,8 @@ impl Seen {
         self.ids.change(id, |before| {
             let before = match before {
                 Some(Sighting::Gone { until }) if now < until => return before,
-                Some(Sighting::Live { enrolled_until, .. }) => enrolled_until,
-                Some(Sighting::Gone { .. }) | None => now,
+                Some(Sighting::Live { user: ref seen, enrolled_until, .. }) if *seen == user => enrolled_until,
+                Some(Sighting::Live { .. } | Sighting::Gone { .. }) | None => now,
             };
             let enrolled_until = if was_enrolled { now + self.enrolled_for } else { before };
             Some(Sighting::Live { user, until: now + TRUSTED_FOR, enrolled_until })
@@ -110,5 +110,21 @@ impl Seen {
     /// Whose session `id` was may no longer be true. That it has ended stays true.
     pub(super) fn forget(&self, id: SessionId) {
         self.ids.change(id, |before| before.filter(|sighting| matches!(sighting, Sighting::Gone { .. })));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_enrolled_under_another_user_is_not_under_this_one() {
+        let (seen, id) = (Seen::new(Duration::from_hours(1)), SessionId::random().unwrap());
+        let [ann, bob] = ["ann", "bob"].map(|user| UserId::new(user).unwrap());
+        seen.live(id, Some(ann.clone()), true);
+        seen.live(id, Some(ann.clone()), false);
+        assert!(seen.is_enrolled(id, &ann));
+        seen.live(id, Some(bob.clone()), false);
+        assert!(!seen.is_enrolled(id, &bob) && !seen.is_enrolled(id, &ann));
     }
 }
