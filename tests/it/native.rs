@@ -222,6 +222,22 @@ async fn statistics_wait_no_longer_than_any_other_request() {
 }
 
 #[tokio::test]
+async fn the_sessions_of_a_user_take_little_room() {
+    use llm_gateway::stores::SessionStore as _;
+    let redis = RedisServer::start().await;
+    let store = Redis::new(resp(&redis.url(), None), crate::stores::clock());
+    let (group, hour) = ("llm:sessions:ann", Duration::from_secs(3600));
+    let by = tokio::time::Instant::now() + Duration::from_secs(5);
+    let key = format!("session:{}", "a".repeat(64));
+    store.enrol(group, &key, hour, by).await.unwrap();
+    let mut connection = redis.connection().await;
+    let encoding: String = cmd("OBJECT").arg("ENCODING").arg(group).query_async(&mut connection).await.unwrap();
+    assert_eq!(encoding, "listpack");
+    store.withdraw(group, &key, by).await.unwrap();
+    assert!(!connection.exists::<_, bool>(group).await.unwrap());
+}
+
+#[tokio::test]
 async fn what_is_too_large_is_not_sent() {
     use llm_gateway::stores::CacheStore as _;
     let redis = RedisServer::start().await;

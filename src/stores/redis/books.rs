@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::stores::{BookStore, Notes, POSTINGS_KEPT, Posting, Reservation, Reserved, Sheet, StoreError};
 
-use super::{Redis, Repeat, Transport, read};
+use super::{Redis, Repeat, Transport, read, seconds};
 
 #[async_trait]
 impl<T: Transport> BookStore for Redis<T> {
@@ -17,7 +17,7 @@ impl<T: Transport> BookStore for Redis<T> {
         let mut args = vec![POSTINGS_KEPT.as_secs().to_string()];
         for entry in &posting.entries {
             keys.push(&entry.sheet);
-            let keep = entry.keep.map_or(0, |keep| keep.as_secs().max(1));
+            let keep = entry.keep.map_or(0, seconds);
             args.extend([keep.to_string(), entry.dropped.len().to_string(), entry.amounts.len().to_string()]);
             args.extend(entry.dropped.iter().cloned());
             args.extend(entry.amounts.iter().flat_map(|(field, amount)| [field.clone(), amount.to_string()]));
