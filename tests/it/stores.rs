@@ -207,6 +207,20 @@ async fn many_values_are_one_round_trip() {
 }
 
 #[tokio::test]
+async fn what_is_forgotten_is_forgotten_together() {
+    let redis = RedisServer::start().await;
+    let upstash = Upstash::start(&redis).await;
+    let store = Redis::new(rest(&upstash), clock());
+    let keys: Vec<String> = (0..500).map(|at| format!("llm:cache:{at}")).collect();
+    let entries: Vec<_> = keys.iter().map(|key| (key.as_str(), Bytes::from_static(b"x"))).collect();
+    store.put_many(&entries, Duration::from_secs(60), soon()).await.unwrap();
+    upstash.fail(Fault::Latency(Duration::from_secs(1)), &["UNLINK"], usize::MAX);
+    let begun = Instant::now();
+    assert_eq!(store.clear(soon()).await, Ok(500));
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
 async fn a_copy_that_is_made_while_the_store_forgets_is_forgotten_too() {
     let redis = RedisServer::start().await;
     let upstash = Upstash::start(&redis).await;
