@@ -16,7 +16,7 @@ use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
     sync::watch,
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use crate::{
@@ -114,6 +114,21 @@ async fn of_a_cluster_each_node_answers_for_itself() {
     let added = store.add(&amounts, soon()).await.unwrap();
     let (done, undone): (Vec<_>, Vec<_>) = added.iter().partition(|added| added.is_ok());
     assert!(!done.is_empty() && !undone.is_empty(), "{added:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_is_reached_though_it_takes_longer_than_anybody_waits() {
+    let cluster = RedisCluster::start().await;
+    // It takes what is sent, and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let urls = format!("{},redis://{}", cluster.urls(), silent.local_addr().unwrap());
+    let store = Redis::new(resp(&urls, None), crate::stores::clock());
+    let check = || timeout(Duration::from_millis(500), store.check(Instant::now().into()));
+    let begun = Instant::now();
+    while check().await != Ok(Ok(())) {
+        assert!(begun.elapsed() < Duration::from_secs(10), "it is used");
+    }
+    assert!(begun.elapsed() > Duration::from_millis(500), "it took longer");
 }
 
 #[tokio::test(flavor = "multi_thread")]
