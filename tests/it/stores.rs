@@ -21,7 +21,10 @@ use llm_gateway::{
     },
 };
 use secrecy::SecretString;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    net::TcpListener,
+    time::{Instant, sleep},
+};
 
 use crate::support::{Fault, RedisCluster, RedisServer, Upstash};
 
@@ -375,9 +378,17 @@ async fn a_store_that_is_nowhere_is_unreached_and_one_that_refuses_says_so() {
         let error = Redis::new(rest, clock()).check(soon()).await.unwrap_err();
         assert!(matches!(error, StoreError::Access(_)), "{error:?}");
     }
-    for transport in
-        [&resp("redis://127.0.0.1:9", None) as &dyn Transport, &resp("redis://127.0.0.1:9,redis://127.0.0.1:10", None)]
-    {
-        let error = transport.send(&redis::cmd("PING")).await.unwrap_err();
-        assert!(matches!(error, StoreError::Unreached(_)), "{error:?}");
+    // It ends every connection before anybody is let in.
+    let door = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let closed = format!("redis://:right@{}", door.local_addr().unwrap());
+    tokio::spawn(async move { while door.accept().await.is_ok() {} });
+    for urls in [
+        "redis://127.0.0.1:9",
+        "redis://127.0.0.1:9,redis://127.0.0.1:10",
+        "redis://no-such-host.invalid:6379",
+        closed.as_str(),
+    ] {
+        let error = resp(urls, None).send(&redis::cmd("PING")).await.unwrap_err();
+        assert!(matches!(error, StoreError::Unreached(_)), "{urls}: {error:?}");
     }
+}
