@@ -1,10 +1,6 @@
 //! Who names sessions that do not exist, and how often: each costs a command of the store, and may be a guess.
 
-use std::{
-    num::{NonZeroU32, NonZeroUsize},
-    sync::Arc,
-    time::Duration,
-};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -17,7 +13,7 @@ use crate::{
 const QUOTA: Quota = Quota { max: NonZeroU32::new(60).unwrap(), window: WINDOW };
 /// The window of the quota.
 pub(super) const WINDOW: Duration = Duration::from_mins(1);
-const MAX_ADDRESSES: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
+const MAX_ADDRESSES: u64 = 10_000;
 
 /// Counts unknown ids by address.
 pub(super) struct Guesses {

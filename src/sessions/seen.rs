@@ -1,6 +1,6 @@
 //! What this process knows of sessions without asking: whose an id was a moment ago, and that an id is none's.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -15,7 +15,7 @@ pub(super) const UNKNOWN_FOR: Duration = Duration::from_secs(5);
 /// How long an id that was ended here stays so, whatever a look-up that began before brings: longer than any store call.
 pub(super) const ENDED_FOR: Duration = Duration::from_secs(90);
 /// How many ids are remembered.
-const MAX_IDS: NonZeroUsize = NonZeroUsize::new(100_000).unwrap();
+const MAX_IDS: u64 = 100_000;
 
 /// The ids that were just looked up.
 pub(super) struct Seen {

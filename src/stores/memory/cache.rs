@@ -10,9 +10,10 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
-use crate::stores::{CacheStore, Held, StoreError};
-
-use super::bounded::Bounded;
+use crate::{
+    bounded::Bounded,
+    stores::{CacheStore, Held, StoreError},
+};
 
 /// What an entry takes besides its value: its place among the others, with room to grow, and what shares the value. Rounded up.
 const ENTRY_OVERHEAD_BYTES: usize = 256;

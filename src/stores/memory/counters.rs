@@ -9,9 +9,10 @@ use std::{
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use crate::stores::{Admission, CounterStore, Quota, StoreError, limit::History};
-
-use super::bounded::Bounded;
+use crate::{
+    bounded::Bounded,
+    stores::{Admission, CounterStore, Quota, StoreError, limit::History},
+};
 
 /// How many keys are remembered at once. Beyond it the one that was silent longest is forgotten, so that an attack from a
 /// million addresses costs memory only up to here: some 40 MB with the default quota of 20.

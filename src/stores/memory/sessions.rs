@@ -10,9 +10,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::stores::{Kept, MAX_MEMBERS, SessionStore, StoreError, Swapped};
-
-use super::bounded::Bounded;
+use crate::{
+    bounded::Bounded,
+    stores::{Kept, MAX_MEMBERS, SessionStore, StoreError, Swapped},
+};
 
 /// The most that is held, in bytes of keys and values: 16,000 sessions of 4 KB. Beyond it the one that was unused longest is
 /// forgotten.
