@@ -67,7 +67,7 @@
 //! | 1 | `sentry` | `config`, `courier` |
 //! | 2 | `log` | `config`, `trace` |
 //! | 2 | `providers` | `client`, `config`, `embed`, `generate`, `json`, `trace` |
-//! | 2 | `stores` | `bounded`, `breaker`, `client`, `clock`, `config`, `metrics`, `remembered`, `trace` |
+//! | 2 | `stores` | `bounded`, `breaker`, `client`, `clock`, `config`, `json`, `metrics`, `remembered`, `trace` |
 //! | 2 | `telemetry` | `caller`, `clock`, `generate`, `metrics` |
 //! | 2 | `observers` | `client`, `config`, `courier`, `sentry`, `trace` |
 //! | 2 | `compare` | `client` |

@@ -27,7 +27,7 @@ const MAY_IMPORT: [(&str, &[&str]); 30] = [
     ("error", &["generate"]),
     ("caller", &["config"]),
     ("providers", &["client", "config", "embed", "generate", "json", "trace"]),
-    ("stores", &["bounded", "breaker", "client", "clock", "config", "metrics", "remembered", "trace"]),
+    ("stores", &["bounded", "breaker", "client", "clock", "config", "json", "metrics", "remembered", "trace"]),
     ("telemetry", &["caller", "clock", "generate", "metrics"]),
     ("compare", &["client"]),
     ("ledger", &["client", "clock", "config", "generate", "json", "stores"]),

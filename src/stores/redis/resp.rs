@@ -26,9 +26,9 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the other side may leave what was sent unacknowledged before the connection counts as broken.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
 
-/// `REDIS_URL` is not what it should be. Says nothing of it, since it may hold a password.
+/// An address or a token is not what it should be. Says nothing of it, since it may hold a password.
 #[derive(Debug, thiserror::Error)]
-#[error("REDIS_URL or EXTRA_CA_FILE cannot be used to reach Redis")]
+#[error("the address of the store, or EXTRA_CA_FILE, cannot be used to reach it")]
 pub struct BadAddress;
 
 /// Redis or a cluster of it.
