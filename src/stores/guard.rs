@@ -53,7 +53,7 @@ impl<S> Guard<S> {
     }
 
     /// What is inside, for whoever asks it for its own sake.
-    pub fn inner(&self) -> &S {
+    pub(super) fn inner(&self) -> &S {
         &self.inner
     }
 
