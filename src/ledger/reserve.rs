@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     generate::{ErrorKind, GenerateError, MicroDollars, Periods},
-    stores::Reservation,
+    stores::{Reservation, Reserving},
 };
 
 use super::{AlertKind, Ledger, Period, batch::BUDGET};
@@ -111,7 +111,7 @@ impl Ledger {
     }
 
     /// What stands in the way by what the store says.
-    fn in_the_way(&self, answer: &crate::stores::Reserved) -> [InTheWay; 3] {
+    fn in_the_way(&self, answer: &Reserving) -> [InTheWay; 3] {
         let books = self.books();
         let mut amounts = answer.amounts.iter();
         Period::ALL.map(|period| {

@@ -22,7 +22,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-pub use books::{BookStore, Entry, Notes, POSTINGS_KEPT, Posting, Reservation, Reserved, Sheet};
+pub use books::{BookStore, Entry, Notes, POSTINGS_KEPT, Posting, Reservation, Reserving, Sheet};
 pub use connect::{Room, Shared, Stores};
 pub use degrade::Degrade;
 pub use error::StoreError;

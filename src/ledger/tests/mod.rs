@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::*;
-use crate::stores::{Notes, Posting, Reservation, memory::MemoryBooks};
+use crate::stores::{Notes, Posting, Reservation, Reserving, memory::MemoryBooks};
 
 const DAY_MS: u64 = 86_400_000;
 /// Friday, 2026-12-25, 23:59:00 UTC.
@@ -79,7 +79,7 @@ impl BookStore for Faulty {
         reservation: &Reservation<'_>,
         limits: &[(String, u64)],
         by: Instant,
-    ) -> Result<crate::stores::Reserved, StoreError> {
+    ) -> Result<Reserving, StoreError> {
         self.either(self.inner.reserve(sheet, reservation, limits, by)).await
     }
 

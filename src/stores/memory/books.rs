@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::stores::{BookStore, Notes, Posting, Reservation, Reserved, Sheet, StoreError};
+use crate::stores::{BookStore, Notes, Posting, Reservation, Reserving, Sheet, StoreError};
 
 /// Sheets and notes by their keys. Whoever posts to it hears of each posting at once, so that only the last can be asked for again.
 #[derive(Default)]
@@ -64,7 +64,7 @@ impl BookStore for MemoryBooks {
         reservation: &Reservation<'_>,
         limits: &[(String, u64)],
         _: Instant,
-    ) -> Result<Reserved, StoreError> {
+    ) -> Result<Reserving, StoreError> {
         let mut books = self.books();
         let sheet = books.sheets.entry(sheet.to_owned()).or_default();
         let live = sheet
@@ -82,7 +82,7 @@ impl BookStore for MemoryBooks {
         } else {
             sheet.reservations.remove(reservation.field);
         }
-        Ok(Reserved { is_reserved, others, amounts })
+        Ok(Reserving { is_reserved, others, amounts })
     }
 
     async fn sheets(&self, keys: &[&str], _: Instant) -> Result<Vec<Sheet>, StoreError> {
