@@ -56,7 +56,8 @@
 //! | 0 | `embed` | `generate` |
 //! | 0 | `client` | nothing |
 //! | 0 | `courier` | `client` |
-//! | 0 | `remembered` | nothing |
+//! | 0 | `bounded` | nothing |
+//! | 0 | `remembered` | `bounded` |
 //! | 1 | `trace` | `config`, `courier`, `generate` |
 //! | 1 | `breaker` | nothing |
 //! | 1 | `metrics` | `generate` |
@@ -66,7 +67,7 @@
 //! | 1 | `sentry` | `config`, `courier` |
 //! | 2 | `log` | `config`, `trace` |
 //! | 2 | `providers` | `client`, `config`, `embed`, `generate`, `json`, `trace` |
-//! | 2 | `stores` | `breaker`, `client`, `clock`, `config`, `metrics`, `remembered`, `trace` |
+//! | 2 | `stores` | `bounded`, `breaker`, `client`, `clock`, `config`, `json`, `metrics`, `remembered`, `trace` |
 //! | 2 | `telemetry` | `caller`, `clock`, `generate`, `metrics` |
 //! | 2 | `observers` | `client`, `config`, `courier`, `sentry`, `trace` |
 //! | 2 | `compare` | `client` |
@@ -144,6 +145,7 @@ pub mod sentry;
 pub mod stores;
 pub mod telemetry;
 
+mod bounded;
 pub mod clock;
 pub mod config;
 pub mod embed;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
-use subtle::{Choice, ConstantTimeEq as _};
+use subtle::ConstantTimeEq as _;
 
 use crate::config::ApiKeyConfig;
 
@@ -38,9 +38,8 @@ impl Keys {
     /// The key whose secret this is. Looks at all of them, whichever it is.
     pub fn of(&self, secret: &str) -> Option<&Arc<ApiKey>> {
         let given = hash(secret);
-        let is_it = self.0.iter().map(|(hash, _)| hash.ct_eq(&given)).collect::<Vec<Choice>>();
-        let at = is_it.iter().position(|choice| (*choice).into())?;
-        self.0.get(at).map(|(_, key)| key)
+        let is_it = |hash: &[u8; 32]| hash.ct_eq(&given).into();
+        self.0.iter().fold(None, |found, (hash, key)| if is_it(hash) { Some(key) } else { found })
     }
 }
 

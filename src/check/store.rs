@@ -59,7 +59,7 @@ pub(super) async fn check(config: &StoreConfig, shared: Option<&Shared>) -> Find
     let begun = Instant::now();
     let finding = match shared.try_out(&STANDING, begun + PATIENCE).await {
         Ok(()) => Finding::new(what, State::Ok, "reads, writes, counts, books, runs scripts and deletes"),
-        Err((_, StoreError::Unreached(_) | StoreError::Broken(_))) if is_unknown(&addresses).await => {
+        Err((_, StoreError::Unreached(_))) if is_unknown(&addresses).await => {
             let address = names.address;
             let said = format!("not found: the name in {address} has no address. Mend it, or this machine's DNS");
             Finding::new(what, State::Failed, said)
@@ -126,6 +126,10 @@ fn passes(status: u16) -> bool {
 fn said(step: Step, error: &StoreError, names: &Names) -> String {
     let Names { address, secret, meant, able } = names;
     match error {
+        // Someone may be there who does not speak as the address says.
+        StoreError::Unreached(why @ "no connection") => {
+            format!("not reached ({why}). Look whether this machine may connect there, and whether {address} {meant}")
+        }
         StoreError::Unreached(why) => {
             format!("not reached ({why}). Look whether {address} is right, and whether this machine may connect there")
         }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     generate::{ErrorKind, GenerateError, MicroDollars, Periods},
-    stores::Reservation,
+    stores::{Reservation, Reserving},
 };
 
 use super::{AlertKind, Each, Ledger, Period, batch::BUDGET};
@@ -111,7 +111,7 @@ impl Ledger {
     }
 
     /// What stands in the way by what the store says.
-    fn in_the_way(&self, answer: &crate::stores::Reserved) -> Each<InTheWay> {
+    fn in_the_way(&self, answer: &Reserving) -> Each<InTheWay> {
         let books = self.books();
         let mut amounts = answer.amounts.iter();
         Each::of(|period| {

@@ -1,10 +1,7 @@
 //! Who names sessions that do not exist, and how often: each costs a command of the store, and may be a guess. Each instance counts
 //! for itself.
 
-use std::{
-    num::{NonZeroU32, NonZeroUsize},
-    time::Duration,
-};
+use std::{num::NonZeroU32, time::Duration};
 
 use tokio::time::Instant;
 
@@ -16,7 +13,7 @@ use crate::{
 /// How many unknown ids an address may name: more than people behind one address whose sessions have ended.
 const QUOTA: Quota = Quota { max: NonZeroU32::new(60).unwrap(), window: WINDOW };
 const WINDOW: Duration = Duration::from_mins(1);
-const MAX_ADDRESSES: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
+const MAX_ADDRESSES: u64 = 10_000;
 
 /// Counts unknown ids by address.
 pub(super) struct Guesses {

@@ -1,6 +1,6 @@
 //! What this process knows of sessions without asking: whose an id was a moment ago, and that an id is none's.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -15,7 +15,7 @@ pub(super) const UNKNOWN_FOR: Duration = Duration::from_secs(5);
 /// How long an id that was ended here stays so, whatever a look-up that began before brings: longer than any store call.
 pub(super) const ENDED_FOR: Duration = Duration::from_secs(90);
 /// How many ids are remembered.
-const MAX_IDS: NonZeroUsize = NonZeroUsize::new(100_000).unwrap();
+const MAX_IDS: u64 = 100_000;
 
 /// The ids that were just looked up.
 pub(super) struct Seen {
@@ -90,8 +90,8 @@ impl Seen {
         self.ids.change(id, |before| {
             let before = match before {
                 Some(Sighting::Gone { until }) if now < until => return before,
-                Some(Sighting::Live { enrolled_until, .. }) => enrolled_until,
-                Some(Sighting::Gone { .. }) | None => now,
+                Some(Sighting::Live { user: ref seen, enrolled_until, .. }) if *seen == user => enrolled_until,
+                Some(Sighting::Live { .. } | Sighting::Gone { .. }) | None => now,
             };
             let enrolled_until = if was_enrolled { now + self.enrolled_for } else { before };
             Some(Sighting::Live { user, until: now + TRUSTED_FOR, enrolled_until })
@@ -110,5 +110,21 @@ impl Seen {
     /// Whose session `id` was may no longer be true. That it has ended stays true.
     pub(super) fn forget(&self, id: SessionId) {
         self.ids.change(id, |before| before.filter(|sighting| matches!(sighting, Sighting::Gone { .. })));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_enrolled_under_another_user_is_not_under_this_one() {
+        let (seen, id) = (Seen::new(Duration::from_hours(1)), SessionId::random().unwrap());
+        let [ann, bob] = ["ann", "bob"].map(|user| UserId::new(user).unwrap());
+        seen.live(id, Some(ann.clone()), true);
+        seen.live(id, Some(ann.clone()), false);
+        assert!(seen.is_enrolled(id, &ann));
+        seen.live(id, Some(bob.clone()), false);
+        assert!(!seen.is_enrolled(id, &bob) && !seen.is_enrolled(id, &ann));
     }
 }

@@ -1,4 +1,4 @@
-//! Sheets of amounts, each posting once, and what is held for what is under way.
+//! Sheets of amounts, each posting once, and what is reserved for what is under way.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -30,7 +30,7 @@ pub trait BookStore: Send + Sync {
         reservation: &Reservation<'_>,
         limits: &[(String, u64)],
         by: Instant,
-    ) -> Result<Reserved, StoreError>;
+    ) -> Result<Reserving, StoreError>;
 
     /// The sheets under `keys`, in their order. What was never posted to is empty.
     ///
@@ -38,7 +38,7 @@ pub trait BookStore: Send + Sync {
     /// When the store cannot say.
     async fn sheets(&self, keys: &[&str], by: Instant) -> Result<Vec<Sheet>, StoreError>;
 
-    /// The sheet and the texts under two keys, these by their fields, at one moment and in one go.
+    /// The sheet and then the texts under two keys, these by their fields, in one go.
     ///
     /// # Errors
     /// When the store cannot say.
@@ -89,7 +89,7 @@ pub struct Entry {
     pub keep: Option<Duration>,
     /// What is added to which field; no field twice.
     pub amounts: Vec<(String, u64)>,
-    /// Fields to drop, amounts and holds alike.
+    /// Fields to drop, amounts and reservations alike.
     pub dropped: Vec<String>,
 }
 
@@ -108,9 +108,9 @@ pub struct Reservation<'a> {
     pub besides: u64,
 }
 
-/// What became of a hold.
+/// What became of a reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reserved {
+pub struct Reserving {
     /// Whether the amount is held.
     pub is_reserved: bool,
     /// What is held besides it.
@@ -124,6 +124,6 @@ pub struct Reserved {
 pub struct Sheet {
     /// What was added up.
     pub amounts: HashMap<String, u64>,
-    /// Holds by their fields: how much, and until when in milliseconds since the Unix epoch.
+    /// Reservations by their fields: how much, and until when in milliseconds since the Unix epoch.
     pub reservations: HashMap<String, (u64, u64)>,
 }

@@ -136,7 +136,7 @@ impl Stores {
                 Ok(Self::around("Redis", Guard::new(redis, metrics), config, room, clock))
             }
             Backend::Upstash { url, token } => {
-                let rest = Rest::new(client.clone(), url, token).map_err(|_| BadAddress)?;
+                let rest = Rest::new(client.clone(), url, token)?;
                 let guarded = Guard::new(Redis::new(rest, clock), metrics);
                 Ok(Self::around("Upstash", guarded, config, room, clock))
             }

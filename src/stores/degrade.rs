@@ -1,11 +1,7 @@
 //! A limit that holds while the store that counts is away: this process goes on counting, from what it admitted itself, up to
 //! its share.
 
-use std::{
-    num::{NonZeroU32, NonZeroUsize},
-    sync::Arc,
-    time::Duration,
-};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use tokio::time::Instant;
@@ -15,7 +11,7 @@ use crate::remembered::Remembered;
 use super::{Admission, CounterStore, Quota, StoreError, memory::MemoryCounters};
 
 /// How many refused callers are remembered, so that they cost the store nothing (`upstash-rest.md` 14.7).
-const MAX_BLOCKED: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
+const MAX_BLOCKED: u64 = 10_000;
 
 /// Counts in `inner`, and here while that is away.
 pub struct Degrade {

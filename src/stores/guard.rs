@@ -20,7 +20,7 @@ use crate::{
 
 use super::{
     Admission, BookStore, CacheStore, CounterStore, Held, Kept, Lease, LeaseStore, Notes, Posting, Quota, Reservation,
-    Reserved, SessionStore, Sheet, StoreError, Swapped, TotalStore,
+    Reserving, SessionStore, Sheet, StoreError, Swapped, TotalStore,
 };
 
 /// How many failures in a row there may be, and how long it is left alone then: so short that a store which is back is used
@@ -53,7 +53,7 @@ impl<S> Guard<S> {
     }
 
     /// What is inside, for whoever asks it for its own sake.
-    pub fn inner(&self) -> &S {
+    pub(super) fn inner(&self) -> &S {
         &self.inner
     }
 
@@ -242,7 +242,7 @@ impl<S: BookStore> BookStore for Guard<S> {
         reservation: &Reservation<'_>,
         limits: &[(String, u64)],
         by: Instant,
-    ) -> Result<Reserved, StoreError> {
+    ) -> Result<Reserving, StoreError> {
         self.ask("book.reserve", by, self.inner.reserve(sheet, reservation, limits, by)).await
     }
 

@@ -22,7 +22,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-pub use books::{BookStore, Entry, Notes, POSTERS_KEPT, Posting, Reservation, Reserved, Sheet};
+pub use books::{BookStore, Entry, Notes, POSTERS_KEPT, Posting, Reservation, Reserving, Sheet};
 pub use connect::{Room, Shared, Stores};
 pub use degrade::Degrade;
 pub use error::StoreError;
@@ -160,7 +160,7 @@ pub trait SessionStore: Send + Sync {
     /// When the store cannot say.
     async fn delete(&self, key: &str, by: Instant) -> Result<bool, StoreError>;
 
-    /// Makes `key` one of `group`'s for `ttl`, and forgets those whose time there is over.
+    /// Makes `key` one of `group`'s for `ttl`, and forgets those whose time there is over, at once or by and by.
     ///
     /// # Errors
     /// When the store cannot say.

@@ -174,14 +174,18 @@ impl<S: CacheStore + 'static> CacheStore for Near<S> {
     }
 
     async fn delete(&self, key: &str, by: Instant) -> Result<bool, StoreError> {
+        let deleted = self.inner.delete(key, by).await;
+        // Last: whoever asked meanwhile may have made another copy.
         let was_here = self.copies.delete(key, by).await?;
-        Ok(self.inner.delete(key, by).await? || was_here)
+        Ok(deleted? || was_here)
     }
 
     async fn clear(&self, by: Instant) -> Result<u64, StoreError> {
+        let cleared = self.inner.clear(by).await;
         self.copies.clear(by).await?;
-        self.inner.clear(by).await
+        cleared
     }
+
     fn held(&self) -> Held {
         self.copies.held()
     }

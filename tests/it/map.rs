@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Each module and what it may import from this crate, from the bottom to the top.
-const MAY_IMPORT: [(&str, &[&str]); 29] = [
+const MAY_IMPORT: [(&str, &[&str]); 30] = [
     ("config", &[]),
     ("clock", &[]),
     ("json", &[]),
@@ -19,14 +19,15 @@ const MAY_IMPORT: [(&str, &[&str]); 29] = [
     ("metrics", &["generate"]),
     ("client", &[]),
     ("courier", &["client"]),
-    ("remembered", &[]),
+    ("bounded", &[]),
+    ("remembered", &["bounded"]),
     ("sentry", &["config", "courier"]),
     ("observers", &["client", "config", "courier", "sentry", "trace"]),
     ("catalogue", &["clock", "config", "generate"]),
     ("error", &["generate"]),
     ("caller", &["config"]),
     ("providers", &["client", "config", "embed", "generate", "json", "trace"]),
-    ("stores", &["breaker", "client", "clock", "config", "metrics", "remembered", "trace"]),
+    ("stores", &["bounded", "breaker", "client", "clock", "config", "json", "metrics", "remembered", "trace"]),
     ("telemetry", &["caller", "clock", "generate", "metrics"]),
     ("compare", &["client"]),
     ("ledger", &["client", "clock", "config", "generate", "json", "stores"]),

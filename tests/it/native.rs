@@ -16,7 +16,7 @@ use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
     sync::watch,
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use crate::{
@@ -114,6 +114,21 @@ async fn of_a_cluster_each_node_answers_for_itself() {
     let added = store.add(&amounts, soon()).await.unwrap();
     let (done, undone): (Vec<_>, Vec<_>) = added.iter().partition(|added| added.is_ok());
     assert!(!done.is_empty() && !undone.is_empty(), "{added:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_is_reached_though_it_takes_longer_than_anybody_waits() {
+    let cluster = RedisCluster::start().await;
+    // It takes what is sent, and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let urls = format!("{},redis://{}", cluster.urls(), silent.local_addr().unwrap());
+    let store = Redis::new(resp(&urls, None), crate::stores::clock());
+    let check = || timeout(Duration::from_millis(500), store.check(Instant::now().into()));
+    let begun = Instant::now();
+    while check().await != Ok(Ok(())) {
+        assert!(begun.elapsed() < Duration::from_secs(10), "it is used");
+    }
+    assert!(begun.elapsed() > Duration::from_millis(500), "it took longer");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -221,6 +236,22 @@ async fn statistics_wait_no_longer_than_any_other_request() {
     join_all((0..4).map(|_| gateway.get("/llm/cache/stats"))).await;
     // In turn it were eight.
     assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn the_sessions_of_a_user_take_little_room() {
+    use llm_gateway::stores::SessionStore as _;
+    let redis = RedisServer::start().await;
+    let store = Redis::new(resp(&redis.url(), None), crate::stores::clock());
+    let (group, hour) = ("llm:sessions:ann", Duration::from_secs(3600));
+    let by = tokio::time::Instant::now() + Duration::from_secs(5);
+    let key = format!("session:{}", "a".repeat(64));
+    store.enrol(group, &key, hour, by).await.unwrap();
+    let mut connection = redis.connection().await;
+    let encoding: String = cmd("OBJECT").arg("ENCODING").arg(group).query_async(&mut connection).await.unwrap();
+    assert_eq!(encoding, "listpack");
+    store.withdraw(group, &key, by).await.unwrap();
+    assert!(!connection.exists::<_, bool>(group).await.unwrap());
 }
 
 #[tokio::test]

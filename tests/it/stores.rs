@@ -21,9 +21,12 @@ use llm_gateway::{
     },
 };
 use secrecy::SecretString;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    net::TcpListener,
+    time::{Instant, sleep},
+};
 
-use crate::support::{RedisCluster, RedisServer, Upstash};
+use crate::support::{Fault, RedisCluster, RedisServer, Upstash};
 
 /// A store under its name, with what keeps it alive.
 pub(crate) struct Subject {
@@ -207,6 +210,39 @@ async fn many_values_are_one_round_trip() {
 }
 
 #[tokio::test]
+async fn what_is_forgotten_is_forgotten_together() {
+    let redis = RedisServer::start().await;
+    let upstash = Upstash::start(&redis).await;
+    let store = Redis::new(rest(&upstash), clock());
+    let keys: Vec<String> = (0..500).map(|at| format!("llm:cache:{at}")).collect();
+    let entries: Vec<_> = keys.iter().map(|key| (key.as_str(), Bytes::from_static(b"x"))).collect();
+    store.put_many(&entries, Duration::from_secs(60), soon()).await.unwrap();
+    upstash.fail(Fault::Latency(Duration::from_secs(1)), &["UNLINK"], usize::MAX);
+    let begun = Instant::now();
+    assert_eq!(store.clear(soon()).await, Ok(500));
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_copy_that_is_made_while_the_store_forgets_is_forgotten_too() {
+    let redis = RedisServer::start().await;
+    let upstash = Upstash::start(&redis).await;
+    let cache = Near::new(Arc::new(Redis::new(rest(&upstash), clock())), 1 << 20, |_| Some(u64::MAX), clock());
+    let key = "llm:cache:x";
+    let asked = async || {
+        sleep(Duration::from_millis(300)).await;
+        assert_eq!(cache.get(key, soon()).await, Ok(Some("x".into())), "it is not forgotten yet");
+    };
+    upstash.fail(Fault::Latency(Duration::from_secs(1)), &["SCAN", "UNLINK"], usize::MAX);
+    cache.put(key, "x".into(), Duration::from_secs(60), soon()).await.unwrap();
+    assert_eq!(tokio::join!(cache.delete(key, soon()), asked()).0, Ok(true));
+    assert_eq!(cache.peek(key), None);
+    cache.put(key, "x".into(), Duration::from_secs(60), soon()).await.unwrap();
+    assert_eq!(tokio::join!(cache.clear(soon()), asked()).0, Ok(1));
+    assert_eq!(cache.peek(key), None);
+}
+
+#[tokio::test]
 async fn a_counter_admits_exactly_its_quota_of_many_at_once_and_says_when() {
     for Subject { name, counters, _alive, .. } in subjects().await {
         for max in [20, 600] {
@@ -347,10 +383,17 @@ async fn a_store_that_is_nowhere_is_unreached_and_one_that_refuses_says_so() {
         let error = Redis::new(rest, clock()).check(soon()).await.unwrap_err();
         assert!(matches!(error, StoreError::Access(_)), "{error:?}");
     }
-    for transport in
-        [&resp("redis://127.0.0.1:9", None) as &dyn Transport, &resp("redis://127.0.0.1:9,redis://127.0.0.1:10", None)]
-    {
-        let error = transport.send(&redis::cmd("PING")).await.unwrap_err();
-        assert!(matches!(error, StoreError::Unreached(_)), "{error:?}");
+    // It ends every connection before anybody is let in.
+    let door = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let closed = format!("redis://:right@{}", door.local_addr().unwrap());
+    tokio::spawn(async move { while door.accept().await.is_ok() {} });
+    for urls in [
+        "redis://127.0.0.1:9",
+        "redis://127.0.0.1:9,redis://127.0.0.1:10",
+        "redis://no-such-host.invalid:6379",
+        closed.as_str(),
+    ] {
+        let error = resp(urls, None).send(&redis::cmd("PING")).await.unwrap_err();
+        assert!(matches!(error, StoreError::Unreached(_)), "{urls}: {error:?}");
     }
 }

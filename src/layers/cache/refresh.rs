@@ -1,6 +1,6 @@
 //! Calls that replace a stale answer while it goes on answering.
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -17,7 +17,7 @@ use crate::{
 /// How long nobody tries again: a call that failed, or whose answer could not be kept, is not made again by every request.
 const PAUSE: Duration = Duration::from_secs(30);
 /// How many are remembered.
-const MAX_REMEMBERED: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
+const MAX_REMEMBERED: u64 = 10_000;
 
 /// The refreshes begun lately.
 pub struct Refreshes {

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::*;
 use crate::{
     generate::Periods,
-    stores::{Notes, Posting, Reservation, memory::MemoryBooks},
+    stores::{Notes, Posting, Reservation, Reserving, memory::MemoryBooks},
 };
 
 const DAY_MS: u64 = 86_400_000;
@@ -86,7 +86,7 @@ impl BookStore for Faulty {
         reservation: &Reservation<'_>,
         limits: &[(String, u64)],
         by: Instant,
-    ) -> Result<crate::stores::Reserved, StoreError> {
+    ) -> Result<Reserving, StoreError> {
         self.either(self.inner.reserve(sheet, reservation, limits, by)).await
     }
 

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::stores::{BookStore, Notes, Posting, Reservation, Reserved, Sheet, StoreError};
+use crate::stores::{BookStore, Notes, Posting, Reservation, Reserving, Sheet, StoreError};
 
 /// Sheets and notes by their keys.
 #[derive(Default)]
@@ -66,7 +66,7 @@ impl BookStore for MemoryBooks {
         reservation: &Reservation<'_>,
         limits: &[(String, u64)],
         _: Instant,
-    ) -> Result<Reserved, StoreError> {
+    ) -> Result<Reserving, StoreError> {
         let mut books = self.books();
         let sheet = books.sheets.entry(sheet.to_owned()).or_default();
         let live = sheet
@@ -84,7 +84,7 @@ impl BookStore for MemoryBooks {
         } else {
             sheet.reservations.remove(reservation.field);
         }
-        Ok(Reserved { is_reserved, others, amounts })
+        Ok(Reserving { is_reserved, others, amounts })
     }
 
     async fn sheets(&self, keys: &[&str], _: Instant) -> Result<Vec<Sheet>, StoreError> {

@@ -10,9 +10,10 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
-use crate::stores::{CacheStore, Held, StoreError};
-
-use super::bounded::Bounded;
+use crate::{
+    bounded::Bounded,
+    stores::{CacheStore, Held, StoreError},
+};
 
 /// What an entry takes besides its value: its place among the others, with room to grow, and what shares the value. Rounded up.
 const ENTRY_OVERHEAD_BYTES: usize = 256;
@@ -40,22 +41,17 @@ impl MemoryCache {
     }
 
     /// Keeps `value` under `key` for `ttl`, in place of what was there.
-    pub fn insert(&self, key: &str, value: Bytes, ttl: Duration) {
+    pub(in crate::stores) fn insert(&self, key: &str, value: Bytes, ttl: Duration) {
         let (key, now) = (digest(key), Instant::now());
-        let mut entries = self.entries();
-        entries.sweep(|kept| kept.until <= now);
-        if ttl.is_zero() {
-            // It would take the place of one that is alive.
-            entries.remove(&key);
-            return;
-        }
-        entries.put(key, Kept { value, until: now + ttl });
+        keep(&mut self.entries(), key, value, ttl, now);
     }
 
-    /// The same, unless something is there.
-    pub fn put_if_absent(&self, key: &str, value: Bytes, ttl: Duration) {
-        if self.peek(key).is_none() {
-            self.insert(key, value, ttl);
+    /// The same, unless something is there. Atomic.
+    pub(in crate::stores) fn put_if_absent(&self, key: &str, value: Bytes, ttl: Duration) {
+        let (key, now) = (digest(key), Instant::now());
+        let mut entries = self.entries();
+        if entries.get(&key).is_none_or(|kept| kept.until <= now) {
+            keep(&mut entries, key, value, ttl, now);
         }
     }
 
@@ -113,6 +109,16 @@ impl CacheStore for MemoryCache {
     }
 }
 
+fn keep(entries: &mut Entries, key: Digest, value: Bytes, ttl: Duration, now: Instant) {
+    entries.sweep(|kept| kept.until <= now);
+    if ttl.is_zero() {
+        // It would take the place of one that is alive.
+        entries.remove(&key);
+        return;
+    }
+    entries.put(key, Kept { value, until: now + ttl });
+}
+
 fn digest(key: &str) -> Digest {
     Sha256::digest(key).into()
 }
@@ -159,6 +165,18 @@ mod tests {
         assert!(cache.peek("alive").is_some() && cache.peek("dead").is_none());
         cache.insert("alive", vec![0; 600].into(), Duration::ZERO);
         assert!(cache.peek("alive").is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_there_stays_until_it_is_over() {
+        let (cache, minute) = (MemoryCache::new(1 << 10), Duration::from_secs(60));
+        cache.insert("key", "new".into(), minute);
+        cache.put_if_absent("key", "old".into(), Duration::ZERO);
+        cache.put_if_absent("key", "old".into(), minute);
+        assert_eq!(cache.peek("key"), Some("new".into()));
+        tokio::time::advance(minute).await;
+        cache.put_if_absent("key", "old".into(), minute);
+        assert_eq!(cache.peek("key"), Some("old".into()));
     }
 
     #[tokio::test(start_paused = true)]

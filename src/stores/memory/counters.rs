@@ -9,9 +9,10 @@ use std::{
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use crate::stores::{Admission, CounterStore, Quota, StoreError, limit::History};
-
-use super::bounded::Bounded;
+use crate::{
+    bounded::Bounded,
+    stores::{Admission, CounterStore, Quota, StoreError, limit::History},
+};
 
 /// How many keys are remembered at once. Beyond it the one that was silent longest is forgotten, so that an attack from a
 /// million addresses costs memory only up to here: some 40 MB with the default quota of 20.
@@ -42,20 +43,8 @@ impl MemoryCounters {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many keys are remembered.
-    pub fn len(&self) -> u64 {
-        self.asked().len()
-    }
-
-    /// Whether no key is remembered.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-impl MemoryCounters {
     /// Takes down that `cost` was admitted under `key` by someone else.
-    pub fn record(&self, key: &str, quota: Quota, cost: NonZeroU32) {
+    pub(in crate::stores) fn record(&self, key: &str, quota: Quota, cost: NonZeroU32) {
         let now = self.now();
         self.with(key, quota, now, |history| history.record(quota, cost, now));
     }
@@ -127,8 +116,9 @@ mod tests {
         for n in 0..1_000_000 {
             counters.admit(&format!("client-{n}"), QUOTA, NonZeroU32::MIN, by).await.unwrap();
         }
-        assert!(counters.len() <= MAX_KEYS, "{} clients", counters.len());
+        assert!(counters.asked().len() <= MAX_KEYS, "{} clients", counters.asked().len());
     }
+
     #[test]
     fn who_is_silent_makes_room_before_it_is_needed() {
         let counters = MemoryCounters::new(Duration::from_secs(60));
@@ -138,11 +128,11 @@ mod tests {
         for n in 0..100 {
             counters.decide_at(&format!("late-{n}"), QUOTA, NonZeroU32::MIN, 60_000);
         }
-        assert_eq!(counters.len(), 100);
+        assert_eq!(counters.asked().len(), 100);
         // Nobody has to come for it.
         for _ in 0..100 {
             counters.decide_at("late-0", QUOTA, NonZeroU32::MIN, 120_000);
         }
-        assert_eq!(counters.len(), 1);
+        assert_eq!(counters.asked().len(), 1);
     }
 }

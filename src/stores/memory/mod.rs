@@ -1,7 +1,6 @@
 //! Stores within the process: real ones, bounded, gone when it ends.
 
 mod books;
-mod bounded;
 mod cache;
 mod counters;
 mod sessions;

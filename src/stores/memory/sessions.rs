@@ -10,9 +10,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::stores::{Kept, MAX_MEMBERS, SessionStore, StoreError, Swapped};
-
-use super::bounded::Bounded;
+use crate::{
+    bounded::Bounded,
+    stores::{Kept, MAX_MEMBERS, SessionStore, StoreError, Swapped},
+};
 
 /// The most that is held, in bytes of keys and values: 16,000 sessions of 4 KB. Beyond it the one that was unused longest is
 /// forgotten.
@@ -112,11 +113,16 @@ impl SessionStore for MemorySessions {
         let now = Instant::now();
         let mut held = self.held();
         let Held { values, groups } = &mut *held;
+        groups.sweep(|members| members.values().all(|until| *until <= now));
         if groups.get(group).is_none() {
             groups.put(group.to_owned(), Group::new());
         }
         if let Some(members) = groups.get(group) {
-            members.retain(|key, until| now < *until && values.contains(key));
+            // Only before it would grow, or each that comes would have to wait for a look at all.
+            if members.len() == members.capacity() {
+                members.retain(|key, until| now < *until && values.contains(key));
+                members.reserve(members.len());
+            }
             members.insert(key.into(), now + ttl);
         }
         Ok(())
@@ -144,5 +150,41 @@ impl SessionStore for MemorySessions {
             value.is_some()
         });
         Ok(kept)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_group_whose_members_are_over_makes_room_before_it_is_needed() {
+        let sessions = MemorySessions::default();
+        let enrol = async |group: usize| {
+            sessions.enrol(&format!("group {group}"), "key", MINUTE, Instant::now()).await.unwrap();
+        };
+        for group in 0..100 {
+            enrol(group).await;
+        }
+        tokio::time::advance(MINUTE).await;
+        for group in 100..200 {
+            enrol(group).await;
+        }
+        assert_eq!(sessions.held().groups.len(), 100);
+    }
+
+    #[tokio::test]
+    async fn a_group_holds_few_that_are_gone() {
+        let (sessions, by) = (MemorySessions::default(), Instant::now());
+        sessions.put("alive", "{}".into(), MINUTE, by).await.unwrap();
+        sessions.enrol("group", "alive", MINUTE, by).await.unwrap();
+        for n in 0..1_000 {
+            sessions.enrol("group", &format!("gone {n}"), MINUTE, by).await.unwrap();
+        }
+        assert!(sessions.held().groups.get("group").is_some_and(|members| members.len() < 10));
+        let members = sessions.members("group", by).await.unwrap();
+        assert_eq!(members.iter().map(|kept| &*kept.key).collect::<Vec<_>>(), ["alive"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Sheets and notes as hashes. A hold is a field whose value says how much and until when.
+//! Sheets and notes as hashes. A reservation is a field whose value says how much and until when.
 
 use std::collections::HashMap;
 
@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use redis::{Cmd, Value, cmd};
 use tokio::time::Instant;
 
-use crate::stores::{BookStore, Notes, POSTERS_KEPT, Posting, Reservation, Reserved, Sheet, StoreError};
+use crate::stores::{BookStore, Notes, POSTERS_KEPT, Posting, Reservation, Reserving, Sheet, StoreError};
 
-use super::{Redis, Repeat, Transport, read};
+use super::{Redis, Repeat, Transport, read, seconds};
 
 #[async_trait]
 impl<T: Transport> BookStore for Redis<T> {
@@ -17,7 +17,7 @@ impl<T: Transport> BookStore for Redis<T> {
         let mut args = vec![posting.number.to_string(), POSTERS_KEPT.as_secs().to_string()];
         for entry in &posting.entries {
             keys.push(&entry.sheet);
-            let keep = entry.keep.map_or(0, |keep| keep.as_secs().max(1));
+            let keep = entry.keep.map_or(0, seconds);
             args.extend([keep.to_string(), entry.dropped.len().to_string(), entry.amounts.len().to_string()]);
             args.extend(entry.dropped.iter().cloned());
             args.extend(entry.amounts.iter().flat_map(|(field, amount)| [field.clone(), amount.to_string()]));
@@ -31,7 +31,7 @@ impl<T: Transport> BookStore for Redis<T> {
         reservation: &Reservation<'_>,
         limits: &[(String, u64)],
         by: Instant,
-    ) -> Result<Reserved, StoreError> {
+    ) -> Result<Reserving, StoreError> {
         let Reservation { field, amount, now_ms, until_ms, besides } = *reservation;
         let mut args = vec![field.to_owned()];
         args.extend([amount, now_ms, until_ms, besides].map(|number| number.to_string()));
@@ -40,7 +40,7 @@ impl<T: Transport> BookStore for Redis<T> {
         let answer: Vec<u64> = read(answer)?;
         match answer.split_first_chunk() {
             Some(([is_reserved, others], amounts)) if amounts.len() == limits.len() => {
-                Ok(Reserved { is_reserved: *is_reserved == 1, others: *others, amounts: amounts.to_vec() })
+                Ok(Reserving { is_reserved: *is_reserved == 1, others: *others, amounts: amounts.to_vec() })
             }
             _ => Err(StoreError::Broken("an answer of another shape".to_owned())),
         }
@@ -80,13 +80,14 @@ impl<T: Transport> Redis<T> {
     }
 }
 
-/// What a hash says. What is neither an amount nor a hold is someone else's.
+/// What a hash says. What is neither an amount nor a reservation is someone else's.
 fn sheet(fields: HashMap<String, String>) -> Sheet {
     let mut sheet = Sheet::default();
     for (field, value) in fields {
-        let hold = value.split_once(':').and_then(|(amount, until)| Some((amount.parse().ok()?, until.parse().ok()?)));
-        if let Some(hold) = hold {
-            sheet.reservations.insert(field, hold);
+        let parts = value.split_once(':');
+        let reservation = parts.and_then(|(amount, until)| Some((amount.parse().ok()?, until.parse().ok()?)));
+        if let Some(reservation) = reservation {
+            sheet.reservations.insert(field, reservation);
         } else if let Ok(amount) = value.parse() {
             sheet.amounts.insert(field, amount);
         }

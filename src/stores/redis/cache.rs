@@ -68,7 +68,7 @@ impl<T: Transport> CacheStore for Redis<T> {
     }
 
     async fn put_many(&self, entries: &[(&str, Bytes)], ttl: Duration, by: Instant) -> Result<(), StoreError> {
-        let (mut batches, mut bytes, mut is_too_large) = (vec![Vec::new()], 0, false);
+        let (mut batches, mut bytes, mut is_too_large) = (Vec::<Vec<Cmd>>::new(), 0, false);
         for (key, value) in entries {
             // What comes in numbers is small or hard to compress, and each would wait for all before it.
             let value = if packed::is_marked(value) { packed::pack(value.clone()).await } else { value.clone() };
@@ -84,8 +84,7 @@ impl<T: Transport> CacheStore for Redis<T> {
             bytes += value.len();
             batches.last_mut().into_iter().for_each(|batch| batch.push(set(key, &value, ttl)));
         }
-        let sent = batches.iter().filter(|batch| !batch.is_empty());
-        let sent = sent.map(|some| self.again(Repeat::Harmless, by, || self.run_all(some)));
+        let sent = batches.iter().map(|some| self.again(Repeat::Harmless, by, || self.run_all(some)));
         for answer in try_join_all(sent).await?.into_iter().flatten() {
             answer?;
         }
@@ -102,11 +101,11 @@ impl<T: Transport> CacheStore for Redis<T> {
             let mut cursor = "0".to_owned();
             loop {
                 let (next, keys) = self.scan(&node, &cursor).await?;
-                for keys in keys.chunks(BATCH) {
-                    let commands: Vec<Cmd> = keys.iter().map(|key| cmd("UNLINK").arg(key).to_owned()).collect();
-                    for unlinked in self.run_all(&commands).await? {
-                        count += read::<u64>(unlinked?)?;
-                    }
+                let commands: Vec<Cmd> = keys.iter().map(|key| cmd("UNLINK").arg(key).to_owned()).collect();
+                // Under way at the same time.
+                let sent = commands.chunks(BATCH).map(|some| self.run_all(some));
+                for unlinked in try_join_all(sent).await?.into_iter().flatten() {
+                    count += read::<u64>(unlinked?)?;
                 }
                 if next == "0" {
                     break;
@@ -127,7 +126,7 @@ impl<T: Transport> Redis<T> {
     ///
     /// # Errors
     /// When that is not possible.
-    pub async fn try_scan(&self) -> Result<(), StoreError> {
+    pub(in crate::stores) async fn try_scan(&self) -> Result<(), StoreError> {
         for node in self.transport.nodes().await? {
             self.scan(&node, "0").await?;
         }

@@ -73,19 +73,25 @@ impl Cluster {
 
     /// The connection, made if there is none. It finds its own way back to nodes that it lost.
     async fn connected(&self) -> Result<ClusterConnection, StoreError> {
-        let mut connection = self.connection.lock().await;
+        let mut connection = Arc::clone(&self.connection).lock_owned().await;
         if let Some(connected) = &*connection {
             return Ok(connected.clone());
         }
-        let connected = self.client.get_async_connection().await.map_err(|error| {
+        let client = self.client.clone();
+        // It goes on when nobody waits any more: a node that is gone may take longer than anybody has.
+        let connecting = tokio::spawn(async move {
+            let connected = client.get_async_connection().await?;
+            Ok(connection.insert(connected).clone())
+        });
+        let connected = connecting.await.map_err(|_| StoreError::Unreached(NO_NODE))?;
+        connected.map_err(|error: RedisError| {
             // What each node said stands in the text alone.
             if error.to_string().contains("AuthenticationFailed") {
                 StoreError::Access("WRONGPASS".to_owned())
             } else {
                 StoreError::Unreached(NO_NODE)
             }
-        })?;
-        Ok(connection.insert(connected).clone())
+        })
     }
 
     /// Makes another connection, which learns who has which keys now. Until it is there, the old one serves the nodes that

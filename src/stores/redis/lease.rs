@@ -11,14 +11,10 @@ use tokio::time::Instant;
 
 use crate::stores::{Lease, LeaseStore, StoreError};
 
-use super::{Redis, Repeat, Transport, kept, read};
+use super::{Redis, Repeat, Transport, kept, milliseconds, read};
 
 fn lease_key(key: &str) -> String {
     ["llm:lease:{", key, "}"].concat()
-}
-
-fn milliseconds(ttl: Duration) -> u64 {
-    u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
 #[async_trait]

@@ -169,6 +169,16 @@ impl<T: Transport> Redis<T> {
     }
 }
 
+/// What `EX` takes.
+fn seconds(ttl: Duration) -> u64 {
+    ttl.as_secs().max(1)
+}
+
+/// What `PX` takes.
+fn milliseconds(ttl: Duration) -> u64 {
+    u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
 /// What a reply holds, where it has the shape that its command promises.
 fn read<V: FromRedisValue>(value: Value) -> Result<V, StoreError> {
     // The error's own text quotes the value.

@@ -1,5 +1,5 @@
 //! Redis in its own protocol: one connection for everyone, or one to each node of a cluster; made when it is first needed, and
-//! again when it breaks.
+//! again when it breaks or falls silent.
 
 use std::time::Duration;
 
@@ -26,9 +26,9 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the other side may leave what was sent unacknowledged before the connection counts as broken.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
 
-/// `REDIS_URL` is not what it should be. Says nothing of it, since it may hold a password.
+/// An address or a token is not what it should be. Says nothing of it, since it may hold a password.
 #[derive(Debug, thiserror::Error)]
-#[error("REDIS_URL or EXTRA_CA_FILE cannot be used to reach Redis")]
+#[error("the address of the store, or EXTRA_CA_FILE, cannot be used to reach it")]
 pub struct BadAddress;
 
 /// Redis or a cluster of it.
@@ -61,7 +61,7 @@ impl Resp {
 
     async fn send_routed(&self, command: &Cmd, node: &Node) -> Result<Value, StoreError> {
         let answer = match &self.server {
-            Server::Single(single) => single.send(command).await,
+            Server::Single(single) => single.send(command).await?,
             Server::Cluster(cluster) => cluster.send(command, node).await?,
         };
         // What the server refuses comes as a value.
@@ -114,6 +114,14 @@ fn store_error(error: &RedisError) -> StoreError {
         ErrorKind::Parse => StoreError::Broken("not the protocol of Redis".to_owned()),
         kind => StoreError::Broken(format!("{kind:?}")),
     }
+}
+
+/// The same of a connection that did not come about: nothing was sent.
+pub(super) fn connect_error(error: &RedisError) -> StoreError {
+    if error.kind() == ErrorKind::Io && !error.is_connection_refusal() {
+        return StoreError::unreached(error);
+    }
+    store_error(error)
 }
 
 #[async_trait]

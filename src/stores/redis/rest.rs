@@ -12,10 +12,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value as Json;
 use tokio::sync::Semaphore;
 
-use crate::{client::HttpClient, stores::StoreError};
+use crate::{client::HttpClient, json, stores::StoreError};
 
 use super::{
-    Transport,
+    BadAddress, Transport,
     rest_reply::{read_all, read_one},
     transport::{Dialect, Node},
 };
@@ -40,11 +40,11 @@ impl Rest {
     /// The database at `url`, which takes `token`.
     ///
     /// # Errors
-    /// When the one is no address or the other no token; says nothing of either.
-    pub fn new(client: HttpClient, url: &str, token: &SecretString) -> Result<Self, StoreError> {
-        let uri = |path: &str| format!("{url}{path}").parse().map_err(|_| StoreError::Unreached("no address"));
-        let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()))
-            .map_err(|_| StoreError::Access("no token".to_owned()))?;
+    /// When the one is no address or the other no token.
+    pub fn new(client: HttpClient, url: &str, token: &SecretString) -> Result<Self, BadAddress> {
+        let uri = |path: &str| format!("{url}{path}").parse().map_err(|_| BadAddress);
+        let mut authorization =
+            HeaderValue::try_from(format!("Bearer {}", token.expose_secret())).map_err(|_| BadAddress)?;
         authorization.set_sensitive(true);
         let (command, pipeline, room) = (uri("/")?, uri("/pipeline")?, Semaphore::new(MAX_REQUESTS));
         Ok(Self { client, command, pipeline, authorization, room })
@@ -101,6 +101,11 @@ fn broken(status: StatusCode) -> StoreError {
     StoreError::Broken(format!("status {}", status.as_u16()))
 }
 
+/// About what a command takes as it is written.
+fn room(command: &Cmd) -> usize {
+    command.args_iter().map(|arg| if let Arg::Simple(text) = arg { text.len() + 8 } else { 0 }).sum()
+}
+
 /// Writes a command as an array of strings. JSON carries text and nothing else.
 fn write(command: &Cmd, body: &mut Vec<u8>) -> Result<(), StoreError> {
     body.push(b'[');
@@ -110,7 +115,7 @@ fn write(command: &Cmd, body: &mut Vec<u8>) -> Result<(), StoreError> {
         if at > 0 {
             body.push(b',');
         }
-        serde_json::to_writer(&mut *body, text).map_err(|_| StoreError::Refused("no text".to_owned()))?;
+        json::append(body, text);
     }
     body.push(b']');
     Ok(())
@@ -119,14 +124,15 @@ fn write(command: &Cmd, body: &mut Vec<u8>) -> Result<(), StoreError> {
 #[async_trait]
 impl Transport for Rest {
     async fn send(&self, command: &Cmd) -> Result<Value, StoreError> {
-        let mut body = Vec::with_capacity(command.args_iter().len() * 48);
+        let mut body = Vec::with_capacity(room(command));
         write(command, &mut body)?;
         let answer = self.post(&self.command, body).await?;
         read_one(&answer)
     }
 
     async fn send_all(&self, commands: &[Cmd]) -> Result<Vec<Result<Value, StoreError>>, StoreError> {
-        let mut body = vec![b'['];
+        let mut body = Vec::with_capacity(commands.iter().map(room).sum());
+        body.push(b'[');
         for (at, command) in commands.iter().enumerate() {
             if at > 0 {
                 body.push(b',');

@@ -11,10 +11,14 @@ use tokio::time::Instant;
 
 use crate::stores::{Kept, MAX_MEMBERS, SessionStore, StoreError, Swapped};
 
-use super::{BATCH, Redis, Repeat, Transport, read};
+use super::{BATCH, Redis, Repeat, Transport, read, seconds};
 
-fn seconds(ttl: Duration) -> u64 {
-    ttl.as_secs().max(1)
+/// What all keys begin with, and members of groups do without: Redis keeps a small set in a fraction of the room as long as none of
+/// its members is longer than 64 bytes.
+const PREFIX: &str = "session:";
+
+fn member(key: &str) -> &str {
+    key.strip_prefix(PREFIX).unwrap_or(key)
 }
 
 /// The text that a reply brings. What is none, whoever put it there, counts as nothing.
@@ -65,7 +69,7 @@ impl<T: Transport> SessionStore for Redis<T> {
         let now = self.clock.epoch_ms();
         let until = now.saturating_add(seconds(ttl) * 1_000);
         let (mut add, mut forget, mut expire) = (cmd("ZADD"), cmd("ZREMRANGEBYSCORE"), cmd("EXPIRE"));
-        add.arg(group).arg(until).arg(key);
+        add.arg(group).arg(until).arg(member(key));
         forget.arg(group).arg("-inf").arg(now);
         // The last to be added is the last to leave.
         expire.arg(group).arg(seconds(ttl));
@@ -73,17 +77,18 @@ impl<T: Transport> SessionStore for Redis<T> {
     }
 
     async fn withdraw(&self, group: &str, key: &str, by: Instant) -> Result<(), StoreError> {
-        self.run(cmd("ZREM").arg(group).arg(key), Repeat::Harmless, by).await.map(drop)
+        self.run(cmd("ZREM").arg(group).arg(member(key)), Repeat::Harmless, by).await.map(drop)
     }
 
     async fn members(&self, group: &str, by: Instant) -> Result<Vec<Kept>, StoreError> {
         let mut range = cmd("ZRANGEBYSCORE");
         range.arg(group).arg(self.clock.epoch_ms()).arg("+inf").arg("LIMIT").arg(0).arg(MAX_MEMBERS);
-        let keys: Vec<String> = read(self.run(&range, Repeat::Harmless, by).await?)?;
+        let members: Vec<String> = read(self.run(&range, Repeat::Harmless, by).await?)?;
+        let keys: Vec<String> = members.iter().map(|member| [PREFIX, member].concat()).collect();
         let asked = keys.chunks(BATCH / 2).map(|keys| self.kept(keys));
         let found: Vec<Option<Kept>> = try_join_all(asked).await?.into_iter().flatten().collect();
         let gone: Vec<&String> =
-            keys.iter().zip(&found).filter_map(|(key, kept)| kept.is_none().then_some(key)).collect();
+            members.iter().zip(&found).filter_map(|(member, kept)| kept.is_none().then_some(member)).collect();
         if !gone.is_empty() {
             self.run(cmd("ZREM").arg(group).arg(gone), Repeat::Harmless, by).await?;
         }

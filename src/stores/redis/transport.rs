@@ -14,7 +14,7 @@ pub trait Transport: Send + Sync {
     /// [`StoreError`], by what is known of whether it was done.
     async fn send(&self, command: &Cmd) -> Result<Value, StoreError>;
 
-    /// Sends several, in one round trip, each with its own answer. They are done in order at most on the same node.
+    /// Sends several, in one round trip, each with its own answer. Those for the same node are done in their order.
     ///
     /// # Errors
     /// When there is no answer to any of them.

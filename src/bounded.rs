@@ -14,7 +14,7 @@ use indexmap::{Equivalent, IndexMap, map::Entry};
 const SWEPT_AT_ONCE: usize = 2;
 
 /// Values by their keys, in the order of their use.
-pub(super) struct Bounded<K, V> {
+pub(crate) struct Bounded<K, V> {
     values: IndexMap<K, Place<V>>,
     /// Where the one is that was used last, and where the one that was used longest ago. `None`: there is none.
     newest: Option<usize>,
@@ -33,12 +33,12 @@ struct Place<V> {
 
 impl<K: Hash + Eq, V> Bounded<K, V> {
     /// Nothing yet, and never more than weighs `limit`.
-    pub(super) fn new(limit: u64, weigh: fn(&K, &V) -> u64) -> Self {
+    pub(crate) fn new(limit: u64, weigh: fn(&K, &V) -> u64) -> Self {
         Self { values: IndexMap::new(), newest: None, oldest: None, weight: 0, limit, weigh }
     }
 
     /// The value of `key`, which is used now. Its weight must not change.
-    pub(super) fn get<Q: Hash + Equivalent<K> + ?Sized>(&mut self, key: &Q) -> Option<&mut V> {
+    pub(crate) fn get<Q: Hash + Equivalent<K> + ?Sized>(&mut self, key: &Q) -> Option<&mut V> {
         let at = self.values.get_index_of(key)?;
         self.unlink(at);
         self.link(at);
@@ -46,12 +46,12 @@ impl<K: Hash + Eq, V> Bounded<K, V> {
     }
 
     /// Whether there is a value of `key`, which is not used by this.
-    pub(super) fn contains<Q: Hash + Equivalent<K> + ?Sized>(&self, key: &Q) -> bool {
+    pub(crate) fn contains<Q: Hash + Equivalent<K> + ?Sized>(&self, key: &Q) -> bool {
         self.values.contains_key(key)
     }
 
     /// Puts `value` in the place of what was there. What is too heavy by itself is not kept, and pushes nothing out.
-    pub(super) fn put(&mut self, key: K, value: V) {
+    pub(crate) fn put(&mut self, key: K, value: V) {
         let weight = (self.weigh)(&key, &value);
         if weight > self.limit {
             self.remove(&key);
@@ -79,13 +79,13 @@ impl<K: Hash + Eq, V> Bounded<K, V> {
     }
 
     /// Takes the value of `key` out.
-    pub(super) fn remove<Q: Hash + Equivalent<K> + ?Sized>(&mut self, key: &Q) -> Option<V> {
+    pub(crate) fn remove<Q: Hash + Equivalent<K> + ?Sized>(&mut self, key: &Q) -> Option<V> {
         let at = self.values.get_index_of(key)?;
         Some(self.take(at))
     }
 
     /// Forgets a few of those that were used longest ago, as far as they are over.
-    pub(super) fn sweep(&mut self, is_over: impl Fn(&V) -> bool) {
+    pub(crate) fn sweep(&mut self, is_over: impl Fn(&V) -> bool) {
         for _ in 0..SWEPT_AT_ONCE {
             let Some(at) = self.oldest else { return };
             if !is_over(&self.place(at).value) {
@@ -102,19 +102,19 @@ impl<K: Hash + Eq, V> Bounded<K, V> {
     }
 
     /// Forgets all of them, and says how many of them `counts`.
-    pub(super) fn clear(&mut self, counts: impl Fn(&V) -> bool) -> u64 {
+    pub(crate) fn clear(&mut self, counts: impl Fn(&V) -> bool) -> u64 {
         let count = self.values.values().filter(|place| counts(&place.value)).count() as u64;
         *self = Self::new(self.limit, self.weigh);
         count
     }
 
     /// How many there are.
-    pub(super) fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.values.len() as u64
     }
 
     /// What they weigh.
-    pub(super) fn weight(&self) -> u64 {
+    pub(crate) fn weight(&self) -> u64 {
         self.weight
     }
 
