@@ -182,7 +182,7 @@ async fn a_stale_answer_does_not_stand_in_for_a_budget() {
     }
 }
 
-fn settings<'a>(url: &'a str, limit: &'a str) -> [(&'a str, &'a str); 6] {
+fn settings<'a>(url: &'a str, limit: &'a str) -> [(&'a str, &'a str); 7] {
     [
         ("REDIS_URL", url),
         ("BUDGET_HARD_LIMIT", "true"),
@@ -190,6 +190,8 @@ fn settings<'a>(url: &'a str, limit: &'a str) -> [(&'a str, &'a str); 6] {
         ("RATE_LIMIT_MAX", "0"),
         ("PROMPT_STYLE", "plain"),
         ("INSTANCES", "2"),
+        // On a busy machine too none of them goes on alone.
+        ("STORE_TIMEOUT_MS", "10000"),
     ]
 }
 

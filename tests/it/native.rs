@@ -93,6 +93,29 @@ async fn a_server_that_is_back_answers_whoever_asks_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_reached_though_that_takes_longer_than_anybody_waits() {
+    let redis = RedisServer::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (url, port) = (format!("redis://{}", listener.local_addr().unwrap()), redis.port());
+    tokio::spawn(async move {
+        loop {
+            let (mut near, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                sleep(Duration::from_millis(600)).await;
+                let mut far = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                drop(copy_bidirectional(&mut near, &mut far).await);
+            });
+        }
+    });
+    let store = Redis::new(resp(&url, None), crate::stores::clock());
+    let check = async || timeout(Duration::from_millis(300), store.check(Instant::now().into())).await;
+    check().await.unwrap_err();
+    // Longer than an attempt may take at all.
+    sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(check().await, Ok(Ok(())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_a_cluster_each_node_answers_for_itself() {
     let cluster = RedisCluster::start().await;
     for node in &cluster.nodes {

@@ -7,9 +7,11 @@ use futures_util::{
     future::{BoxFuture, Shared},
 };
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, RedisResult, TlsCertificates, Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, RedisError, RedisResult, TlsCertificates, Value,
     aio::{ConnectionLike as _, MultiplexedConnection},
 };
+
+use tokio::time::Instant;
 
 use crate::stores::StoreError;
 
@@ -32,8 +34,8 @@ struct Current {
     connection: Connecting,
 }
 
-/// A connection, or what came of making one.
-type Connecting = Shared<BoxFuture<'static, RedisResult<MultiplexedConnection>>>;
+/// What came of making a connection, and when.
+type Connecting = Shared<BoxFuture<'static, (RedisResult<MultiplexedConnection>, Instant)>>;
 
 impl Single {
     pub(super) fn new(node: ConnectionInfo, certificates: TlsCertificates) -> Result<Self, BadAddress> {
@@ -47,18 +49,36 @@ impl Single {
         if self.silence.has_fallen() {
             self.replace(self.current().number);
         }
-        let Current { number, connection } = self.current();
-        let waiting = Waiting::new(&self.silence);
-        let answer = match connection.await {
-            Ok(mut connection) => Ok(connection.req_packed_command(command).await),
+        let (number, made) = self.connected().await;
+        let answer = match made {
+            Ok(mut connection) => {
+                let waiting = Waiting::new(&self.silence);
+                let answer = connection.req_packed_command(command).await;
+                waiting.answered();
+                Ok(answer)
+            }
             Err(error) => Err(connect_error(&error)),
         };
-        waiting.answered();
         // What the server refuses comes as a value: this is the connection.
         if !matches!(answer, Ok(Ok(_))) {
             self.replace(number);
         }
         answer
+    }
+
+    /// The connection that everyone uses now, or why there is none, and its number.
+    async fn connected(&self) -> (u64, RedisResult<MultiplexedConnection>) {
+        let begun = Instant::now();
+        let Current { number, connection } = self.current();
+        match connection.await {
+            // Of an attempt that others gave up: it says nothing of now.
+            (Err(_), at) if at < begun => {
+                self.replace(number);
+                let Current { number, connection } = self.current();
+                (number, connection.await.0)
+            }
+            (made, _) => (number, made),
+        }
     }
 
     fn current(&self) -> Current {
@@ -79,5 +99,15 @@ fn connection(client: &Client) -> Connecting {
     let client = client.clone();
     // Callers have their own patience.
     let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT)).set_response_timeout(None);
-    async move { client.get_multiplexed_async_connection_with_config(&config).await }.boxed().shared()
+    let connecting = async move {
+        let made = client.get_multiplexed_async_connection_with_config(&config).await;
+        (made, Instant::now())
+    };
+    // It goes on when nobody waits any more: to connect may take longer than anybody has.
+    async move { tokio::spawn(connecting).await.unwrap_or_else(|_| (Err(gone()), Instant::now())) }.boxed().shared()
+}
+
+/// The runtime that was to make the connection is gone.
+fn gone() -> RedisError {
+    (ErrorKind::Io, "nobody makes it any more").into()
 }
