@@ -13,7 +13,7 @@ use llm_gateway::stores::{CounterStore as _, Quota, StoreError, TotalStore as _,
 use redis::{AsyncCommands as _, cmd};
 use serde_json::json;
 use tokio::{
-    io::copy_bidirectional,
+    io::{AsyncReadExt as _, AsyncWriteExt as _, copy, copy_bidirectional},
     net::{TcpListener, TcpStream},
     sync::watch,
     time::{sleep, timeout},
@@ -94,25 +94,52 @@ async fn a_server_that_is_back_answers_whoever_asks_first() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_is_reached_though_that_takes_longer_than_anybody_waits() {
-    let redis = RedisServer::start().await;
+    let redis = RedisServer::tls().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (url, port) = (format!("redis://{}", listener.local_addr().unwrap()), redis.port());
+    // Each side waits for the other twice before the connection is there: for TLS, and for the database.
+    let (url, port) = (format!("rediss://localhost:{}/1", listener.local_addr().unwrap().port()), redis.port());
     tokio::spawn(async move {
         loop {
-            let (mut near, _) = listener.accept().await.unwrap();
+            let (near, _) = listener.accept().await.unwrap();
+            let (mut from_near, mut to_near) = near.into_split();
+            let far = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            let (mut from_far, mut to_far) = far.into_split();
+            tokio::spawn(async move { copy(&mut from_near, &mut to_far).await });
             tokio::spawn(async move {
-                sleep(Duration::from_millis(600)).await;
-                let mut far = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-                drop(copy_bidirectional(&mut near, &mut far).await);
+                let mut piece = [0; 16 << 10];
+                while let Ok(length @ 1..) = from_far.read(&mut piece).await {
+                    sleep(Duration::from_millis(200)).await;
+                    to_near.write_all(&piece[..length]).await.unwrap();
+                }
             });
         }
     });
-    let store = Redis::new(resp(&url, None), crate::stores::clock());
-    let check = async || timeout(Duration::from_millis(300), store.check(Instant::now().into())).await;
+    let store = Redis::new(resp(&url, Some(redis.ca_pem())), crate::stores::clock());
+    let check = async || timeout(Duration::from_millis(150), store.check(Instant::now().into())).await;
     check().await.unwrap_err();
     // Longer than an attempt may take at all.
     sleep(Duration::from_millis(1_500)).await;
-    assert_eq!(check().await, Ok(Ok(())));
+    let told = timeout(Duration::from_secs(5), store.check(Instant::now().into())).await;
+    assert_eq!(told, Ok(Ok(())), "what was begun is there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_of_an_attempt_that_others_gave_up_is_told_to_nobody() {
+    let redis = RedisServer::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (url, port) = (format!("redis://{}/1", listener.local_addr().unwrap()), redis.port());
+    tokio::spawn(async move {
+        let (_silent, _) = listener.accept().await.unwrap();
+        loop {
+            let (mut near, _) = listener.accept().await.unwrap();
+            let mut far = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            tokio::spawn(async move { copy_bidirectional(&mut near, &mut far).await });
+        }
+    });
+    let store = Redis::new(resp(&url, None), crate::stores::clock());
+    timeout(Duration::from_millis(150), store.check(Instant::now().into())).await.unwrap_err();
+    sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(store.check(Instant::now().into()).await, Ok(()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
