@@ -149,7 +149,12 @@ impl Sides {
         let url = redis.redis_url();
         let floor = Server::floor(&["--redis", &url]);
         let gateway = self.gateway(&[("REDIS_URL", &url)]);
-        self.throughput("hits in the process, the limiter in Redis, against a bare GET", (&floor, "/redis"), &gateway, Question::Same);
+        self.throughput(
+            "hits in the process, the limiter in Redis, against a bare GET",
+            (&floor, "/redis"),
+            &gateway,
+            Question::Same,
+        );
         let before = redis.round_trips();
         let asked =
             wrk::ask(&Load { server: &gateway, path: GENERATE, question: Question::Same, connections: 1, seconds: 1 });
@@ -204,20 +209,16 @@ impl Sides {
 
     /// How much later an answer comes, where both sides have time.
     fn latency(&self) {
+        let relay = Server::floor(&["--upstream", &self.provider.url("")]);
         let gateway = self.gateway(&[]);
         let ways = [
             (self.provider.url("/v1/chat/completions"), paced::Form::OpenAi),
+            (relay.url("/proxy"), paced::Form::OpenAi),
             (gateway.url(GENERATE), paced::Form::Generate),
         ];
         let took = paced::answers(&ways, RATE, self.arguments.seconds, self.arguments.rounds);
-        println!(
-            "{}",
-            table::added(
-                &format!("whole answers, {RATE} misses a second"),
-                &["the provider itself", "through the gateway"],
-                took
-            )
-        );
+        let names = ["the provider itself", "through a bare proxy", "through the gateway"];
+        println!("{}", table::added(&format!("whole answers, {RATE} misses a second"), &names, took));
     }
 
     /// How much later the first text of a stream comes.
