@@ -54,7 +54,9 @@ impl Sources {
                 return;
             }
         };
-        for line in dotenvy::from_read_iter(text.as_slice()) {
+        // The mark that some editors begin with is none of the first name's.
+        let lines = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+        for line in dotenvy::from_read_iter(lines) {
             let Ok((name, value)) = line else {
                 // The error's own text quotes the line, which may hold a secret.
                 self.problems.push(Problem(format!("{} has a line that is not NAME=value", path.display())));

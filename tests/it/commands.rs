@@ -98,6 +98,8 @@ fn what_is_set_first_counts_and_what_is_empty_is_not_set() {
         ("a", "RATE_LIMIT_MAX=b", "RATE_LIMIT_MAX=c", "a"),
         ("", "# RATE_LIMIT_MAX=x\nexport RATE_LIMIT_MAX='b' # why", "RATE_LIMIT_MAX=c", "b"),
         (" ", "RATE_LIMIT_MAX=\nBODY_LIMIT_KB=64", "RATE_LIMIT_MAX=c", "c"),
+        // As some editors begin a file.
+        ("", "\u{feff}RATE_LIMIT_MAX=b", "RATE_LIMIT_MAX=c", "b"),
         ("", "RATE_LIMIT_MAX=' '", "RATE_LIMIT_MAX=\"c\"\nRATE_LIMIT_MAX=d", "c"),
     ] {
         let told = complaints_amid(&[(".env.local", local), (".env", shared)], environment.as_bytes());
