@@ -81,7 +81,7 @@ async fn a_compressed_body_is_read_and_its_limit_is_that_of_what_it_holds() {
     let gateway = Gateway::with([("BODY_LIMIT_KB", "1")], Scripted::hello());
     let gzip = |body: &[u8]| whole(GzEncoder::new(body, Compression::default()));
     let zlib = |body: &[u8]| whole(ZlibEncoder::new(body, Compression::default()));
-    let codings: [(&str, fn(&[u8]) -> Vec<u8>); 5] =
+    let codings: [(&str, Pack); 5] =
         [("gzip", gzip), ("X-GZip", gzip), ("deflate", zlib), ("Deflate", zlib), ("Identity", <[u8]>::to_vec)];
     for (coding, pack) in codings {
         for (length, status) in [(1, 200), (100_000, 413)] {
@@ -95,6 +95,9 @@ async fn a_compressed_body_is_read_and_its_limit_is_that_of_what_it_holds() {
         }
     }
 }
+
+/// Makes of a body what is sent.
+type Pack = fn(&[u8]) -> Vec<u8>;
 
 fn whole(mut reader: impl Read) -> Vec<u8> {
     let mut whole = Vec::new();

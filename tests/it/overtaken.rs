@@ -170,7 +170,7 @@ async fn what_another_instance_has_brought_by_then_is_given_to_whom_it_is_fresh_
 async fn a_lease_is_ended_only_by_who_is_sure_to_have_it_still() {
     for (renewed, seconds, ended) in [
         (Ok(true), 12, 1),
-        (Ok(false), 12, 0),
+        (Ok(false), 5, 0),
         (Err(StoreError::Timeout), 5, 1),
         // It may be another's by now.
         (Err(StoreError::Timeout), 12, 0),

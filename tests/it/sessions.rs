@@ -120,7 +120,7 @@ async fn who_names_unknown_sessions_too_often_is_refused_for_a_while_and_nobody_
     let gateway = gateway();
     let live = sign_in(&gateway).await;
     let look = async |path: &str, session: &str, key: &str| {
-        ask(&gateway, Method::GET, path, As { session, key, ..As::default() }, None).await
+        ask(&gateway, Method::GET, path, As { key, session, ..As::default() }, None).await
     };
     let unknown = |number: u32| format!("{number:064x}");
     for number in 0..60 {
