@@ -172,6 +172,7 @@ mod tests {
             advance(Duration::from_millis(1)).await;
             let probe = breaker.pass(Instant::now()).unwrap_or_else(|_| panic!("the pause is over"));
             assert_eq!(breaker.pass(Instant::now()).err(), Some(PROBE_WAIT), "one probe at a time");
+            assert!(breaker.is_open(Instant::now()));
             probe.failed(Instant::now());
         }
         advance(LONGEST_PAUSE).await;
@@ -205,6 +206,22 @@ mod tests {
         drop(breaker.pass(Instant::now()).unwrap_or_else(|_| panic!("it works")));
         probe.failed(Instant::now());
         assert_eq!(breaker.pass(Instant::now()).err(), Some(FIRST_PAUSE));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_that_is_known_begins_at_once_and_those_that_follow_grow_as_ever() {
+        let (breaker, known) = (breaker(3), Duration::from_secs(30));
+        let pass = || breaker.pass(Instant::now()).unwrap_or_else(|_| panic!("it lets through"));
+        let late = pass();
+        assert!(pass().failed_for(known, Instant::now()), "it was closed");
+        assert!(!late.failed_for(known, Instant::now()), "it was open already");
+        assert_eq!(breaker.pass(Instant::now()).err(), Some(known));
+        for pause in [known, FIRST_PAUSE * 2] {
+            advance(pause).await;
+            pass().failed(Instant::now());
+            let next = if pause == known { FIRST_PAUSE * 2 } else { FIRST_PAUSE * 4 };
+            assert_eq!(breaker.pass(Instant::now()).err(), Some(next));
+        }
     }
 
     #[tokio::test(start_paused = true)]

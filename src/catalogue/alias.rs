@@ -61,7 +61,10 @@ impl Catalogue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalogue::{Configured, Route, Wanted};
+    use crate::{
+        catalogue::{Configured, Route, Wanted},
+        config::RetiredModels,
+    };
 
     fn catalogue(providers: &[&str]) -> Catalogue {
         let configured = |id: &&str| Configured {
@@ -110,6 +113,9 @@ mod tests {
             };
             assert_eq!(error.to_string(), format!("MODEL_ALIASES: `fast` stands for `{model}`, which {words}"));
         }
+        let refusing = Catalogue { retired: RetiredModels::Refuse, ..catalogue(&["openai"]) };
+        let error = refusing.with_aliases(alias("fast", &["openai:gpt-4-turbo"])).err().unwrap();
+        assert!(error.to_string().ends_with("`openai:gpt-4-turbo`, which its vendor no longer serves"), "{error}");
         let unconfigured = catalogue(&["openai"]).with_aliases(alias("fast", &["xai:grok-4.7"])).unwrap();
         assert!(matches!(resolve(&unconfigured, "fast"), Err(Unresolved::NotConfigured { .. })));
     }

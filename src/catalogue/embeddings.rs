@@ -189,11 +189,6 @@ impl EmbeddingModel {
     fn is_spelled(&self, name: &str) -> bool {
         spelling(self.id.as_str()) == spelling(name)
     }
-
-    /// The model as a target.
-    pub fn target(&self) -> Target {
-        Target { provider: self.provider.clone(), model: self.id.clone() }
-    }
 }
 
 #[cfg(test)]

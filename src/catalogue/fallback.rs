@@ -129,6 +129,15 @@ mod tests {
     }
 
     #[test]
+    fn who_is_named_and_not_known_stands_in_unless_it_has_to_be_known_for_more() {
+        let catalogue = Catalogue::built_in(Vec::new());
+        let unknown = Target { provider: "local".into(), model: "rocket".into() };
+        let request = GenerateRequest { failover: Failover::Among([unknown.clone()].into()), ..request("gpt-4o") };
+        assert_eq!(catalogue.fallbacks(&request, false), [unknown]);
+        assert_eq!(catalogue.fallbacks(&request, true), []);
+    }
+
+    #[test]
     fn nobody_stands_in_who_might_cost_more_than_what_is_reserved() {
         let configured = ["openai", "anthropic", "google", "xai"].map(|id| Configured {
             id: id.into(),

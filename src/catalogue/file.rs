@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused() {
         assert_eq!(changed(|_| {}), Ok(()));
-        let changes: [(Change, &str); 9] = [
+        let changes: [(Change, &str); 10] = [
             (|models| *models = serde_json::json!([]), "names no model"),
             (|models| models[0]["id"] = "two words".into(), "is no name"),
             (|models| models[0]["id"] = "".into(), "is no name"),
@@ -200,6 +200,7 @@ mod tests {
             (|models| models[0]["output_price"] = 1e300.into(), "a price of"),
             (|models| models[0]["max_output_tokens"] = 0.into(), "reads or writes nothing"),
             (|models| models[0]["params"]["api"] = "messages".into(), "is not asked that way"),
+            (|models| models[0]["replacement"] = "nobody".into(), "is not in it"),
             (
                 |models| {
                     models[0]["status"] = "retired".into();

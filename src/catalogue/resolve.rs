@@ -293,6 +293,8 @@ mod tests {
             ("gpt-4o", "", ("openai", "gpt-4o")),
             (" GPT-4o ", "", ("openai", "gpt-4o")),
             ("gpt 4o", "openai", ("openai", "gpt-4o")),
+            // With a dash of typesetters.
+            ("GPT\u{2011}4o", "", ("openai", "gpt-4o")),
             ("openai:gpt-4o", "", ("openai", "gpt-4o")),
             ("OpenAI: GPT-5.5", "xai", ("openai", "gpt-5.5")),
             ("openai/gpt-4o", "", ("openai", "gpt-4o")),

@@ -330,6 +330,45 @@ mod tests {
     }
 
     #[test]
+    fn what_is_asked_for_decides_which_models_come_into_question() {
+        let route = |mode| Route { mode, question_tokens: 100, ..Route::default() };
+        let reasoning = Route { prompt: "Why is the sky blue?", ..route(RoutingMode::Orchestrated) };
+        let (model, why) = chosen(reasoning);
+        assert!(model.capabilities.reasoning && why.contains("best for reasoning"), "{why}");
+        // Words that mean nothing rule nobody out.
+        for (word, can) in [
+            ("reasoning", (|model| model.capabilities.reasoning) as fn(&Model) -> bool),
+            ("json", |model| model.capabilities.json),
+            ("telepathy", |_| true),
+        ] {
+            let capabilities = [word.to_owned()];
+            let (model, _) = chosen(Route { capabilities: &capabilities, ..route(RoutingMode::CostAware) });
+            assert!(can(&model), "{word}: {}", model.id);
+        }
+    }
+
+    #[test]
+    fn of_whom_only_the_name_is_known_is_chosen_where_there_is_nobody_else() {
+        let configured = |id: &str| Configured {
+            id: id.into(),
+            base_url: String::new(),
+            models: if id == "local" { vec!["rocket".into()] } else { Vec::new() },
+            lists_itself: false,
+        };
+        let catalogue = Catalogue::built_in(["local", "xai"].map(configured).into());
+        for mode in [RoutingMode::Heuristic, RoutingMode::CostAware] {
+            for (provider, max_cost, expected) in
+                [(None, None, Some("xai")), (Some("local"), None, Some("local")), (Some("local"), Some(1.0), None)]
+            {
+                let routing = Route { mode, max_cost, ..Route::default() };
+                let found = catalogue.resolve(&Wanted { model: None, provider, routing }).ok();
+                let found = found.map(|resolved| resolved.target.provider.to_string());
+                assert_eq!(found.as_deref(), expected, "{mode:?} {provider:?} {max_cost:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_limit_of_cost_is_kept() {
         let route =
             Route { mode: RoutingMode::Orchestrated, prompt: "code", max_cost: Some(0.005), ..Route::default() };

@@ -286,6 +286,14 @@ mod tests {
             ([("COMPATIBLE_GROQ_MODELS", "llama")], "COMPATIBLE_GROQ_BASE_URL is not set"),
             ([("BUDGET_HARD_LIMIT", "maybe")], "BUDGET_HARD_LIMIT is `maybe`"),
             ([("BUDGET_WEBHOOK_URL", "https://user:secret@example.com")], "BUDGET_WEBHOOK_URL is not an address"),
+            ([("BUDGET_WEBHOOK_URL", "http://169.254.169.254/secret")], "BUDGET_WEBHOOK_URL is a link-local address"),
+            ([("COMPATIBLE_GROQ_BASE_URL", "http://[fe80::1]/v1")], "COMPATIBLE_GROQ_BASE_URL is a link-local address"),
+            ([("OLLAMA_BASE_URL", "https://[::ffff:169.254.169.254]")], "OLLAMA_BASE_URL is a link-local address"),
+            ([("TRUSTED_PROXIES", "10.0.0.0/8,10.0.0.0/33,::1")], "TRUSTED_PROXIES has `10.0.0.0/33`"),
+            (
+                [("MODELS_FILE", "/nowhere/models.json")],
+                "MODELS_FILE names `/nowhere/models.json`, which cannot be read",
+            ),
             ([("BUDGET_DAILY_USD", "-1")], "BUDGET_DAILY_USD is `-1`"),
             ([("HOST", "my-machine")], "HOST is `my-machine`"),
         ] {
@@ -316,8 +324,10 @@ mod tests {
             ("http://[::1]:9100", 0),
             ("https://api.example.com/openai/v1", 0),
         ] {
-            let config = Config::read([("COMPATIBLE_GROQ_BASE_URL", url)].into()).unwrap_or_else(|_| panic!("{url}"));
-            assert_eq!(config.warnings.len(), warnings, "{url}");
+            for name in ["COMPATIBLE_GROQ_BASE_URL", "BUDGET_WEBHOOK_URL"] {
+                let config = Config::read([(name, url)].into()).unwrap_or_else(|_| panic!("{url}"));
+                assert_eq!(config.warnings.len(), warnings, "{name} {url}");
+            }
         }
         assert_eq!(problems([("COMPATIBLE_GROQ_BASE_URL", "ftp://example.com")]).len(), 1);
         assert_eq!(problems([("COMPATIBLE_OPENAI_BASE_URL", "https://api.example.com/v1")]).len(), 1);

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt::{self, Display},
+    io::ErrorKind,
     path::Path,
 };
 
@@ -44,8 +45,18 @@ impl Sources {
     }
 
     fn add_file(&mut self, path: &Path) {
-        let Ok(lines) = dotenvy::from_path_iter(path) else { return };
-        for line in lines {
+        // Whole: what cannot be read, as a folder of that name, would have broken lines without end.
+        let text = match std::fs::read(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return,
+            Err(error) => {
+                self.problems.push(Problem(format!("{} cannot be read ({error})", path.display())));
+                return;
+            }
+        };
+        // The mark that some editors begin with is none of the first name's.
+        let lines = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+        for line in dotenvy::from_read_iter(lines) {
             let Ok((name, value)) = line else {
                 // The error's own text quotes the line, which may hold a secret.
                 self.problems.push(Problem(format!("{} has a line that is not NAME=value", path.display())));

@@ -357,6 +357,25 @@ mod tests {
     }
 
     #[test]
+    fn tools_are_asked_on_responses_where_chat_completions_do_not_take_them() {
+        use TakesTools::{No, OnlyWithEffortNone, ResponsesOnly, Yes};
+        for (takes, effort, expected) in [
+            (Yes, Some(Effort::High), false),
+            (No, None, false),
+            (ResponsesOnly, Some(Effort::None), true),
+            (OnlyWithEffortNone, None, true),
+            (OnlyWithEffortNone, Some(Effort::Low), true),
+            (OnlyWithEffortNone, Some(Effort::None), false),
+        ] {
+            let params = Params { tools_on_default_api: takes, ..Params::unknown() };
+            assert_eq!(params.needs_responses(effort), expected, "{takes:?} {effort:?}");
+            // They take no seed.
+            let sampling = Sampling { seed: Some(7), effort, ..Sampling::default() };
+            assert_eq!(params.fit(sampling, true).0.seed.is_none(), expected, "{takes:?} {effort:?}");
+        }
+    }
+
+    #[test]
     fn what_a_format_cannot_say_is_named() {
         let wishes = Wishes {
             forced_call: true,

@@ -3,7 +3,7 @@
 use axum::{body::Body, http::Request};
 use serde_json::{Value, json};
 
-use crate::support::{Gateway, Reply, Scripted, post};
+use crate::support::{Gateway, Reply, Scripted, post, post_from};
 
 const TOKEN: &str = "right";
 
@@ -84,6 +84,36 @@ async fn an_explanation_is_what_a_generation_meets() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_explanation_may_be_for_another_caller() {
+    let gateway = Gateway::with([("ADMIN_TOKEN", TOKEN), ("CACHE_SCOPE", "caller")], Scripted::hello());
+    let body = json!({"prompt": "x", "model": "gpt-4o"});
+    for peer in ["10.0.0.7:1", "[2001:db8:1:2::7]:1"] {
+        gateway.send(post_from(peer, "/llm/generate", &body)).await.expect(200);
+    }
+    for (query, caller, stored) in [
+        ("", "10.0.0.1", false),
+        ("?caller=10.0.0.7", "10.0.0.7", true),
+        ("?caller=+10.0.0.7+", "10.0.0.7", true),
+        ("?caller=::ffff:10.0.0.7", "10.0.0.7", true),
+        ("?caller=10.0.0.8", "10.0.0.8", false),
+        ("?caller=2001:db8:1:2::8", "2001:db8:1:2::/64", true),
+        ("?caller=2001:db8:1:2::/64", "2001:db8:1:2::/64", true),
+        ("?caller=2001:db8:1:3::7", "2001:db8:1:3::/64", false),
+        ("?caller=key:web", "key:web", false),
+        ("?caller=user:web:ann", "user:web:ann", false),
+    ] {
+        let mut request = post(&format!("/llm/cache/explain{query}"), &body);
+        request.headers_mut().insert("authorization", format!("Bearer {TOKEN}").parse().unwrap());
+        let explained = gateway.send(request).await.expect(200).json();
+        let found = (&explained["fields"]["caller"], &explained["stored"]);
+        assert_eq!(found, (&json!(caller), &json!(stored)), "{query}");
+    }
+    let mut request = post("/llm/cache/explain?caller=ann", &body);
+    request.headers_mut().insert("authorization", format!("Bearer {TOKEN}").parse().unwrap());
+    assert_eq!(gateway.send(request).await.expect(400).json()["error"], "Not a caller");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_forgotten_is_fetched_anew() {
     let gateway = gateway();
     for prompt in ["x", "y", "z"] {
@@ -98,6 +128,7 @@ async fn what_is_forgotten_is_fetched_anew() {
     for elsewhere in ["session:00", "ratelimit:generate:1.2.3.4", "llm:stats:cache:hits", "*"] {
         delete(&gateway, &format!("/llm/cache/{elsewhere}"), TOKEN).await.expect(400);
     }
+    assert_eq!(delete(&gateway, "/llm/cache/%FF", TOKEN).await.expect(400).json()["error"], "Bad Request");
     // A key that is missing is not all of them.
     delete(&gateway, "/llm/cache/", TOKEN).await.expect(404);
     assert_eq!(delete(&gateway, "/llm/cache", TOKEN).await.expect(200).body, r#"{"deleted":3}"#);

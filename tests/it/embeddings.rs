@@ -223,6 +223,16 @@ async fn who_keeps_failing_is_skipped_and_who_is_too_slow_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_panic_is_one_requests_500() {
+    let gateway = Gateway::with([], Scripted::in_turn([vec![Step::Panic], good()]));
+    let reply = embed(&gateway, json!("x")).await;
+    let error = reply.expect(500).json()["error"].clone();
+    assert_eq!((&error["code"], &error["type"]), (&json!("internal_error"), &json!("server_error")), "{error}");
+    assert!(!reply.header("x-request-id").is_empty() && !reply.body.contains("as told"), "{reply:?}");
+    embed(&gateway, json!("x")).await.expect(200);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_that_nobody_waits_for_any_more_is_booked() {
     let gateway = Arc::new(Gateway::with([], Scripted::new([Step::Hang])));
     let leaves = Arc::clone(&gateway);
@@ -365,9 +375,14 @@ async fn the_demo_provider_makes_them_up_and_they_cost_nothing() {
     assert!((norm - 1.0).abs() < 1e-3);
     let short = vectors(&ask(json!({"model": "acme/whatever", "input": "a", "dimensions": 8})).await);
     assert_eq!(short[0].len(), 8);
+    let texts: Vec<String> = (0..22).map(|at| at.to_string()).collect();
+    // So many numbers are written elsewhere than on the thread that answers.
+    let many = vectors(&ask(json!({"model": MODEL, "input": texts})).await);
+    let last = vectors(&ask(json!({"model": MODEL, "input": "21"})).await);
+    assert_eq!((many.len(), &many[21]), (22, &last[0]));
     ask(json!({"model": "demo:unauthorized", "input": "a"})).await.expect(502);
     ask(json!({"model": "demo:x", "input": "a", "dimensions": 60_000})).await.expect(400);
-    assert_eq!(booked(&gateway, "clients").await, (2, 0));
+    assert_eq!(booked(&gateway, "clients").await, (3, 0));
 }
 
 #[tokio::test]

@@ -135,7 +135,8 @@ async fn what_a_model_does_not_take_is_left_out_and_named() {
 #[tokio::test(start_paused = true)]
 async fn only_a_whole_answer_is_an_answer_and_nothing_else_is_kept() {
     let text = Step::Text("Half an ans");
-    let endings: [(&str, Vec<Step>, u16, &str); 6] = [
+    let endings: [(&str, Vec<Step>, u16, &str); 7] = [
+        ("nothing", Vec::new(), 502, "The provider's answer could not be understood"),
         ("cut", vec![text.clone()], 502, "The answer broke off"),
         ("error event", vec![text.clone(), Step::Fail(ErrorKind::ServerError)], 502, "The answer broke off"),
         ("empty", vec![Step::Finish(FinishReason::Stop)], 502, "The provider's answer is empty"),

@@ -1,10 +1,14 @@
 //! Routes, errors, origins, ids: what every client of HTTP meets.
 
-use std::{convert::Infallible, pin::pin, time::Duration};
+use std::{convert::Infallible, io::Read, pin::pin, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
     http::{Method, Request},
+};
+use flate2::{
+    Compression,
+    read::{GzEncoder, ZlibEncoder},
 };
 use futures_util::{Stream, StreamExt as _, stream};
 use llm_gateway::generate::ErrorKind;
@@ -41,8 +45,17 @@ async fn every_error_is_json_with_the_requests_id() {
         request.headers_mut().insert("content-encoding", "zstd".parse().unwrap());
         request
     };
+    let promised = {
+        let mut request = request(Method::POST, "/llm/generate", "application/json", "");
+        request.headers_mut().insert("content-length", "1025".parse().unwrap());
+        request
+    };
+    // As many as there are fields.
+    let list = json!(["x", "gpt-4o", null, null, null, null, null, null, null, null, null]).to_string();
     for (name, request, status) in [
         ("unknown path", request(Method::GET, "/nope", "", ""), 404),
+        ("longer by its own word", promised, 413),
+        ("no object", request(Method::POST, "/llm/generate", "application/json", &list), 400),
         ("wrong method", request(Method::PUT, "/llm/generate", "", ""), 405),
         ("too large", request(Method::POST, "/llm/generate", "application/json", &large), 413),
         ("not JSON by its type", request(Method::POST, "/llm/generate", "text/plain", "{}"), 415),
@@ -66,18 +79,30 @@ async fn every_error_is_json_with_the_requests_id() {
 #[tokio::test(start_paused = true)]
 async fn a_compressed_body_is_read_and_its_limit_is_that_of_what_it_holds() {
     let gateway = Gateway::with([("BODY_LIMIT_KB", "1")], Scripted::hello());
-    let ask = async |body: String| {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-        std::io::Write::write_all(&mut encoder, body.as_bytes()).unwrap();
-        let request = Request::post("/llm/generate")
-            .header("content-type", "application/json")
-            .header("content-encoding", "gzip")
-            .body(Body::from(encoder.finish().unwrap()))
-            .unwrap();
-        gateway.send(request).await
-    };
-    ask(json!({"prompt": "x", "model": "gpt-4o"}).to_string()).await.expect(200);
-    ask(json!({"prompt": "x".repeat(100_000), "model": "gpt-4o"}).to_string()).await.expect(413);
+    let gzip = |body: &[u8]| whole(GzEncoder::new(body, Compression::default()));
+    let zlib = |body: &[u8]| whole(ZlibEncoder::new(body, Compression::default()));
+    let codings: [(&str, Pack); 5] =
+        [("gzip", gzip), ("X-GZip", gzip), ("deflate", zlib), ("Deflate", zlib), ("Identity", <[u8]>::to_vec)];
+    for (coding, pack) in codings {
+        for (length, status) in [(1, 200), (100_000, 413)] {
+            let body = json!({"prompt": "x".repeat(length), "model": "gpt-4o"}).to_string();
+            let request = Request::post("/llm/generate")
+                .header("content-type", "application/json")
+                .header("content-encoding", coding)
+                .body(Body::from(pack(body.as_bytes())))
+                .unwrap();
+            assert_eq!(gateway.send(request).await.status.as_u16(), status, "{coding} {length}");
+        }
+    }
+}
+
+/// Makes of a body what is sent.
+type Pack = fn(&[u8]) -> Vec<u8>;
+
+fn whole(mut reader: impl Read) -> Vec<u8> {
+    let mut whole = Vec::new();
+    reader.read_to_end(&mut whole).unwrap();
+    whole
 }
 
 #[tokio::test(start_paused = true)]

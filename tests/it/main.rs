@@ -31,6 +31,7 @@ mod native;
 mod openai;
 mod openapi;
 mod outage;
+mod overtaken;
 mod rate_limit;
 mod requests;
 mod session_keeping;

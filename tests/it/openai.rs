@@ -188,6 +188,10 @@ async fn the_whole_conversation_is_the_key_and_usage_on_a_hit_the_originals() {
     assert_eq!((&counted["hits"], &counted["misses"]), (&json!(1), &json!(4)));
     let usage = gateway.get("/llm/usage").await.expect(200).json();
     assert_eq!(usage["totalRequests"], 4, "{usage}");
+    for effort in [Value::Null, json!("none"), json!("low"), json!("medium"), json!("high")] {
+        let reply = ask(&gateway, json!({"model": "gpt-6-luna", "reasoning_effort": effort})).await;
+        assert!(reply.expect(200).header("cache-status").contains("fwd=miss"), "{effort} is another question");
+    }
 }
 
 #[tokio::test]
@@ -248,6 +252,52 @@ async fn what_cannot_be_asked_is_refused_by_its_field() {
         Request::post(PATH).header("content-type", "application/json").body(Body::from("{\"model\":")).unwrap();
     let reply = gateway.send(broken).await;
     assert_eq!(reply.expect(400).json()["error"]["type"], "invalid_request_error");
+}
+
+#[tokio::test]
+async fn what_a_model_cannot_do_is_refused_before_it_is_asked() {
+    let old = Gateway::with([("RETIRED_MODELS", "send")], Scripted::hello());
+    let local = Gateway::configured([("OLLAMA_BASE_URL", "http://127.0.0.1:1")]);
+    let picture = json!([
+        {"role": "system", "content": "Look."},
+        {"role": "user", "content": [
+            {"type": "text", "text": "What?"}, {"type": "image_url", "image_url": {"url": "https://x.test/a.png"}},
+        ]},
+    ]);
+    for (gateway, more, param, says) in [
+        (&local, json!({"model": "ollama/llama2", "tools": weather()}), "tools", "`llama2` calls no tools"),
+        (
+            &old,
+            json!({"model": "gpt-4", "response_format": {"type": "json_object"}}),
+            "response_format",
+            "`gpt-4` cannot be held to JSON",
+        ),
+        (&old, json!({"model": "gpt-4", "messages": picture}), "messages[1].content[1]", "`gpt-4` sees no pictures"),
+    ] {
+        let error = ask(gateway, more).await.expect(400).json()["error"].clone();
+        assert_eq!((&error["param"], &error["code"]), (&json!(param), &json!("unsupported_value")), "{error}");
+        assert!(error["message"].as_str().unwrap().contains(says), "{error}");
+    }
+    ask(&old, json!({"model": "gpt-4"})).await.expect(200);
+    assert_eq!(old.provider.calls(), 1);
+
+    let refusing = Gateway::with([("RETIRED_MODELS", "refuse")], Scripted::hello());
+    let error = ask(&refusing, json!({"model": "gpt-4"})).await.expect(404).json()["error"].clone();
+    assert_eq!((&error["param"], &error["code"]), (&json!("model"), &json!("model_not_found")));
+    assert!(
+        error["message"].as_str().unwrap().contains("no longer serves it; `gpt-6.2-sol` took its place"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_says_nothing_is_none_and_is_not_kept() {
+    let gateway = Gateway::with([], Scripted::new([Step::Text(""), Step::Finish(FinishReason::Stop)]));
+    for _ in 0..2 {
+        let error = ask(&gateway, json!({})).await.expect(502).json()["error"].clone();
+        assert_eq!((&error["code"], &error["type"]), (&json!("bad_upstream_response"), &json!("upstream_error")));
+    }
+    assert_eq!(gateway.provider.calls(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,6 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use axum::{
+    body::Body,
+    http::{Method, Request},
+};
 use futures_util::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use serde_json::json;
 use tokio::time::{interval, sleep};
@@ -298,4 +302,35 @@ async fn whoever_monitors_it_is_told_of_store_and_providers_apart() {
         assert!(upstash.requests() <= most, "asked at most every ten seconds");
     }
     assert_eq!(broken.get("/health").await.body, r#"{"status":"ok"}"#);
+}
+
+#[tokio::test]
+async fn who_looks_is_told_that_the_store_is_left_alone_and_the_administrator_that_nothing_is_certain() {
+    let behind = RedisServer::start().await;
+    let upstash = Upstash::start(&behind).await;
+    let gateway = on_upstash_with(&upstash, &[("RATE_LIMIT_MAX", "0"), ("ADMIN_TOKEN", "right")]);
+    let send = async |method: Method, path: &str, body: &str| {
+        let request = Request::builder().method(method).uri(path).header("authorization", "Bearer right");
+        let request = request.header("content-type", "application/json").body(Body::from(body.to_owned()));
+        gateway.send(request.unwrap()).await
+    };
+    let mode = async || send(Method::GET, "/llm/status", "").await.expect(200).json()["limiter"]["mode"].clone();
+    assert_eq!(mode().await, "shared");
+    upstash.close().await;
+    // Each look at the status asks it too, and it is tried again every now and then.
+    until("it is left alone, and the status says so", async || mode().await == "local").await;
+    until("whoever monitors it hears why", async || {
+        mode().await;
+        gateway.get("/health/ready").await.expect(503).json()["store"]["error"] == "it is not asked for a while"
+    })
+    .await;
+    for (method, path, body) in [
+        (Method::DELETE, "/llm/cache", ""),
+        (Method::DELETE, "/llm/cache/llm:cache:openai:gpt-4o:00", ""),
+        (Method::POST, "/llm/cache/explain", r#"{"prompt":"never asked","model":"gpt-4o"}"#),
+    ] {
+        let reply = send(method, path, body).await;
+        assert_eq!(reply.expect(503).json()["error"], "The store does not answer", "{path}");
+        assert_eq!(reply.header("retry-after"), "5", "{path}");
+    }
 }

@@ -1,9 +1,12 @@
 //! A client's fair rate.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use axum::{body::Body, http::Request};
+use llm_gateway::stores::{Admission, CounterStore, Quota, StoreError, Stores};
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::support::{Gateway, Scripted, TODAY, post_from};
 
@@ -93,4 +96,28 @@ async fn zero_turns_it_off() {
     for _ in 0..50 {
         assert_eq!(gateway.generate("x").await.expect(200).header("x-ratelimit-limit"), "");
     }
+}
+
+/// Cannot say whom it admits.
+struct Silent;
+
+#[async_trait]
+impl CounterStore for Silent {
+    async fn admit(&self, _: &str, _: Quota, _: NonZeroU32, _: Instant) -> Result<Admission, StoreError> {
+        Err(StoreError::Timeout)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whom_nobody_can_count_is_answered() {
+    let gateway = Gateway::with_stores(&[("RATE_LIMIT_MAX", "1")], Scripted::hello(), |stores| Stores {
+        counters: Arc::new(Silent),
+        ..stores
+    });
+    for _ in 0..2 {
+        assert_eq!(gateway.generate("x").await.expect(200).header("x-ratelimit-limit"), "");
+    }
+    let metrics = gateway.get("/metrics").await.body;
+    let unchecked = r#"llm_gateway_rate_limit_decisions_total{decision="unchecked",mode="local"} 2"#;
+    assert!(metrics.lines().any(|line| line == unchecked), "{metrics}");
 }

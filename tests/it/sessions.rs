@@ -107,6 +107,44 @@ async fn a_session_ends_a_day_after_its_last_use() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_pages_of_other_sites_may_name_it_the_cookie_says_so() {
+    let gateway = Gateway::with([KEYS, ("SESSION_SAME_SITE", "none")], Scripted::hello());
+    let server = As { key: KEY, ..As::default() };
+    let made = ask(&gateway, Method::POST, "/sessions", server, Some(json!({}))).await;
+    let (_, attributes) = made.expect(201).header("set-cookie").split_once("; ").unwrap();
+    assert_eq!(attributes, "HttpOnly; SameSite=None; Secure; Path=/; Max-Age=86400");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_names_unknown_sessions_too_often_is_refused_for_a_while_and_nobody_else() {
+    let gateway = gateway();
+    let live = sign_in(&gateway).await;
+    let look = async |path: &str, session: &str, key: &str| {
+        ask(&gateway, Method::GET, path, As { key, session, ..As::default() }, None).await
+    };
+    let unknown = |number: u32| format!("{number:064x}");
+    for number in 0..60 {
+        let (path, status) = if number % 2 == 0 { ("/sessions/current", 404) } else { ("/llm/models", 401) };
+        look(path, &unknown(number), "").await.expect(status);
+        // The same again costs the store nothing, and does not count.
+        look(path, &unknown(number), "").await.expect(status);
+    }
+    for path in ["/sessions/current", "/llm/models"] {
+        let refused = look(path, &unknown(60), "").await;
+        assert_eq!(refused.expect(429).json()["error"], "Too many unknown sessions");
+        assert_eq!(refused.header("retry-after"), "60");
+        look(path, &live, "").await.expect(200);
+    }
+    ask(&gateway, Method::DELETE, "/sessions/current", As { session: &unknown(61), ..As::default() }, None)
+        .await
+        .expect(429);
+    // Behind a key are many.
+    look("/sessions/current", &unknown(62), KEY).await.expect(404);
+    tokio::time::advance(Duration::from_secs(60)).await;
+    look("/sessions/current", &unknown(60), "").await.expect(404);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_no_session_is_not_made() {
     let gateway = gateway();
     let server = As { key: KEY, ..As::default() };

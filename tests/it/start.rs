@@ -69,6 +69,22 @@ async fn a_store_that_is_not_there_yet_is_used_when_it_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_log_says_who_is_not_there_yet() {
+    let mut gateway = Binary::start(&[("DEMO_PROVIDER", "off"), ("REDIS_URL", "redis://127.0.0.1:9")]);
+    gateway.terminate();
+    assert_eq!(gateway.ended(Duration::from_secs(60)).await.code(), Some(0));
+    let log = gateway.log();
+    for said in [
+        "the store does not work yet: the service starts without it",
+        "no provider is configured: every generation will be refused",
+        "it is not known yet how budgets stand",
+    ] {
+        let told = log.iter().filter(|line| line["level"] == "WARN" && line.to_string().contains(said)).count();
+        assert_eq!(told, 1, "{said}: {log:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_log_names_a_key_a_token_or_a_value_and_trouble_is_said_once_a_second() {
     let (redis, behind) =
         (RedisServer::start_with(&["--requirepass", "s3cr3t-pass"]).await, RedisServer::start().await);

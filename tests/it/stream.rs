@@ -78,11 +78,13 @@ async fn a_failure_ends_the_stream_with_its_reason() {
 
 #[tokio::test(start_paused = true)]
 async fn the_draft_names_the_files_of_the_answer() {
-    let text = "Two:\n```tsx src/App.tsx\na\nb\n```\n```css src/app.css\nc\n```\n";
+    let text = "Two:\n```tsx src/App.tsx\na\nb\n```\n```css src/app.css\nc\n```\nAnd then:\n```sh\nls\n```\n";
     let gateway = Gateway::with([], Scripted::new([Step::Text(text), Step::Finish(FinishReason::Stop)]));
     let reply = gateway.stream("x").await.finish().await;
     let drafting = reply.events().into_iter().find(|event| event["kind"] == "drafting").unwrap();
-    assert_eq!(drafting["items"], json!(["src/App.tsx: 2 lines of tsx.", "src/app.css: 1 lines of css."]));
+    let files =
+        ["src/App.tsx: 2 lines of tsx.", "src/app.css: 1 lines of css.", "A block of 1 lines of sh without a path."];
+    assert_eq!(drafting["items"], json!(files));
 }
 
 #[tokio::test(start_paused = true)]

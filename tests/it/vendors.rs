@@ -1,6 +1,7 @@
 //! Every vendor over real sockets: how it fails, and what the client is told.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -15,8 +16,9 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
 };
+use tokio_util::sync::CancellationToken;
 
-use crate::support::{Gateway, Vendor, post};
+use crate::support::{Gateway, Vendor, Vendors, post, until};
 
 /// Each vendor with the settings that put it at an address, and one of its models.
 const VENDORS: [(&str, &str, &str, &str); 6] = [
@@ -159,4 +161,28 @@ async fn a_reset_before_any_text_is_tried_again_and_then_an_error() {
             assert_eq!(calls.load(Ordering::SeqCst), 2, "{name}");
         }
     }
+}
+
+#[tokio::test]
+async fn who_has_its_own_list_of_models_is_asked_for_it_while_the_service_serves() {
+    let vendors = Vendors::start().await;
+    let settings = vendors.settings();
+    let (_, url) = settings.iter().find(|(name, _)| *name == "OLLAMA_BASE_URL").unwrap();
+    let gateway = Gateway::configured([("OLLAMA_BASE_URL", url.as_str())]);
+    let models = async || {
+        let lists = gateway.get("/llm/models").await.expect(200).json();
+        let lists = lists["providers"].as_array().unwrap();
+        let ollama = lists.iter().find(|list| list["name"] == "Ollama (Local)").unwrap();
+        ollama["models"].as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>()
+    };
+    assert!(models().await.is_empty());
+    let over = CancellationToken::new();
+    let running = tokio::spawn(gateway.app.chores.clone().run(over.clone()));
+    let expected = ["gemma4", "llama3.2"].map(str::to_owned).into();
+    until("it has said which it has, and those that make vectors are not among them", async || {
+        models().await == expected
+    })
+    .await;
+    over.cancel();
+    running.await.unwrap();
 }

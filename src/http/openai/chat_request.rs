@@ -336,6 +336,7 @@ mod tests {
         let nothing = json!({
             "logit_bias": {}, "logprobs": false, "metadata": null, "store": false, "service_tier": "auto", "audio": null,
             "functions": null, "modalities": ["text"], "n": 1, "stream_options": {"include_obfuscation": false},
+            "response_format": {"type": "text"},
         });
         assert_eq!(dropped(nothing), "");
         let something = json!({

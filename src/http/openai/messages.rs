@@ -324,6 +324,7 @@ mod tests {
             signed,
             result("a"),
             {"role": "assistant", "content": null, "refusal": "No."},
+            {"role": "assistant", "content": [{"type": "text", "text": "Still "}, {"type": "refusal", "refusal": "no."}]},
         ]);
         let Ok(messages) = read(messages) else { panic!("it is good") };
         let [
@@ -332,11 +333,13 @@ mod tests {
             Message::Assistant { tool_calls, .. },
             Message::Tool { call_id, .. },
             Message::Assistant { text, .. },
+            Message::Assistant { text: again, .. },
         ] = messages.as_slice()
         else {
-            panic!("five messages")
+            panic!("six messages")
         };
-        assert_eq!((system.as_ref(), call_id.as_str(), text.as_str()), ("Be brief.", "a", "No."));
+        assert_eq!((system.as_ref(), call_id.as_str()), ("Be brief.", "a"));
+        assert_eq!((text.as_str(), again.as_str()), ("No.", "Still no."));
         assert_eq!(tool_calls[0].signature.as_deref(), Some("sig"));
         assert!(matches!(&parts[1], Part::Image { detail: Some(Detail::Low), .. }));
     }

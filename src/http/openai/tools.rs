@@ -178,10 +178,18 @@ mod tests {
     }
 
     #[test]
+    fn one_that_is_named_must_be_called_and_none_is_not_to_be() {
+        let choice = |choice| read(json!([function("a"), function("b")]), choice).map(|tools| tools.choice);
+        assert!(matches!(choice(function("b")), Ok(ToolChoice::Named(name)) if name == "b"));
+        assert!(matches!(choice(json!("none")), Ok(ToolChoice::None)));
+    }
+
+    #[test]
     fn what_cannot_be_called_is_refused() {
         for (definitions, choice, param) in [
             (json!([function("a"), function("a")]), json!("auto"), "tools[1].function.name"),
             (json!([function("a b")]), json!("auto"), "tools[0].function.name"),
+            (Value::Array(vec![function("a"); MAX_TOOLS + 1]), json!("auto"), "tools"),
             (json!([{"type": "custom", "custom": {"name": "a"}}]), json!("auto"), "tools[0].type"),
             (json!([{"type": "function"}]), json!("auto"), "tools[0].function"),
             (

@@ -242,6 +242,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn whatever_clients_name_only_so_many_models_are_counted_apart() {
+        let counts = CacheCounts::new(Arc::new(Scripted::default()), Metrics::default().cache);
+        for number in 0..=MAX_MODELS {
+            let model = format!("model {number}").as_str().into();
+            counts.count(&Target { provider: "local".into(), model }, Verdict::Hit);
+        }
+        let all = counts.read(true, Instant::now()).await;
+        assert_eq!((counts.by_model().len(), all.hits), (MAX_MODELS, MAX_MODELS as u64 + 1));
+    }
+
+    #[tokio::test]
     async fn each_count_is_sent_again_only_if_it_was_certainly_not_added() {
         let undone = || Err(StoreError::Unreached("a node"));
         let answers =

@@ -66,7 +66,10 @@ mod tests {
             let messages = [
                 Message::System("Explain".into()),
                 Message::User(vec![Part::Text("what is".to_owned())]),
-                Message::User(vec![Part::Text(text.to_owned())]),
+                Message::User(vec![
+                    Part::Image { url: "https://example.com/explain/now.png".to_owned(), detail: None },
+                    Part::Text(text.to_owned()),
+                ]),
                 Message::Assistant { text: "now".to_owned(), tool_calls: Vec::new() },
             ];
             assert_eq!(kind(&messages), seconds.map(Duration::from_secs), "{text}");

@@ -97,7 +97,26 @@ impl Gateway {
         (Self { app, provider }, xai)
     }
 
+    /// With other stores than those that are configured: what `exchange` makes of them.
+    pub(crate) fn with_stores(
+        settings: &[(&str, &str)],
+        provider: Scripted,
+        exchange: impl FnOnce(Stores) -> Stores,
+    ) -> Self {
+        let provider = Arc::new(provider);
+        let app = Self::among(settings, &[("openai", Arc::clone(&provider))], exchange);
+        Self { app, provider }
+    }
+
     fn between(settings: &[(&str, &str)], scripted: &[(&str, Arc<Scripted>)]) -> App {
+        Self::among(settings, scripted, |stores| stores)
+    }
+
+    fn among(
+        settings: &[(&str, &str)],
+        scripted: &[(&str, Arc<Scripted>)],
+        exchange: impl FnOnce(Stores) -> Stores,
+    ) -> App {
         let Ok(mut config) = Config::read(Sources::from(settings)) else { panic!("{settings:?}") };
         config.providers = ProvidersConfig::none();
         let (mut providers, mut configured) = (Providers::default(), Vec::new());
@@ -114,6 +133,7 @@ impl Gateway {
         let client = client(None).unwrap();
         let metrics = Metrics::default();
         let stores = Stores::new(&config.store, room(&config), clock, &client, None, metrics.store.clone()).unwrap();
+        let stores = exchange(stores);
         App::from_parts(&config, Parts { configured, providers, stores, clock, client, metrics }).unwrap()
     }
 

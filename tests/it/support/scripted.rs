@@ -163,6 +163,7 @@ impl Provider for Scripted {
             match step {
                 Step::Pause(pause) => sleep(*pause).await,
                 Step::Hang => std::future::pending().await,
+                Step::Panic => panic!("as told"),
                 Step::Fail(kind) => return Err((*kind).into()),
                 Step::Refer(kind, wait) => {
                     return Err(ProviderError { retry_after: Some(*wait), ..(*kind).into() });
