@@ -190,6 +190,7 @@ mod tests {
             (r#""y\ud83e...""#, r#""y\ufffd...""#),
             (r#""\uD83E\uDD80""#, r#""\uD83E\uDD80""#),
             (r#""\udd80\ud83e""#, r#""\ufffd\ufffd""#),
+            (r#""\u0041\ud83e""#, r#""\u0041\ufffd""#),
             (r#""\\ud83e\n""#, r#""\\ud83e\n""#),
             (r#""\ud83e\"#, r#""\ufffd\"#),
         ] {

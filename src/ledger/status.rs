@@ -58,3 +58,26 @@ impl<'a> PeriodStatus<'a> {
 pub(super) fn status([daily, weekly, monthly]: [PeriodStatus<'_>; 3]) -> Bytes {
     json::with_room(ROOM_BYTES, &BudgetStatus { daily, weekly, monthly }).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::BudgetConfig;
+
+    #[test]
+    fn a_budget_of_nothing_is_whole_until_something_is_spent() {
+        for (used, limit, percentage, is_near, is_over) in [
+            (0, 0.0, 0.0, false, false),
+            (1, 0.0, 100.0, true, true),
+            (0, 1.0, 0.0, false, false),
+            (800_000, 1.0, 80.0, true, false),
+            (1_000_000, 1.0, 100.0, true, false),
+            (1_500_000, 1.0, 150.0, true, true),
+        ] {
+            let config = BudgetConfig { daily: limit, weekly: 9.0, monthly: 9.0, hard_limit: false, webhook_url: None };
+            let status = PeriodStatus::new(Period::Daily, MicroDollars(used), &Settings::new(&config), "");
+            let found = (status.percentage, status.is_near_limit, status.is_over_limit);
+            assert_eq!(found, (percentage, is_near, is_over), "{used} of {limit}");
+        }
+    }
+}

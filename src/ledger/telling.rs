@@ -72,7 +72,7 @@ impl Ledger {
     }
 
     /// Keeps an alert, and says whether it is this one that is kept. `is_unsure`: it may be already.
-    async fn save(&self, alert: &Alert, is_unsure: bool) -> Result<bool, StoreError> {
+    pub(super) async fn save(&self, alert: &Alert, is_unsure: bool) -> Result<bool, StoreError> {
         let (by, field, note) = (Instant::now() + self.patience, alert.field(), alert.note());
         let is_new = self.store.note_new(NOTES, &field, &note, by).await?;
         if is_new || !is_unsure {

@@ -61,9 +61,4 @@ impl StoreMetrics {
     pub fn set_open(&self, is_open: bool) {
         self.breaker_open.set(i64::from(is_open));
     }
-
-    /// Whether it is left alone, as far as was noted last.
-    pub fn is_open(&self) -> bool {
-        self.breaker_open.get() == 1
-    }
 }

@@ -164,6 +164,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_no_text_is_no_frame() {
+        let events = split(b"data: one\n\ndata: \xff\n\n", usize::MAX).await;
+        assert_eq!(events.get(..2), Some(&[Ok("one".into()), Err(FrameError::Malformed)][..]));
+        let lines = stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"{}\n\xff\n"))]);
+        let lines: Vec<_> = frames(Framing::Lines, lines).take(2).collect().await;
+        assert_eq!(lines, [Ok("{}".into()), Err(FrameError::Malformed)]);
+    }
+
+    #[tokio::test]
     async fn an_event_without_end_is_given_up() {
         let endless = stream::iter(std::iter::repeat_n(Ok::<_, Infallible>(Bytes::from(vec![b'x'; 1 << 20])), 20));
         let got: Vec<_> = frames(Framing::Events, endless).take(1).collect().await;

@@ -19,7 +19,7 @@ use crate::{
 };
 
 use super::{
-    Anthropic, ChatVendor, Dialect as _, Gemini, Ollama, OpenAiChat, ProviderError,
+    Anthropic, ChatVendor, Dialect as _, Gemini, OpenAiChat, ProviderError,
     upstream::{MAX_BODY_BYTES, headers, read_body},
 };
 
@@ -115,13 +115,11 @@ const GEMINI: Form = Form {
 
 const OLLAMA: Form = Form {
     path: "/api/tags",
-    headers: &[],
-    key: |key| Ollama.key(key),
-    fault: |status, body| Ollama.fault(status, body),
     models: ("models", "name"),
     // The tag that is meant when there is none.
     around: ("", ":latest"),
     more: "",
+    ..OPENAI
 };
 
 fn form(wire: Wire) -> &'static Form {
@@ -215,7 +213,73 @@ fn behind<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a (dyn s
 
 #[cfg(test)]
 mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
     use super::*;
+    use crate::client::client;
+
+    /// Where whoever comes is told `said` as soon as he says something, and no more.
+    async fn telling(said: Vec<u8>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            loop {
+                let (mut connection, _) = listener.accept().await.unwrap();
+                drop(connection.read(&mut [0; 256]).await);
+                // Who has heard enough hangs up.
+                drop(connection.write_all(&said).await);
+                drop(connection.shutdown().await);
+                // Closed over what was not read, it would be reset.
+                drop(connection.read_to_end(&mut Vec::new()).await);
+            }
+        });
+        address
+    }
+
+    async fn listed(base_url: String) -> Result<Listed, NoList> {
+        let endpoint = EndpointConfig {
+            name: "p".to_owned(),
+            wire: Wire::OpenAi,
+            base_url,
+            api_key: None,
+            key_variable: None,
+            url_variable: String::new(),
+            models: Vec::new(),
+        };
+        // Longer than it takes to give up a connection.
+        list(&endpoint, &client(None).unwrap(), Duration::from_secs(60)).await
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_none_is_told_apart_by_why() {
+        let reply = |length: usize, body: &[u8]| {
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n");
+            [head.as_bytes(), body].concat()
+        };
+        // An alert of TLS: this version is not spoken here.
+        let alert = vec![0x15, 3, 3, 0, 2, 2, 70];
+        let long = vec![b' '; MAX_BODY_BYTES + 1];
+        for (scheme, said, why) in [
+            ("http", reply(900, b"{\"data\":["), Unreachable::BrokeOff),
+            ("http", reply(long.len(), &long), Unreachable::TooLong),
+            ("https", alert, Unreachable::OtherTls),
+            ("https", reply(2, b"{}"), Unreachable::NoTls),
+        ] {
+            let listed = listed(format!("{scheme}://{}", telling(said).await)).await;
+            assert_eq!(listed, Err(NoList::Unreachable(why)));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_too_long_to_let_anyone_in_is_slow() {
+        // The system lets everyone in, and nobody says a word of TLS.
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listed = listed(format!("https://{}", silent.local_addr().unwrap())).await;
+        assert_eq!(listed, Err(NoList::Unreachable(Unreachable::Slow)));
+    }
 
     fn read(wire: Wire, body: &str) -> Option<(Vec<String>, bool)> {
         let listed = form(wire).read(body.as_bytes())?;

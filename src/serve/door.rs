@@ -95,7 +95,36 @@ async fn accept_failed(error: &io::Error) {
 
 #[cfg(test)]
 mod tests {
-    use super::connections;
+    use super::*;
+
+    #[tokio::test]
+    async fn whom_the_system_has_let_in_is_met_when_the_door_is_shut_as_far_as_there_are_seats() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut clients = Vec::new();
+        for _ in 0..3 {
+            clients.push(TcpStream::connect(address).await.unwrap());
+        }
+        let guests = Door::new(listener, 2).close();
+        let met: Vec<_> = guests.iter().map(|guest| guest.peer).collect();
+        let first: Vec<_> = clients[..2].iter().map(|client| client.local_addr().unwrap()).collect();
+        assert_eq!(met, first);
+        assert!(TcpStream::connect(address).await.is_err(), "nobody else is let in");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_may_pass_in_a_moment_is_waited_for() {
+        for (kind, wait_ms) in [
+            (io::ErrorKind::ConnectionAborted, 0),
+            (io::ErrorKind::ConnectionReset, 0),
+            // As where there are no descriptors left.
+            (io::ErrorKind::Other, 100),
+        ] {
+            let begun = tokio::time::Instant::now();
+            accept_failed(&kind.into()).await;
+            assert_eq!(begun.elapsed(), Duration::from_millis(wait_ms), "{kind}");
+        }
+    }
 
     #[test]
     fn a_crowd_leaves_descriptors_for_the_calls_that_answer_it() {

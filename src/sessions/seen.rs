@@ -117,6 +117,17 @@ impl Seen {
 mod tests {
     use super::*;
 
+    #[tokio::test(start_paused = true)]
+    async fn an_id_that_was_ended_stays_so_whatever_is_looked_up_in_vain_meanwhile() {
+        let (seen, id) = (Seen::new(Duration::ZERO), SessionId::random().unwrap());
+        seen.gone(id, ENDED_FOR);
+        seen.gone(id, UNKNOWN_FOR);
+        tokio::time::advance(ENDED_FOR.saturating_sub(Duration::from_secs(1))).await;
+        assert!(matches!(seen.known(id), Known::Gone));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(matches!(seen.known(id), Known::Nothing));
+    }
+
     #[test]
     fn who_was_enrolled_under_another_user_is_not_under_this_one() {
         let (seen, id) = (Seen::new(Duration::from_hours(1)), SessionId::random().unwrap());

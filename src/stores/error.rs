@@ -173,3 +173,39 @@ impl StoreError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_says_is_known_by_its_code_or_its_words_and_not_repeated() {
+        let not_ready = |code: &str| StoreError::NotReady(code.to_owned());
+        let access = |code: &str| StoreError::Access(code.to_owned());
+        for (text, expected, word) in [
+            ("ERR max requests limit exceeded. Limit: 500000, Usage: 500001", StoreError::Quota, "quota"),
+            ("ERR max daily request limit exceeded. Limit: 10000", StoreError::Quota, "quota"),
+            ("ERR max request size exceeded. Limit: 1048576 bytes", StoreError::TooLarge, "too_large"),
+            ("ERR max single record size exceeded", StoreError::TooLarge, "too_large"),
+            ("ERR max key size exceeded", StoreError::TooLarge, "too_large"),
+            ("ERR DB capacity quota exceeded", StoreError::Full, "full"),
+            ("OOM command not allowed when used memory > 'maxmemory'", StoreError::Full, "full"),
+            ("MISCONF Redis is configured to save RDB snapshots", StoreError::Disk, "disk"),
+            ("READONLY You can't write against a read only replica", StoreError::ReadOnly, "read_only"),
+            ("NOSCRIPT No matching script", StoreError::NoScript, "no_script"),
+            ("WRONGTYPE Operation against a key", StoreError::WrongType, "wrong_type"),
+            ("ERR max number of clients reached", not_ready("too many clients"), "not_ready"),
+            ("LOADING Redis is loading the dataset in memory", not_ready("LOADING"), "not_ready"),
+            ("CLUSTERDOWN The cluster is down", not_ready("CLUSTERDOWN"), "not_ready"),
+            ("WRONGPASS invalid or missing auth token s3cr3t", access("WRONGPASS"), "access"),
+            ("ERR ACL failure in script: User can't run this", access("NOPERM"), "access"),
+            ("ERR unknown command 's3cr3t'", StoreError::Refused("ERR".to_owned()), "refused"),
+            ("s3cr3t is what I say", StoreError::Refused(UNKNOWN.to_owned()), "refused"),
+            ("", StoreError::Refused(UNKNOWN.to_owned()), "refused"),
+        ] {
+            let error = StoreError::of_server(text);
+            assert!(!error.to_string().contains("s3cr3t"), "{error}");
+            assert_eq!((error.as_str(), error), (word, expected), "{text}");
+        }
+    }
+}

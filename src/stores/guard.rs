@@ -266,3 +266,55 @@ impl<S: BookStore> BookStore for Guard<S> {
         self.ask("book.forget", by, self.inner.forget(key, fields, by)).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::metrics::Metrics;
+
+    /// Says this to everyone.
+    struct Refusing(StoreError);
+
+    #[async_trait]
+    impl TotalStore for Refusing {
+        async fn add(&self, _: &[(&str, u64)], _: Instant) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+            Err(self.0.clone())
+        }
+
+        async fn read(&self, _: &[&str], _: Instant) -> Result<Vec<u64>, StoreError> {
+            Err(self.0.clone())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_is_left_alone_for_as_long_as_its_trouble_lasts() {
+        let failing = Some((THRESHOLD, PAUSES.first));
+        for (error, left_alone) in [
+            (StoreError::Quota, Some((1, QUOTA_PAUSE))),
+            (StoreError::Timeout, failing),
+            (StoreError::Busy(429), failing),
+            (StoreError::Access("NOPERM".to_owned()), failing),
+            (StoreError::TooLarge, None),
+            (StoreError::WrongType, None),
+            (StoreError::Full, None),
+        ] {
+            let guard = Guard::new(Refusing(error.clone()), Metrics::default().store);
+            let ask = async || guard.read(&["llm:stats:x"], Instant::now() + Duration::from_secs(1)).await.unwrap_err();
+            let mut asked = 0;
+            while asked < 20 && ask().await == error {
+                asked += 1;
+            }
+            assert_eq!(
+                (asked, guard.is_left_alone()),
+                (left_alone.map_or(20, |(after, _)| after), left_alone.is_some())
+            );
+            let Some((_, pause)) = left_alone else { continue };
+            advance(pause.saturating_sub(Duration::from_millis(1))).await;
+            assert_eq!(ask().await, StoreError::Skipped, "{error}");
+            advance(Duration::from_millis(1)).await;
+            assert_eq!(ask().await, error, "it is asked again");
+        }
+    }
+}

@@ -153,3 +153,60 @@ async fn try_books<T: Transport>(store: &Redis<T>, sheet: &str, by: Instant) -> 
     store.forget(sheet, &[note], by).await?;
     CacheStore::delete(store, sheet, by).await.map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use async_trait::async_trait;
+    use redis::{Arg, Cmd, Value};
+
+    use super::*;
+    use crate::{
+        clock::Clock,
+        stores::redis::{Dialect, Node},
+    };
+
+    /// Takes everything, and always reads the same.
+    struct Forgetful(&'static str);
+
+    #[async_trait]
+    impl Transport for Forgetful {
+        async fn send(&self, command: &Cmd) -> Result<Value, StoreError> {
+            Ok(match command.args_iter().next() {
+                Some(Arg::Simple(b"GET")) => Value::BulkString(self.0.into()),
+                Some(Arg::Simple(b"INCRBY")) => Value::Int(1),
+                _ => Value::Okay,
+            })
+        }
+
+        async fn send_all(&self, commands: &[Cmd]) -> Result<Vec<Result<Value, StoreError>>, StoreError> {
+            let mut answers = Vec::new();
+            for command in commands {
+                answers.push(self.send(command).await);
+            }
+            Ok(answers)
+        }
+
+        async fn nodes(&self) -> Result<Vec<Node>, StoreError> {
+            Ok(vec![Node::Only])
+        }
+
+        async fn send_to(&self, _: &Node, command: &Cmd) -> Result<Value, StoreError> {
+            self.send(command).await
+        }
+
+        fn dialect(&self) -> Dialect {
+            Dialect::Redis
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_reads_something_else_than_was_written_does_not_do() {
+        for (read, step) in [("1", Step::Read), ("0", Step::Count)] {
+            let store = Redis::new(Forgetful(read), Clock::at(SystemTime::now()));
+            let tried = try_out(&store, &[], Instant::now() + Duration::from_secs(5)).await;
+            assert!(matches!(&tried, Err((failed, StoreError::Broken(_))) if *failed == step), "{tried:?}");
+        }
+    }
+}

@@ -138,10 +138,7 @@ impl History {
             }
             self.0.push_back(Slice::new(start_ms - ago * slice_ms()));
         }
-        if self.0.is_empty() {
-            self.0.push_back(Slice::new(start_ms));
-        }
-        self.0.back_mut().unwrap_or_else(|| unreachable!("one was there, or has been put there"))
+        self.0.back_mut().unwrap_or_else(|| unreachable!("one is there from the beginning"))
     }
 
     /// All of them, up to the one that `now_ms` belongs to.

@@ -364,6 +364,13 @@ async fn a_redis_that_does_not_do_is_told_with_what_to_mend() {
     let unhashed = user("unhashed", &["~*", "+@all", "-@hash"]).await;
     let unwritten = user("unwritten", &["~*", "+@all", "-hset"]).await;
     let unscanned = user("unscanned", &["~*", "+@all", "-scan"]).await;
+    let several = [
+        &["--user", "unread", "on", ">s3cr3t", "~*", "+@all", "-get"][..],
+        &["--user", "unsigned", "on", ">s3cr3t", "~llm:cache:*", "~llm:stats:*", "~ratelimit:*", "+@all"],
+        &["--user", "unleased", "on", ">s3cr3t", "~llm:cache:*", "~llm:stats:*", "~ratelimit:*", "~session:*"],
+        &["~llm:sessions:*", "+@all"],
+    ];
+    let several = RedisServer::start_with(&several.concat()).await;
     let strange = RedisServer::start().await;
     let set = redis::cmd("SET").arg("llm:{ledger}:all").arg("1").to_owned();
     set.exec_async(&mut strange.connection().await).await.unwrap();
@@ -399,6 +406,9 @@ async fn a_redis_that_does_not_do_is_told_with_what_to_mend() {
         (full.url(), "full: it takes no writes. Enlarge it, or let it evict"),
         (lonely.url(), "takes no writes: too few of its replicas are there (min-replicas-to-write)"),
         (forming.url(), "not ready yet (CLUSTERDOWN). Try again in a moment"),
+        (right(&several, "unread"), "the user or token of REDIS_URL may not read what it has written"),
+        (right(&several, "unsigned"), "the user or token of REDIS_URL may not keep sessions under session: and llm:"),
+        (right(&several, "unleased"), "the user or token of REDIS_URL may not take leases under llm:lease:"),
         (strange.url(), "cannot read the books under llm:{ledger}:: a key there holds something else"),
         ("redis://no-such-host.invalid:6379".to_owned(), "not found: the name in REDIS_URL has no address"),
         (page, "no answer that makes sense (not the protocol of Redis). Look whether REDIS_URL names a Redis"),

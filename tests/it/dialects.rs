@@ -15,7 +15,7 @@ use llm_gateway::{
         Params, Part, Policy, Purpose, Sampling, Target, ToolCall, ToolPiece, Tools,
     },
     providers::{
-        Anthropic, ChatVendor, Delta, Dialect as _, Framing, Gemini, Ollama, OpenAiChat, OpenAiResponses, Provider,
+        Anthropic, ChatVendor, Delta, Dialect, Framing, Gemini, Ollama, OpenAiChat, OpenAiResponses, Provider,
         ProviderError, Upstream, deltas,
     },
 };
@@ -173,6 +173,35 @@ impl Came {
             }
         }
         came
+    }
+
+    /// Of a body in one piece.
+    fn of_whole(dialect: &impl Dialect, body: &Value) -> Self {
+        match dialect.whole(body.to_string().as_bytes()) {
+            Ok(deltas) => Self::of(deltas.into_iter().map(Ok)),
+            Err(error) => Self::of([Err(error)]),
+        }
+    }
+
+    /// Of a stream of events.
+    async fn of_stream(dialect: &impl Dialect, events: impl IntoIterator<Item = Value>) -> Self {
+        let events = events.into_iter().map(|event| Ok::<_, Infallible>(Bytes::from(format!("data: {event}\n\n"))));
+        let events = stream::iter(events.collect::<Vec<_>>());
+        Self::of(deltas(dialect.decoder(), Framing::Events, events).collect::<Vec<_>>().await)
+    }
+
+    fn reason(&self) -> Result<FinishReason, ErrorKind> {
+        let end = self.end.as_ref().expect("an end");
+        end.as_ref().map(|finish| finish.reason).map_err(|error| error.kind)
+    }
+
+    fn refusal(&self) -> Option<&str> {
+        self.end.as_ref()?.as_ref().ok()?.refusal.as_deref()
+    }
+
+    /// Names and arguments of the calls.
+    fn called(&self) -> Vec<(&str, &str)> {
+        self.tool_calls.iter().map(|call| (call.name.as_str(), call.arguments.as_str())).collect()
     }
 }
 
@@ -342,4 +371,121 @@ fn a_count_that_makes_no_sense_loses_no_answer() {
         assert_eq!(came.text, "Hi");
         assert_eq!(came.end.unwrap().unwrap().usage, None, "{usage}");
     }
+}
+
+#[test]
+fn why_an_answer_ended_is_known_whatever_the_word_for_it() {
+    use FinishReason::{ContentFilter, Length, Other, Stop, ToolCalls};
+    let chat = |word: Value| json!({"choices": [{"message": {"content": "Hi"}, "finish_reason": word}]});
+    for (word, reason) in [
+        (json!("length"), Length),
+        (json!("function_call"), ToolCalls),
+        (json!("content_filter"), ContentFilter),
+        (json!("insufficient_system_resource"), Other),
+        (Value::Null, Stop),
+    ] {
+        let came = Came::of_whole(&OpenAiChat::new(ChatVendor::Compatible), &chat(word.clone()));
+        assert_eq!((came.reason(), came.text.as_str()), (Ok(reason), "Hi"), "{word}");
+    }
+    let response = |status: &str, why: Value| {
+        let content = json!([{"type": "output_text", "text": "Hi"}, {"type": "of_next_year"}]);
+        let output = json!([{"type": "message", "content": content}, {"type": "of_next_year"}]);
+        json!({"status": status, "incomplete_details": why, "output": output})
+    };
+    for (status, why, reason) in [
+        ("completed", Value::Null, Ok(Stop)),
+        ("incomplete", json!({"reason": "max_output_tokens"}), Ok(Length)),
+        ("incomplete", json!({"reason": "content_filter"}), Ok(ContentFilter)),
+        ("incomplete", json!({"reason": "of_next_year"}), Ok(Other)),
+        ("cancelled", Value::Null, Ok(Other)),
+        ("in_progress", Value::Null, Err(ErrorKind::BadResponse)),
+    ] {
+        assert_eq!(Came::of_whole(&OpenAiResponses, &response(status, why)).reason(), reason, "{status}");
+    }
+    for (word, reason) in [
+        (json!("pause_turn"), Stop),
+        (json!("model_context_window_exceeded"), Length),
+        (json!("refusal"), ContentFilter),
+        (json!("of_next_year"), Other),
+        (Value::Null, Stop),
+    ] {
+        let message = json!({"content": [{"type": "text", "text": "Hi"}], "stop_reason": word});
+        assert_eq!(Came::of_whole(&Anthropic, &message).reason(), Ok(reason), "{word}");
+    }
+    for (word, reason) in [
+        ("LANGUAGE", Ok(ContentFilter)),
+        ("OTHER", Ok(Other)),
+        ("OF_NEXT_YEAR", Ok(Other)),
+        ("UNEXPECTED_TOOL_CALL", Err(ErrorKind::BadResponse)),
+        ("TOO_MANY_TOOL_CALLS", Err(ErrorKind::BadResponse)),
+        ("MALFORMED_RESPONSE", Err(ErrorKind::BadResponse)),
+        ("MISSING_THOUGHT_SIGNATURE", Err(ErrorKind::BadResponse)),
+    ] {
+        let reply = json!({"candidates": [{"content": {"parts": [{"text": "Hi"}]}, "finishReason": word}]});
+        assert_eq!(Came::of_whole(&Gemini, &reply).reason(), reason, "{word}");
+    }
+    for (word, reason) in [(json!("load"), Other), (json!("length"), Length), (Value::Null, Stop)] {
+        let reply = json!({"message": {"content": "Hi"}, "done": true, "done_reason": word});
+        assert_eq!(Came::of_whole(&Ollama, &reply).reason(), Ok(reason), "{word}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_comes_in_pieces_is_one_and_has_an_end() {
+    let chat = OpenAiChat::new(ChatVendor::OpenAi);
+    let said = |piece: &str| json!({"choices": [{"delta": {"refusal": piece}}]});
+    let usage = json!({"prompt_tokens": 9, "completion_tokens": 3});
+    let last = json!({"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": usage});
+    let came = Came::of_stream(&chat, [said("I can't "), said(""), said("help."), last]).await;
+    assert_eq!((came.reason(), came.refusal()), (Ok(FinishReason::ContentFilter), Some("I can't help.")));
+    let piece = |piece: &str| json!({"type": "response.refusal.delta", "delta": piece});
+    // The last event says it again, or nothing.
+    let whole = json!([{"type": "message", "content": [{"type": "refusal", "refusal": "I can't help."}]}]);
+    for output in [whole, Value::Null] {
+        let last = json!({"type": "response.completed", "response": {"status": "completed", "output": output}});
+        let came = Came::of_stream(&OpenAiResponses, [piece("I can't "), piece("help."), last]).await;
+        assert_eq!((came.reason(), came.refusal()), (Ok(FinishReason::ContentFilter), Some("I can't help.")));
+    }
+    let long = "no ".repeat(1_000);
+    let endless = std::iter::repeat_n(said(&long), 1_000);
+    assert_eq!(Came::of_stream(&chat, endless).await.reason(), Err(ErrorKind::AnswerTooLong));
+    let endless = std::iter::repeat_n(piece(&long), 1_000);
+    assert_eq!(Came::of_stream(&OpenAiResponses, endless).await.reason(), Err(ErrorKind::AnswerTooLong));
+}
+
+#[tokio::test]
+async fn an_error_where_an_answer_was_promised_keeps_its_meaning() {
+    for (kind, expected) in [
+        ("overloaded_error", ErrorKind::Overloaded),
+        ("rate_limit_error", ErrorKind::RateLimited),
+        ("api_error", ErrorKind::ServerError),
+        ("error_of_next_year", ErrorKind::ServerError),
+    ] {
+        let error = json!({"type": "error", "error": {"type": kind, "message": "secret"}});
+        assert_eq!(Came::of_whole(&Anthropic, &error).reason(), Err(expected), "{kind}");
+        assert_eq!(Came::of_stream(&Anthropic, [error]).await.reason(), Err(expected), "{kind}");
+    }
+    for (code, expected) in [("rate_limit_exceeded", ErrorKind::RateLimited), ("server_error", ErrorKind::ServerError)]
+    {
+        let failed = json!({"status": "failed", "error": {"code": code, "message": "secret"}});
+        assert_eq!(Came::of_whole(&OpenAiResponses, &failed).reason(), Err(expected), "{code}");
+        let event = json!({"type": "response.failed", "response": failed});
+        assert_eq!(Came::of_stream(&OpenAiResponses, [event]).await.reason(), Err(expected), "{code}");
+    }
+    let nothing = json!({"status": "completed"});
+    assert_eq!(Came::of_whole(&OpenAiResponses, &nothing).reason(), Err(ErrorKind::BadResponse));
+}
+
+#[test]
+fn calls_are_read_whatever_shape_their_arguments_have() {
+    let call = |name: &str, arguments: Value| json!({"function": {"name": name, "arguments": arguments}});
+    let calls = json!([call("f", json!({"x": 1})), call("g", Value::Null), {"function": {"name": "h"}}]);
+    let said = json!({"content": null, "tool_calls": calls});
+    let expected = [("f", r#"{"x":1}"#), ("g", "{}"), ("h", "{}")];
+    let chat = json!({"choices": [{"message": said, "finish_reason": "stop"}]});
+    let came = Came::of_whole(&OpenAiChat::new(ChatVendor::Compatible), &chat);
+    assert_eq!((came.called(), came.reason()), (expected.to_vec(), Ok(FinishReason::ToolCalls)));
+    let own = json!({"message": said, "done": true, "done_reason": "stop"});
+    let came = Came::of_whole(&Ollama, &own);
+    assert_eq!((came.called(), came.reason()), (expected.to_vec(), Ok(FinishReason::ToolCalls)));
 }

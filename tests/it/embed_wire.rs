@@ -1,6 +1,9 @@
 //! How each vendor is asked for vectors, over a real socket: what is sent, and what is made of the reply.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -10,8 +13,14 @@ use axum::{
     response::IntoResponse,
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use llm_gateway::{
+    client::client,
+    embed::{EmbedRequest, Input},
+    generate::{ErrorKind, Policy, Target},
+    providers::{Anthropic, Provider as _, Upstream},
+};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::Instant};
 
 use crate::support::{Gateway, Reply, post};
 
@@ -202,6 +211,19 @@ async fn anthropic_has_none_and_is_not_asked() {
     let refused = ask(&gateway, json!({"model": "anthropic/claude-opus-5", "input": "x"})).await;
     assert!(refused.expect(400).body.contains("Anthropic has no embeddings"), "{}", refused.body);
     ask(&gateway, json!({"model": "text-embedding-9", "input": "x"})).await.expect(404);
+    let provider = Upstream::new(Anthropic, client(None).unwrap(), &vendor.url, None);
+    let request = EmbedRequest {
+        target: Target { provider: "anthropic".into(), model: "claude-opus-5".into() },
+        inputs: vec![Input::Text("x".into())],
+        dimensions: None,
+        policy: Policy::default(),
+        private_to: None,
+        lookup_time: Duration::ZERO,
+        begun: Instant::now(),
+    };
+    let refused = provider.embed(&request, &request.inputs).await.err().unwrap();
+    assert_eq!((refused.kind, refused.param.as_deref()), (ErrorKind::InvalidRequest, Some("model")));
+    assert!(provider.embeds().is_none());
     assert_eq!(vendor.calls(), []);
 }
 

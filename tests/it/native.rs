@@ -22,7 +22,7 @@ use tokio::{
 use crate::{
     outage::{ask, on_redis, settled},
     stores::resp,
-    support::{Gateway, RedisCluster, RedisServer, Scripted},
+    support::{Gateway, RedisCluster, RedisServer, Scripted, until},
 };
 
 /// Stands between the gateway and Redis. Connections that were there when it fell silent carry nothing any more.
@@ -142,19 +142,20 @@ async fn what_came_of_an_attempt_that_others_gave_up_is_told_to_nobody() {
     assert_eq!(store.check(Instant::now().into()).await, Ok(()));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn of_a_cluster_each_node_answers_for_itself() {
+/// A cluster whose nodes answer also when one of them does not.
+async fn incomplete_cluster() -> RedisCluster {
     let cluster = RedisCluster::start().await;
     for node in &cluster.nodes {
         let mut connection = node.connection().await;
-        cmd("CONFIG")
-            .arg("SET")
-            .arg("cluster-require-full-coverage")
-            .arg("no")
-            .exec_async(&mut connection)
-            .await
-            .unwrap();
+        let mut set = cmd("CONFIG");
+        set.arg("SET").arg("cluster-require-full-coverage").arg("no").exec_async(&mut connection).await.unwrap();
     }
+    cluster
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_cluster_each_node_answers_for_itself() {
+    let cluster = incomplete_cluster().await;
     let store = Redis::new(resp(&cluster.urls(), None), crate::stores::clock());
     let soon = || tokio::time::Instant::now() + Duration::from_secs(2);
     let keys: Vec<String> = (0..9).map(|n| format!("llm:stats:{n}")).collect();
@@ -164,6 +165,51 @@ async fn of_a_cluster_each_node_answers_for_itself() {
     let added = store.add(&amounts, soon()).await.unwrap();
     let (done, undone): (Vec<_>, Vec<_>) = added.iter().partition(|added| added.is_ok());
     assert!(!done.is_empty() && !undone.is_empty(), "{added:?}");
+    // A total that its node does not tell is not none.
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let totals = store.read(&keys, soon()).await;
+    assert!(totals.as_ref().is_err_and(StoreError::is_outage), "{totals:?}");
+}
+
+/// Whoever waits so long for an answer finds who has taken the place of a node that fell silent.
+async fn finds_the_heir(wait: Duration) {
+    let cluster = incomplete_cluster().await;
+    let [silent, heir, witness] = &cluster.nodes[..] else { panic!("{} nodes", cluster.nodes.len()) };
+    let (mut at_heir, mut at_witness) = (heir.connection().await, witness.connection().await);
+    let mut slots = Vec::new();
+    for n in 0..99 {
+        let key = format!("llm:stats:{n}");
+        let slot: u16 = cmd("CLUSTER").arg("KEYSLOT").arg(&key).query_async(&mut at_heir).await.unwrap();
+        slots.push((key, slot));
+    }
+    let (lost, slot) = slots.iter().find(|(_, slot)| *slot <= 5_460).unwrap();
+    let (kept, _) = slots.iter().find(|(_, slot)| *slot > 5_460).unwrap();
+    let store = Redis::new(resp(&cluster.urls(), None), crate::stores::clock());
+    let add = async |key: &str, wait: Duration| {
+        let amounts = [(key, 1)];
+        let added = timeout(wait, store.add(&amounts, tokio::time::Instant::now() + wait)).await;
+        added.is_ok_and(|added| added.is_ok_and(|added| added.iter().all(Result::is_ok)))
+    };
+    let patience = Duration::from_secs(20);
+    assert!(add(lost, patience).await && add(kept, patience).await);
+    silent.freeze();
+    let id: String = cmd("CLUSTER").arg("MYID").query_async(&mut at_heir).await.unwrap();
+    for connection in [&mut at_heir, &mut at_witness] {
+        cmd("CLUSTER").arg("SETSLOT").arg(slot).arg("NODE").arg(&id).exec_async(connection).await.unwrap();
+    }
+    until(&format!("the heir is asked by who waits {wait:?}"), async || {
+        assert!(add(kept, patience).await, "the others are asked as ever");
+        add(lost, wait).await
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_the_place_of_a_node_that_fell_silent_is_found() {
+    // Less than the connection itself waits, and more.
+    for wait in [Duration::from_millis(300), Duration::from_secs(5)] {
+        finds_the_heir(wait).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -267,6 +313,10 @@ async fn values_of_others_under_our_keys_take_nothing_off_the_store() {
         }
         assert_eq!(ask(&gateway, 2, value).await.expect(200).header("x-ratelimit-mode"), "");
     }
+    let () = connection.del("llm:stats:cache:hits").await.unwrap();
+    let () = connection.hset("llm:stats:cache:hits", "a", "b").await.unwrap();
+    let stats = on_redis(&redis.url(), "500").get("/llm/cache/stats").await.expect(200).json();
+    assert_eq!((&stats["hits"], stats["misses"].as_u64() >= Some(7)), (&json!(0), true), "{stats}");
     // A client whose counter was spoilt has a local limit, and nobody else has.
     let () = connection.hset("ratelimit:generate:10.0.0.9", "a", "b").await.unwrap();
     for _ in 0..8 {

@@ -58,6 +58,27 @@ fn chunks(reply: &Reply) -> Vec<Value> {
     chunks
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_demo_provider_answers_in_the_form_that_was_asked_for() {
+    let gateway = Gateway::configured([("DEMO_PROVIDER", "on")]);
+    let picture = json!({"type": "image_url", "image_url": {"url": "https://x.test/a.png"}});
+    let question = json!([picture, {"type": "text", "text": "Who is that?"}]);
+    let messages = json!([{"role": "user", "content": question}, {"role": "assistant", "content": "She."}]);
+    let said = async |format: Value| {
+        let more = json!({"model": "demo:any", "messages": messages, "response_format": format});
+        let answer = ask(&gateway, more).await.expect(200).json();
+        answer["choices"][0]["message"]["content"].as_str().unwrap().to_owned()
+    };
+    let text = said(json!({"type": "text"})).await;
+    assert!(text.contains("You asked: Who is that?"), "{text}");
+    let object: Value = serde_json::from_str(&said(json!({"type": "json_object"})).await).unwrap();
+    assert_eq!(object["asked"], "Who is that?");
+    let schema = json!({"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer"}}});
+    let format = json!({"type": "json_schema", "json_schema": {"name": "person", "schema": schema}});
+    let person: Value = serde_json::from_str(&said(format).await).unwrap();
+    assert!(person["name"].is_string() && person["age"].is_u64(), "{person}");
+}
+
 #[tokio::test]
 async fn a_conversation_is_answered_in_the_form_that_clients_know() {
     let gateway = Gateway::start();

@@ -278,6 +278,7 @@ fn messages_say_how_much_to_think_as_the_model_takes_it() {
     assert_eq!(think(Effort::Medium, None, None, &budget), tokens(4_096));
     assert_eq!(think(Effort::High, Some(20_000), None, &budget), tokens(16_384));
     assert_eq!(think(Effort::High, None, None, &budget), tokens(4_096), "the most that fits");
+    assert_eq!(think(Effort::Max, Some(40_000), None, &budget), tokens(32_768));
     assert_eq!(think(Effort::Low, Some(1_024), None, &budget), nothing);
     assert_eq!(think(Effort::Low, None, Some(0.5), &budget), nothing);
     assert_eq!(think(Effort::None, None, None, &budget), nothing);
@@ -390,6 +391,32 @@ fn generate_content_keeps_signatures_and_refuses_what_it_cannot_say() {
 }
 
 #[test]
+fn generate_content_says_how_much_to_think_as_the_model_takes_it() {
+    let think = |control: Option<ReasoningControl>, off: Option<&str>, effort| {
+        let params = Params { reasoning_control: control, reasoning_off: off.map(str::to_owned), ..Params::unknown() };
+        let sampling = Sampling { effort: Some(effort), ..Sampling::default() };
+        let request = GenerateRequest { sampling, ..plain(vec![user("Hi")]) };
+        sent(&Gemini, &request, &params)["generationConfig"]["thinkingConfig"].clone()
+    };
+    let (level, budget) = (Some(ReasoningControl::ThinkingLevel), Some(ReasoningControl::ThinkingBudget));
+    for (effort, word, tokens) in [
+        (Effort::None, "MINIMAL", 0),
+        (Effort::Minimal, "MINIMAL", 1_024),
+        (Effort::Low, "LOW", 1_024),
+        (Effort::Medium, "MEDIUM", 8_192),
+        (Effort::Max, "HIGH", 24_576),
+    ] {
+        assert_eq!(think(level, None, effort), json!({"thinkingLevel": word}));
+        assert_eq!(think(budget, Some("0"), effort), json!({"thinkingBudget": tokens}));
+    }
+    // What cannot be said is left to the model.
+    assert_eq!(think(budget, None, Effort::None), Value::Null);
+    for control in [None, Some(ReasoningControl::Effort), Some(ReasoningControl::ReasoningEffort)] {
+        assert_eq!(think(control, None, Effort::High), Value::Null, "{control:?}");
+    }
+}
+
+#[test]
 fn blank_instructions_are_left_out_where_instructions_stand_apart() {
     let said = |instructions: &[&'static str]| {
         let system = instructions.iter().map(|text| Message::System((*text).into()));
@@ -417,6 +444,71 @@ fn arguments_that_are_no_object_are_refused_where_they_are_sent_as_json() {
         assert_eq!((refused.kind, refused.param), (ErrorKind::InvalidRequest, param), "{arguments}");
     }
     assert!(body(" ").is_ok(), "none are none");
+}
+
+#[test]
+fn ollama_is_told_to_think_as_its_model_takes_it() {
+    for (model, effort, expected) in [
+        ("qwen3:8b", Effort::None, json!(false)),
+        ("qwen3:8b", Effort::Minimal, json!(true)),
+        ("qwen3:8b", Effort::Max, json!(true)),
+        ("gpt-oss:20b", Effort::None, json!(false)),
+        ("gpt-oss:20b", Effort::Minimal, json!("low")),
+        ("gpt-oss:20b", Effort::Low, json!("low")),
+        ("gpt-oss:20b", Effort::Medium, json!("medium")),
+        ("gpt-oss:20b", Effort::High, json!("high")),
+        ("gpt-oss:20b", Effort::Max, json!("high")),
+    ] {
+        let mut request = plain(vec![user("Hi")]);
+        (request.target.model, request.sampling.effort) = (model.into(), Some(effort));
+        assert_eq!(sent(&Ollama, &request, &Params::unknown())["think"], expected, "{model} {effort:?}");
+    }
+}
+
+#[test]
+fn ollama_fetches_no_pictures() {
+    let image = |url: &str| Part::Image { url: url.into(), detail: None };
+    let picture = Message::User(vec![Part::Text("What?".into()), image("https://x.test/a.png")]);
+    let refused = Ollama.request(&plain(vec![user("Hi"), picture]), &Params::unknown()).err().unwrap();
+    let param = Some("messages[1].content[1].image_url.url".into());
+    assert_eq!((refused.kind, refused.param), (ErrorKind::InvalidRequest, param));
+}
+
+#[test]
+fn each_vendor_is_told_in_its_words_whether_a_tool_must_be_called() {
+    for (choice, openai, gemini, has_tools) in [
+        (ToolChoice::Auto, "auto", "AUTO", true),
+        (ToolChoice::None, "none", "NONE", false),
+        (ToolChoice::Required, "required", "ANY", true),
+    ] {
+        let request = GenerateRequest { tools: tools(choice), ..plain(vec![user("Hi")]) };
+        let params = Params::unknown();
+        assert_eq!(sent(&OpenAiChat::new(ChatVendor::OpenAi), &request, &params)["tool_choice"], openai);
+        assert_eq!(sent(&OpenAiResponses, &request, &params)["tool_choice"], openai);
+        let calling = json!({"functionCallingConfig": {"mode": gemini}});
+        assert_eq!(sent(&Gemini, &request, &params)["toolConfig"], calling);
+        // It knows no choice, but calls no tool that it is not given.
+        assert_eq!(sent(&Ollama, &request, &params)["tools"].is_array(), has_tools, "{openai}");
+    }
+}
+
+#[test]
+fn each_vendor_is_asked_for_json_in_its_words() {
+    let request = GenerateRequest { format: Format::JsonObject, ..plain(vec![user("Hi")]) };
+    let params = Params::unknown();
+    let object = json!({"type": "json_object"});
+    assert_eq!(sent(&OpenAiChat::new(ChatVendor::OpenAi), &request, &params)["response_format"], object);
+    assert_eq!(sent(&OpenAiResponses, &request, &params)["text"], json!({"format": object}));
+    let config = json!({"responseMimeType": "application/json"});
+    assert_eq!(sent(&Gemini, &request, &params)["generationConfig"], config);
+    assert_eq!(sent(&Ollama, &request, &params)["format"], "json");
+}
+
+#[test]
+fn what_one_says_twice_is_one_turn_where_turns_alternate() {
+    let request = plain(vec![user("Hi"), Message::System("Be brief.".into()), user("And?")]);
+    let expected = json!([{"role": "user", "parts": [{"text": "Hi"}, {"text": "And?"}]}]);
+    assert_eq!(sent(&Gemini, &request, &Params::unknown())["contents"], expected);
 }
 
 #[test]

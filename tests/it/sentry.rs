@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Binary, Sink, Taken};
+use crate::support::{Binary, Sink, Taken, until};
 
 /// The event in an envelope: a line for the envelope, a line for the item, and the item.
 fn event(taken: &Taken) -> Value {
@@ -33,6 +33,7 @@ async fn a_panic_is_told_with_its_place_and_its_request_and_nothing_else() {
     let reply = ask(&gateway, "demo:panic").await;
     assert_eq!(reply.status(), 500);
     let id = reply.headers()["x-request-id"].to_str().unwrap().to_owned();
+    until("it is told at once", async || !sentry.taken().is_empty()).await;
     gateway.terminate();
     assert!(gateway.ended(Duration::from_secs(60)).await.success());
 

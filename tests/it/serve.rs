@@ -124,6 +124,23 @@ async fn beyond_its_connections_new_ones_wait_and_a_stop_does_not() {
     tokio::time::timeout(Duration::from_secs(3), serving).await.expect("idle connections are closed").unwrap();
 }
 
+#[tokio::test]
+async fn a_client_that_takes_nothing_holds_up_no_stop() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let limits = Limits { connections: 9, stalled: Duration::from_secs(90), grace: Duration::ZERO };
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(serve(listener, Gateway::start().app, limits, async { drop(stopped.await) }));
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    // It asks until nobody reads it any more, because it does not read either.
+    let asking = "GET /llm/models HTTP/1.1\r\nhost: x\r\n\r\n".repeat(100);
+    while let Ok(written) = tokio::time::timeout(Duration::from_secs(1), socket.write_all(asking.as_bytes())).await {
+        written.unwrap();
+    }
+    stop.send(()).unwrap();
+    tokio::time::timeout(Duration::from_secs(45), serving).await.expect("it is cut off").unwrap();
+}
+
 async fn stream(client: reqwest::Client, url: String, prompt: String, model: &'static str) -> String {
     begun(client, url, prompt, model).await.text().await.unwrap()
 }

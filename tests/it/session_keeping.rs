@@ -98,12 +98,32 @@ async fn unknown_sessions_are_looked_up_only_so_often_for_an_address() {
     }
 }
 
-/// Sessions in memory, of which it takes a second to hear that they were changed, and to write down whose they are.
-#[derive(Default)]
-struct Slow(MemorySessions);
+/// What is wrong with a store.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Trouble {
+    /// It takes a second to hear that a session was changed, and to write down whose it is.
+    Slow,
+    /// Another instance has always changed it meanwhile, which takes a second to hear.
+    Contended,
+    /// Whatever is changed ends just before.
+    Ending,
+    /// Who changes something panics.
+    Panicking,
+    /// Nobody can write down whose a session is.
+    Unwritten,
+}
+
+/// Sessions in memory, with trouble.
+struct Troubled(MemorySessions, Trouble);
+
+impl Troubled {
+    fn by(trouble: Trouble) -> Arc<Self> {
+        Arc::new(Self(MemorySessions::default(), trouble))
+    }
+}
 
 #[async_trait::async_trait]
-impl SessionStore for Slow {
+impl SessionStore for Troubled {
     async fn put(&self, key: &str, value: Bytes, ttl: Duration, by: Instant) -> Result<(), StoreError> {
         self.0.put(key, value, ttl, by).await
     }
@@ -118,18 +138,39 @@ impl SessionStore for Slow {
         ttl: Duration,
         by: Instant,
     ) -> Result<Swapped, StoreError> {
-        let swapped = self.0.swap(key, expected, new, ttl, by).await;
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        swapped
+        match self.1 {
+            Trouble::Slow => {
+                let swapped = self.0.swap(key, expected, new, ttl, by).await;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                swapped
+            }
+            Trouble::Contended => {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Ok(Swapped::Not(expected))
+            }
+            Trouble::Ending => {
+                self.0.delete(key, by).await?;
+                self.0.swap(key, expected, new, ttl, by).await
+            }
+            Trouble::Panicking => panic!("as told"),
+            Trouble::Unwritten => self.0.swap(key, expected, new, ttl, by).await,
+        }
     }
     async fn delete(&self, key: &str, by: Instant) -> Result<bool, StoreError> {
         self.0.delete(key, by).await
     }
     async fn enrol(&self, group: &str, key: &str, ttl: Duration, by: Instant) -> Result<(), StoreError> {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        match self.1 {
+            Trouble::Unwritten => return Err(StoreError::Full),
+            Trouble::Slow => tokio::time::sleep(Duration::from_secs(1)).await,
+            Trouble::Contended | Trouble::Ending | Trouble::Panicking => {}
+        }
         self.0.enrol(group, key, ttl, by).await
     }
     async fn withdraw(&self, group: &str, key: &str, by: Instant) -> Result<(), StoreError> {
+        if self.1 == Trouble::Unwritten {
+            return Err(StoreError::Full);
+        }
         self.0.withdraw(group, key, by).await
     }
     async fn members(&self, group: &str, by: Instant) -> Result<Vec<Kept>, StoreError> {
@@ -138,8 +179,49 @@ impl SessionStore for Slow {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_update_that_comes_to_nothing_says_so_and_keeps_nobody_waiting() {
+    for (trouble, is_known, longest) in [
+        // A store call takes 20 seconds at most.
+        (Trouble::Contended, false, 21),
+        (Trouble::Panicking, false, 0),
+        (Trouble::Ending, true, 0),
+    ] {
+        let sessions = sessions(Troubled::by(trouble));
+        let id = sessions.create(&data(&json!({"userId": "ann"})), soon()).await.unwrap();
+        // Nor whoever comes later.
+        for _ in 0..2 {
+            let begun = Instant::now();
+            let updated = sessions.update(id, data(&json!({"a": 1})), begun + Duration::from_secs(60)).await;
+            match updated {
+                Ok(None) => assert!(is_known, "{trouble:?}"),
+                Err(SessionError::Unavailable(StoreError::Timeout)) => assert!(!is_known, "{trouble:?}"),
+                other => panic!("{trouble:?}: {other:?}"),
+            }
+            assert!(begun.elapsed() <= Duration::from_secs(longest), "{trouble:?}: {:?}", begun.elapsed());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_lives_and_ends_though_nobody_can_write_down_whose_it_is() {
+    let sessions = sessions(Troubled::by(Trouble::Unwritten));
+    let id = sessions.create(&data(&json!({"userId": "ann"})), soon()).await.unwrap();
+    let live = sessions.live(id, &someone(), soon()).await.unwrap().unwrap();
+    assert_eq!(live.user.unwrap().as_str(), "ann");
+    assert!(sessions.end(id, &someone(), soon()).await.unwrap());
+    assert_eq!(sessions.live(id, &someone(), soon()).await.unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_too_large_is_no_session() {
+    let sessions = sessions(Arc::new(MemorySessions::default()));
+    let refused = sessions.create(&data(&json!({"a": "x".repeat(16 << 10)})), soon()).await;
+    assert!(matches!(refused, Err(SessionError::TooLarge)), "{refused:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_session_that_is_ended_here_lets_nobody_in_whoever_was_just_looking() {
-    let store = Arc::new(Slow::default());
+    let store = Troubled::by(Trouble::Slow);
     let elsewhere = sessions(Arc::clone(&store) as _);
     let id = elsewhere.create(&data(&json!({"userId": "ann"})), soon()).await.unwrap();
     let here = sessions(store);
@@ -158,7 +240,7 @@ async fn a_session_that_is_ended_here_lets_nobody_in_whoever_was_just_looking() 
 
 #[tokio::test(start_paused = true)]
 async fn a_session_that_was_changed_while_it_was_ended_here_lets_nobody_in() {
-    let here = sessions(Arc::new(Slow::default()));
+    let here = sessions(Troubled::by(Trouble::Slow));
     let id = here.create(&data(&json!({"userId": "ann"})), soon()).await.unwrap();
     let changing = {
         let here = Arc::clone(&here);

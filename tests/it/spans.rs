@@ -297,6 +297,24 @@ mod exported {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn that_a_client_left_is_told_and_no_error() {
+        let (collector, vendors) = (Sink::answering(Some(200)).await, Vendors::start().await);
+        let gateway = start(&collector, &vendors, &[("DEMO_PROVIDER", "on"), ("SHUTDOWN_GRACE_SECONDS", "1")]);
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let asking = client.post(gateway.url("/llm/generate")).json(&json!({"prompt": "x", "model": "demo:hang"}));
+        let leaves = tokio::spawn(asking.header("traceparent", format!("00-{TRACE}-{CALLER}-01")).send());
+        gateway.until_under_way(1).await;
+        leaves.abort();
+        gateway.until_under_way(0).await;
+        stop(gateway).await;
+
+        let root = only(&told(&collector), TRACE, "POST /llm/generate").clone();
+        let of = |name: &str| root.attributes.get(name).and_then(Json::as_str);
+        assert_eq!((of("error.type"), of("llm_gateway.ending")), (Some("cancelled"), Some("left")));
+        assert!(!root.is_error && !root.attributes.contains_key("http.response.status_code"), "{root:#?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn what_the_sdk_reads_itself_holds() {
         let (collector, vendors) = (Sink::answering(Some(200)).await, Vendors::start().await);
         let more = [

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use axum::Router;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use llm_gateway::{
@@ -368,6 +369,17 @@ async fn a_script_that_the_server_forgot_is_sent_again_and_counts_once() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_too_long_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let long = Bytes::from(format!(r#"{{"result":"{}"}}"#, "A".repeat(16 << 20)));
+    let router = Router::new().fallback(move || std::future::ready(long.clone()));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let store = Redis::new(Rest::new(client(None).unwrap(), &url, &"token".into()).unwrap(), clock());
+    assert_eq!(store.get("llm:cache:x", soon()).await, Err(StoreError::TooLarge));
+}
+
+#[tokio::test]
 async fn a_store_that_is_nowhere_is_unreached_and_one_that_refuses_says_so() {
     let redis = RedisServer::start_with(&["--requirepass", "right"]).await;
     let wrong = redis.url().replace("redis://", "redis://:wrong@");
@@ -395,5 +407,8 @@ async fn a_store_that_is_nowhere_is_unreached_and_one_that_refuses_says_so() {
     ] {
         let error = resp(urls, None).send(&redis::cmd("PING")).await.unwrap_err();
         assert!(matches!(error, StoreError::Unreached(_)), "{urls}: {error:?}");
+        // It is never said that nobody is signed in.
+        let loaded = Redis::new(resp(urls, None), clock()).load("session:aa", Duration::from_secs(9), soon()).await;
+        assert!(matches!(loaded, Err(StoreError::Unreached(_))), "{urls}: {loaded:?}");
     }
 }

@@ -82,7 +82,11 @@ pub(super) fn settings_stay(exchange: &Exchange<'_>, delta: &Delta) -> bool {
             Delta::Missing(place, _) => !is_one(&setting(place)),
             Delta::Changed(place, old, new) => match setting(place).as_str() {
                 "alertThresholds" => !old.is_object() && new.is_object(),
-                setting => setting.ends_with("Limit") && !old.is_number() && new.is_number(),
+                "enableAlerts" | "hardLimit" => !old.is_boolean() && new.is_boolean(),
+                setting => {
+                    let is_amount = setting.starts_with("alertThresholds.") || setting.ends_with("Limit");
+                    is_amount && !old.is_number() && new.is_number()
+                }
             },
             _ => false,
         }

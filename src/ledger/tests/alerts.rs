@@ -74,11 +74,37 @@ async fn an_alert_that_the_store_did_not_take_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_alert_whose_saving_was_unsure_is_told_once_by_whose_it_is() {
+    let store: Arc<Faulty> = Arc::default();
+    let (clock, hand) = Clock::steered(CHRISTMAS_MS);
+    let [one, other] = [(); 2].map(|()| ledger(clock, &limits(1.0, 10.0, 100.0, false), &store));
+    let unsaved = |ledger: &Ledger| ledger.books().unsaved.clone();
+    // It is saved, and nobody hears of that. Another instance raises it too, a moment later, and does not hear that it is kept.
+    store.next(&[Fault::AnswerLost]);
+    spend(&one, 900_000);
+    settled(&one).await;
+    hand.fetch_add(1, Ordering::Relaxed);
+    store.next(&[Fault::AnswerLost]);
+    spend(&other, 900_000);
+    settled(&other).await;
+    for (ledger, is_own) in [(&other, false), (&one, true)] {
+        let alert = unsaved(ledger).remove(0);
+        assert!(ledger.books().unsure.contains(&alert.id));
+        assert_eq!(ledger.save(&alert, true).await, Ok(is_own));
+        // Had it been sure that it is not kept yet, it would be another's.
+        assert_eq!(ledger.save(&alert, false).await, Ok(false));
+        ledger.save_alerts().await;
+        assert!(unsaved(ledger).is_empty() && ledger.books().unsure.is_empty(), "that is settled");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn settings_hold_for_all_and_outlive_a_restart() {
     let store: Arc<Faulty> = Arc::default();
     let (clock, _) = Clock::steered(CHRISTMAS_MS);
     let config = limits(1.0, 10.0, 100.0, false);
     let [one, other] = [(); 2].map(|()| ledger(clock, &config, &store));
+    assert_eq!(one.set(&Changes::default(), soon()).await.unwrap(), Settings::new(&config), "nothing to set");
     let changes = Changes { daily_limit: Some(2.5), monthly_threshold: Some(10.0), ..Changes::default() };
     let set = one.set(&changes, soon()).await.unwrap();
     let thresholds = Thresholds { daily: 80.0, weekly: 75.0, monthly: 10.0 };

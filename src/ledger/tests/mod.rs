@@ -31,6 +31,8 @@ enum Fault {
     AnswerLost,
     /// A posting arrives after others: see [`Faulty::arrive`].
     Late,
+    /// It is done, and it takes a moment to hear of that.
+    Slow,
 }
 
 /// A store that has faults, one a call that writes or reads, as long as there are any.
@@ -66,6 +68,11 @@ impl Faulty {
             Some(Fault::AnswerLost) => {
                 done.await?;
                 Err(StoreError::Timeout)
+            }
+            Some(Fault::Slow) => {
+                let answer = done.await;
+                sleep(Duration::from_millis(100)).await;
+                answer
             }
         }
     }

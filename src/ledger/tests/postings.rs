@@ -53,6 +53,19 @@ async fn figures_are_those_of_the_store_and_what_is_not_posted_or_they_are_not_k
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_booked_while_the_store_is_asked_is_shown_once() {
+    let store: Arc<Faulty> = Arc::default();
+    let (clock, _) = Clock::steered(CHRISTMAS_MS);
+    let here = ledger(clock, &limits(1.0, 10.0, 100.0, false), &store);
+    spend(&here, 10_000);
+    here.flush().await;
+    store.next(&[Fault::Slow]);
+    let (usage, ()) = tokio::join!(here.usage(|_| true, soon()), async { spend(&here, 10_000) });
+    assert_eq!(usage.unwrap().total_requests, 2);
+    assert_eq!(here.usage(|_| true, soon()).await.unwrap().total_requests, 2, "and so it is when it is posted");
+}
+
+#[tokio::test(start_paused = true)]
 async fn names_that_brought_nothing_are_not_kept() {
     let store: Arc<Faulty> = Arc::default();
     let (clock, _) = Clock::steered(CHRISTMAS_MS);

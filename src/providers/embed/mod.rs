@@ -92,7 +92,12 @@ fn no_sense<E>(_: E) -> ProviderError {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
     use super::*;
+    use crate::generate::{Policy, Target};
 
     #[test]
     fn what_is_not_one_vector_for_each_input_is_no_answer() {
@@ -110,6 +115,36 @@ mod tests {
             vec![vec![f32::INFINITY], vec![1.0]],
         ] {
             assert_eq!(good(bad).sound(&inputs, None).unwrap_err().kind, ErrorKind::BadResponse);
+        }
+    }
+
+    #[test]
+    fn what_a_form_has_no_word_for_is_refused_before_anyone_is_asked() {
+        let both = [Input::Text("a".into()), Input::Tokens(vec![1])];
+        let (text, tokens) = (&both[..1], &both[1..]);
+        let request = EmbedRequest {
+            target: Target { provider: "p".into(), model: "m".into() },
+            inputs: Vec::new(),
+            dimensions: None,
+            policy: Policy::default(),
+            private_to: None,
+            lookup_time: Duration::ZERO,
+            begun: Instant::now(),
+        };
+        let openai = OpenAiEmbed { is_vendor: true };
+        let cases: [(&dyn EmbedForm, &[Input], bool); 7] = [
+            (&openai, text, true),
+            (&openai, tokens, true),
+            (&openai, &both, false),
+            (&GeminiEmbed, text, true),
+            (&GeminiEmbed, tokens, false),
+            (&OllamaEmbed, text, true),
+            (&OllamaEmbed, tokens, false),
+        ];
+        for (at, (form, inputs, is_said)) in cases.into_iter().enumerate() {
+            let refused = form.request(&request, inputs).err();
+            let expected = (!is_said).then(|| ProviderError::unsayable("input"));
+            assert_eq!(refused, expected, "case {at}");
         }
     }
 

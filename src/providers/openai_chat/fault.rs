@@ -106,4 +106,24 @@ mod tests {
             assert_eq!(kind(StatusCode::OK, no_status), ErrorKind::ServerError, "{no_status}");
         }
     }
+    #[test]
+    fn words_tell_what_the_status_does_not() {
+        for (status, code, expected) in [
+            (400, "content_policy_violation", ErrorKind::ContentFilter),
+            (400, "content_filter", ErrorKind::ContentFilter),
+            (400, "invalid_prompt", ErrorKind::ContentFilter),
+            (400, "context_length_exceeded", ErrorKind::ContextLengthExceeded),
+            (400, "invalid_api_key", ErrorKind::Authentication),
+            (400, "unknown_parameter", ErrorKind::InvalidRequest),
+            (429, "insufficient_quota", ErrorKind::QuotaExhausted),
+            (429, "rate_limit_exceeded", ErrorKind::RateLimited),
+            (200, "slow_down", ErrorKind::RateLimited),
+            (200, "unavailable", ErrorKind::Overloaded),
+            (200, "invalid_image_url", ErrorKind::InvalidRequest),
+        ] {
+            let body = format!(r#"{{"error":{{"message":"x","type":"x","code":"{code}"}}}}"#);
+            let error = Fault::read(body.as_bytes()).error(StatusCode::from_u16(status).unwrap());
+            assert_eq!(error.kind, expected, "{status} {code}");
+        }
+    }
 }

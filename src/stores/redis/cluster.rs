@@ -67,7 +67,10 @@ impl Cluster {
             }
             answer => answer,
         };
-        waiting.answered();
+        // The connection itself gives up sooner than some who wait.
+        if !answer.as_ref().is_err_and(RedisError::is_timeout) {
+            waiting.answered();
+        }
         Ok(answer)
     }
 

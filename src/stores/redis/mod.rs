@@ -28,7 +28,7 @@ use super::{Admission, CounterStore, Quota, StoreError, TotalStore, limit::EXACT
 pub use resp::{BadAddress, Resp};
 pub use rest::Rest;
 use script::Script;
-pub use transport::{Node, Transport};
+pub use transport::{Dialect, Node, Transport};
 
 /// Commands in one round trip: no server states a limit, and a bound is kind.
 const BATCH: usize = 100;

@@ -49,3 +49,34 @@ fn value(result: Json) -> Result<Value, StoreError> {
 fn no_sense() -> StoreError {
     StoreError::Broken("not an answer of Upstash".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_a_result_or_an_error_and_all_else_makes_no_sense() {
+        let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        for (body, expected) in [
+            (r#"{"result":"T0s="}"#, Ok(text("OK"))),
+            (r#"{"result":"OK"}"#, Ok(Value::Okay)),
+            (r#"{"result":null}"#, Ok(Value::Nil)),
+            (r#"{"result":[1,"YQ==",null]}"#, Ok(Value::Array(vec![Value::Int(1), text("a"), Value::Nil]))),
+            (r#"{"error":"WRONGTYPE Operation against a key"}"#, Err(StoreError::WrongType)),
+            (r#"{"result":true}"#, Err(no_sense())),
+            (r#"{"result":[{}]}"#, Err(no_sense())),
+            (r#"{"result":1.5}"#, Err(no_sense())),
+            (r#"{"result":"no base64"}"#, Err(no_sense())),
+            (r#"{"error":7}"#, Err(no_sense())),
+            ("{}", Err(no_sense())),
+            ("[]", Err(no_sense())),
+            ("<html>", Err(no_sense())),
+        ] {
+            assert_eq!(read_one(body.as_bytes()), expected, "{body}");
+        }
+        let two = br#"[{"result":1},{"error":"OOM"}]"#;
+        assert_eq!(read_all(two, 2), Ok(vec![Ok(Value::Int(1)), Err(StoreError::Full)]));
+        assert_eq!([read_all(two, 1), read_all(two, 3)], [Err(no_sense()), Err(no_sense())]);
+        assert_eq!(read_all(br#"{"result":1}"#, 1), Err(no_sense()));
+    }
+}

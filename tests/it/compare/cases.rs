@@ -262,6 +262,7 @@ pub(super) fn of_replies() -> Vec<Case> {
             says(422, error("Model not supported for provider")),
             Near::New(says(422, error("Provider not configured"))),
         ),
+        case("larger-bodies", large(), page(413), says(400, errors("priority")), Near::New(says(502, failure()))),
         case(
             "blank-prompts",
             generate(json!({"prompt": "  ", "model": "gpt-9"})),
@@ -338,6 +339,27 @@ pub(super) fn of_replies() -> Vec<Case> {
             says(200, json!({"success": true})),
             says(400, error("Invalid")),
             Near::New(says(500, error("Internal"))),
+        ),
+        case(
+            "settings-are-checked",
+            put(json!({"alertThresholds": {"daily": 101}})),
+            says(200, json!({"success": true})),
+            says(400, error("Invalid")),
+            Near::Request(put(json!({"alertThresholds": {"daily": 100}, "enableAlerts": true, "hardLimit": false}))),
+        ),
+        case(
+            "settings-are-checked",
+            put(json!({"hardLimit": "yes"})),
+            says(200, json!({"success": true})),
+            says(400, error("Invalid")),
+            Near::Request(put(json!({"hardLimit": true}))),
+        ),
+        case(
+            "settings-are-checked",
+            put(json!({"yearlyLimit": 5})),
+            says(200, json!({"success": true})),
+            says(400, error("Invalid")),
+            Near::Request(put(json!({"monthlyLimit": 5}))),
         ),
         case(
             "no-304",

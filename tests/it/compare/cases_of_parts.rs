@@ -53,6 +53,19 @@ pub(super) fn of_fields() -> Vec<Case> {
     let tested = |said: &str| says(200, json!({"provider": "xai", "success": false, "error": said, "responseTime": 3}));
     let waits = |seconds: Value| says(429, json!({"error": "Rate limit exceeded", "retryAfter": seconds}));
     let test = || json!({"method": "POST", "path": "/llm/test-provider", "body": {"providerName": "xai"}});
+    let complains = |paths: &[&str]| {
+        let mut all = errors("");
+        all["errors"] = paths.iter().map(|path| errors(path)["errors"][0].clone()).collect();
+        all
+    };
+    // With this `value`, or none.
+    let of_value = |value: Option<Value>| {
+        let mut all = errors("prompt");
+        let error = all["errors"][0].as_object_mut().unwrap();
+        error.remove("value");
+        error.extend(value.map(|value| ("value".to_owned(), value)));
+        all
+    };
     vec![
         case(
             "made-up-no-more",
@@ -212,11 +225,56 @@ pub(super) fn of_fields() -> Vec<Case> {
             Near::New(says(200, json!({"alertThresholds": {"weekly": 75}}))),
         ),
         case(
+            "settings-stay",
+            get("/llm/budget/config"),
+            says(200, json!({"dailyLimit": "lots", "alertThresholds": null, "hardLimit": "no", "enableAlerts": 1})),
+            says(200, json!({"dailyLimit": 50, "alertThresholds": {}, "hardLimit": false, "enableAlerts": true})),
+            Near::New(says(
+                200,
+                json!({"dailyLimit": 50, "alertThresholds": {}, "hardLimit": 7, "enableAlerts": true}),
+            )),
+        ),
+        case(
+            "settings-stay",
+            get("/llm/budget/config"),
+            says(200, json!({"dailyLimit": 50, "alertThresholds": {"daily": "soon"}})),
+            says(200, json!({"dailyLimit": 50, "alertThresholds": {"daily": 80}})),
+            Near::New(says(200, json!({"dailyLimit": 60, "alertThresholds": {"daily": 80}}))),
+        ),
+        case(
+            "todays-checks",
+            generate(json!({"prompt": "  ", "priority": 7})),
+            says(400, json!({"errors": errors("priority")["errors"]})),
+            says(400, complains(&["prompt", "priority"])),
+            Near::New(says(400, complains(&["model", "priority"]))),
+        ),
+        case(
+            "todays-checks",
+            generate(json!({"prompt": "x", "priority": 7, "streaming": "yes"})),
+            says(400, json!({"errors": errors("priority")["errors"]})),
+            says(400, complains(&["priority", "streaming"])),
+            Near::Request(generate(json!({"prompt": "x", "priority": 7, "streaming": null}))),
+        ),
+        case(
+            "todays-checks",
+            generate(json!({"priority": 7})),
+            says(400, of_value(Some(Value::Null))),
+            says(400, of_value(None)),
+            Near::Old(says(400, of_value(Some(json!(7))))),
+        ),
+        case(
             "real-analytics",
             get("/llm/budget/analytics"),
             says(200, json!({"totalCost": 1})),
             says(200, json!({"totalCost": 1, "spent": {}, "avoided": {}, "estimatedCost": 0.1})),
             Near::New(says(200, json!({"totalCost": 1, "spent": 3}))),
+        ),
+        case(
+            "real-analytics",
+            get("/llm/budget/analytics"),
+            says(200, json!({"totalCost": 1})),
+            says(200, json!({"totalCost": 1, "spent": {}})),
+            Near::New(says(200, json!({"totalCost": 1, "spent": {}, "apiKey": "sk"}))),
         ),
     ]
 }

@@ -34,7 +34,7 @@ fn assert_each_is_found(request: &Value, old: &Value, new: &Value, faults: &[Fau
     }
 }
 
-const OF_ANSWERS: [Fault; 20] = [
+const OF_ANSWERS: [Fault; 21] = [
     ("no code", |new| drop(new["body"].as_object_mut().unwrap().remove("code"))),
     ("no `cached`", |new| drop(new["body"].as_object_mut().unwrap().remove("cached"))),
     ("no finishReason", |new| drop(new["body"]["metadata"].as_object_mut().unwrap().remove("finishReason"))),
@@ -42,6 +42,7 @@ const OF_ANSWERS: [Fault; 20] = [
     ("no budget", |new| new["body"]["budget"] = json!({})),
     ("another status", |new| new["body"]["budget"]["status"] = Value::Null),
     ("an alert of nobody's", |new| new["body"]["budget"]["alerts"] = json!([{"apiKey": "sk"}])),
+    ("an alert that is none", |new| new["body"]["budget"]["alerts"] = json!([7])),
     ("tokens in words", |new| new["body"]["metadata"]["estimatedTokens"] = "many".into()),
     ("half a token", |new| new["body"]["metadata"]["estimatedTokens"] = 0.5.into()),
     ("no amount", |new| new["body"]["metadata"]["estimatedCost"] = Value::Null),

@@ -119,6 +119,12 @@ fn who_answers_is_whom_one_asked_for() {
     {
         assert_eq!(unexplained(&recorded(&meant), &refused(), &new), [""; 0], "{meant}");
     }
+    // Nor is a failure anybody else's, though the old named them too.
+    let made_up = says(200, answer(json!({"mock": true, "model": "gpt-4"})));
+    let mut failed = failure();
+    failed["model"] = "gpt-4".into();
+    assert!(unexplained(&recorded(&ask("gpt-4")), &made_up, &says(502, failed.clone())).is_empty());
+    assert_eq!(unexplained(&recorded(&ask("gpt-4o")), &made_up, &says(502, failed)), ["model"]);
     let grok = says(200, answered(json!({"model": "grok-3", "provider": "xai"})));
     assert_each(vec![
         ("a Claude by a Grok", ask("claude-3-haiku-20240307"), refused(), grok),

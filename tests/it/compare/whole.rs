@@ -185,6 +185,10 @@ async fn nobody_to_compare_with_is_status_3_and_wrong_arguments_are_2() {
         let (code, said, _) = compare(one, other, requests, &["--timeout", "2"]).await;
         assert!(code == 3 && said.contains(&format!("usage    unreached   {why}")), "{said}");
     }
+    let (code, said, _) = compare(&old.url, &closed, requests, &["--json"]).await;
+    let report: Value = serde_json::from_str(&said).unwrap();
+    let why = report["requests"][0]["why"].as_str().unwrap();
+    assert!(code == 3 && why.starts_with("new: it was not reached") && report["counts"]["unreached"] == 1, "{said}");
     for (url, requests, arguments, why) in [
         ("http://me:s3cr3t@localhost", requests, &[][..], "error: --new is an address with credentials"),
         ("backend", requests, &[], "error: --new is not an address"),
