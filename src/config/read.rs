@@ -86,7 +86,8 @@ impl Reader {
         if (0.0..=MOST_DOLLARS).contains(&amount) {
             return amount;
         }
-        self.problem(name, format_args!("is `{amount}`"), accepted);
+        let text = self.text(name).unwrap_or_default();
+        self.problem(name, format_args!("is `{text}`"), accepted);
         default
     }
 

@@ -77,10 +77,12 @@ impl StoreHealth {
     /// How long the store took to keep something, or why it did not, within `patience`. `None`: there is none to ask.
     async fn check(&self, patience: Duration) -> Option<(&'static str, Result<Duration, StoreError>)> {
         let store = self.store.as_ref()?;
+        let mut last = self.last.lock().await;
         if store.is_left_alone() {
+            // What was found out before says nothing of what comes after.
+            *last = None;
             return Some((store.name, Err(StoreError::Skipped)));
         }
-        let mut last = self.last.lock().await;
         let begun = Instant::now();
         let outcome = match &*last {
             Some((at, outcome)) if begun < *at + CHECK_INTERVAL => outcome.clone(),

@@ -92,7 +92,11 @@ impl Ledger {
         let mut reserved =
             Reserved { ledger, field: Some(field.clone()), amount: MicroDollars::default(), is_alone: false };
         match self.store.reserve(BUDGET, &reservation, &limits, by).await {
-            Ok(answer) if answer.is_reserved => self.books().reserve(amount, false),
+            Ok(answer) if answer.is_reserved => {
+                let mut books = self.books();
+                books.hear(limits, answer.amounts);
+                books.reserve(amount, false);
+            }
             Ok(answer) => {
                 reserved.field = None;
                 return Err(self.in_the_way(&answer));
@@ -128,7 +132,7 @@ impl Ledger {
         let (mut fits, mut others) = (true, MicroDollars(u64::MAX));
         let in_the_way = Each::of(|period| {
             let (spent, unposted) = (books.used[period], books.unposted_spending(period));
-            let left = books.limit(period).saturating_sub(spent.saturating_sub(unposted));
+            let left = books.left(period);
             let share = MicroDollars(left.0 / u64::from(self.instances.get()));
             fits &= unposted + reserved + amount <= share;
             others = others.min(left.saturating_sub(share));

@@ -104,7 +104,23 @@ impl StoreError {
 
     /// Whether what was asked has certainly not been done, so that it may be asked again whatever it is.
     pub fn is_undone(&self) -> bool {
-        matches!(self, Self::Skipped | Self::Unreached(_) | Self::NotReady(_) | Self::ReadOnly | Self::NoScript)
+        match self {
+            Self::Skipped
+            | Self::Unreached(_)
+            | Self::NotReady(_)
+            | Self::ReadOnly
+            | Self::NoScript
+            | Self::Full
+            | Self::Disk
+            | Self::Quota => true,
+            Self::Timeout
+            | Self::Busy(_)
+            | Self::Broken(_)
+            | Self::Access(_)
+            | Self::TooLarge
+            | Self::WrongType
+            | Self::Refused(_) => false,
+        }
     }
 
     /// Whether the store as a whole is in trouble, rather than this one command.

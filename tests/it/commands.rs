@@ -100,6 +100,10 @@ fn what_is_set_first_counts_and_what_is_empty_is_not_set() {
         (" ", "RATE_LIMIT_MAX=\nBODY_LIMIT_KB=64", "RATE_LIMIT_MAX=c", "c"),
         // As some editors begin a file.
         ("", "\u{feff}RATE_LIMIT_MAX=b", "RATE_LIMIT_MAX=c", "b"),
+        // Nothing stands for something else, nor for nothing.
+        ("", r"RATE_LIMIT_MAX=a$HOME$$b\$c", "", "a$HOME$$b$c"),
+        ("", r#"RATE_LIMIT_MAX="a${HOME}" # $why"#, "", "a${HOME}"),
+        ("", "RATE_LIMIT_MAX='a$HOME'", "", "a$HOME"),
         ("", "RATE_LIMIT_MAX=' '", "RATE_LIMIT_MAX=\"c\"\nRATE_LIMIT_MAX=d", "c"),
     ] {
         let told = complaints_amid(&[(".env.local", local), (".env", shared)], environment.as_bytes());

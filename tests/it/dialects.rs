@@ -387,6 +387,11 @@ fn why_an_answer_ended_is_known_whatever_the_word_for_it() {
         let came = Came::of_whole(&OpenAiChat::new(ChatVendor::Compatible), &chat(word.clone()));
         assert_eq!((came.reason(), came.text.as_str()), (Ok(reason), "Hi"), "{word}");
     }
+    // Given up, and so half an answer.
+    for word in ["error", "abort"] {
+        let came = Came::of_whole(&OpenAiChat::new(ChatVendor::Compatible), &chat(word.into()));
+        assert_eq!(came.reason(), Err(ErrorKind::BadResponse), "{word}");
+    }
     let response = |status: &str, why: Value| {
         let content = json!([{"type": "output_text", "text": "Hi"}, {"type": "of_next_year"}]);
         let output = json!([{"type": "message", "content": content}, {"type": "of_next_year"}]);
@@ -397,7 +402,7 @@ fn why_an_answer_ended_is_known_whatever_the_word_for_it() {
         ("incomplete", json!({"reason": "max_output_tokens"}), Ok(Length)),
         ("incomplete", json!({"reason": "content_filter"}), Ok(ContentFilter)),
         ("incomplete", json!({"reason": "of_next_year"}), Ok(Other)),
-        ("cancelled", Value::Null, Ok(Other)),
+        ("cancelled", Value::Null, Err(ErrorKind::BadResponse)),
         ("in_progress", Value::Null, Err(ErrorKind::BadResponse)),
     ] {
         assert_eq!(Came::of_whole(&OpenAiResponses, &response(status, why)).reason(), reason, "{status}");

@@ -354,6 +354,33 @@ async fn the_sessions_of_a_user_take_little_room() {
     assert!(!connection.exists::<_, bool>(group).await.unwrap());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_any_number_of_sessions_that_are_gone_those_are_found_that_are_not() {
+    use llm_gateway::stores::SessionStore as _;
+    let redis = RedisServer::start().await;
+    let store = Redis::new(resp(&redis.url(), None), crate::stores::clock());
+    let (group, hour) = ("llm:sessions:ann", Duration::from_secs(3600));
+    let by = tokio::time::Instant::now() + Duration::from_secs(5);
+    for number in 0..1_500 {
+        store.enrol(group, &format!("session:gone {number}"), hour / 2, by).await.unwrap();
+    }
+    store.put("session:live", "{}".into(), hour, by).await.unwrap();
+    store.enrol(group, "session:live", hour, by).await.unwrap();
+    // As earlier versions wrote it.
+    let mut connection = redis.connection().await;
+    connection.zadd::<_, _, _, ()>(group, "session:old", 9_999_999_999_999_u64).await.unwrap();
+    store.put("session:old", "{}".into(), hour, by).await.unwrap();
+    let members = async || {
+        let mut keys: Vec<_> = store.members(group, by).await.unwrap().into_iter().map(|kept| kept.key).collect();
+        keys.sort_unstable();
+        keys
+    };
+    assert_eq!(members().await, ["session:live", "session:old"]);
+    store.withdraw(group, "session:old", by).await.unwrap();
+    assert_eq!(connection.zcard::<_, u64>(group).await.unwrap(), 1);
+    assert_eq!(members().await, ["session:live"]);
+}
+
 #[tokio::test]
 async fn what_is_too_large_is_not_sent() {
     use llm_gateway::stores::CacheStore as _;

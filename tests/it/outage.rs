@@ -302,6 +302,18 @@ async fn whoever_monitors_it_is_told_of_store_and_providers_apart() {
         assert!(upstash.requests() <= most, "asked at most every ten seconds");
     }
     assert_eq!(broken.get("/health").await.body, r#"{"status":"ok"}"#);
+
+    // What was well within these ten seconds is not, once nobody asks it any more, until it has been asked again.
+    until("it is left alone", async || {
+        gateway.generate("x").await;
+        gateway.get("/health/ready").await.status == 503
+    })
+    .await;
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(3) {
+        gateway.get("/health/ready").await.expect(503);
+        sleep(Duration::from_millis(100)).await;
+    }
 }
 
 #[tokio::test]

@@ -67,6 +67,8 @@ pub(in crate::ledger) struct Books {
     has_spent_alone: bool,
     /// What is reserved by this process in all.
     reserved: u64,
+    /// What the store said last of each budget's field when something was reserved there.
+    heard: HashMap<String, u64>,
     /// What other instances may have spent alone, and until when in milliseconds since the Unix epoch that counts.
     others: MicroDollars,
     others_until_ms: u64,
@@ -107,6 +109,7 @@ impl Books {
             alone: 0,
             has_spent_alone: false,
             reserved: 0,
+            heard: HashMap::new(),
             others: MicroDollars(0),
             others_until_ms: 0,
             models: HashSet::new(),

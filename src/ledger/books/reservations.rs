@@ -21,6 +21,18 @@ impl Books {
         MicroDollars(self.alone) + spent + others
     }
 
+    /// The store has said that so much stands in each of `limits`, without what it has not been told.
+    pub(in crate::ledger) fn hear(&mut self, limits: Vec<(String, u64)>, amounts: Vec<u64>) {
+        self.heard = limits.into_iter().map(|(field, _)| field).zip(amounts).collect();
+    }
+
+    /// What was left of the budget of `period` when the store spoke last.
+    pub(in crate::ledger) fn left(&self, period: Period) -> MicroDollars {
+        let known = self.used[period].saturating_sub(self.unposted_spending(period));
+        let heard = MicroDollars(self.heard.get(&self.field(period)).copied().unwrap_or_default());
+        self.limit(period).saturating_sub(known.max(heard.saturating_sub(self.spent_before(period))))
+    }
+
     /// Other instances may have spent so much alone, and will have posted it by then.
     pub(in crate::ledger) fn leave_to_others(&mut self, amount: MicroDollars, until_ms: u64) {
         (self.others, self.others_until_ms) = (amount, until_ms);

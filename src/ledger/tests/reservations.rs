@@ -47,6 +47,24 @@ async fn what_is_reserved_counts_until_it_is_settled_or_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_left_is_what_the_last_reservation_was_told() {
+    let store: Arc<Faulty> = Arc::default();
+    let (clock, _) = Clock::steered(CHRISTMAS_MS);
+    let config = limits(1.0, 10.0, 100.0, true);
+    let [one, other] = [(); 2].map(|()| ledger(clock, &config, &store));
+    let lasts = Duration::from_mins(5);
+    one.refresh(soon()).await.unwrap();
+    spend(&other, 700_000);
+    other.flush().await;
+    drop(one.reserve(MicroDollars(100_000), lasts, soon()).await.ok().unwrap());
+    settled(&one).await;
+    store.next(&[Fault::Unreached; 9]);
+    assert_eq!(used(&one)[0], 0, "nobody has asked for all of it");
+    assert!(one.reserve(MicroDollars(300_001), lasts, soon()).await.is_err());
+    assert!(one.reserve(MicroDollars(300_000), lasts, soon()).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn alone_an_instance_has_its_share_of_what_was_left() {
     let store: Arc<Faulty> = Arc::default();
     let (clock, hand) = Clock::steered(CHRISTMAS_MS);

@@ -42,7 +42,7 @@ pub(super) fn whole(body: &[u8]) -> Result<Vec<Delta>, ProviderError> {
     calls.end(&mut deltas)?;
     let refusal = message.refusal.map(Cow::into_owned).filter(|refusal| !refusal.is_empty());
     // A body that is valid JSON has come whole, whatever its server leaves out.
-    let reason = with_calls(finish_reason(finish.as_deref().unwrap_or("stop"), refusal.is_some()), &calls);
+    let reason = with_calls(finish_reason(finish.as_deref().unwrap_or("stop"), refusal.is_some())?, &calls);
     deltas.push(Delta::Finish(Finish { reason, refusal, usage: reply.usage.and_then(usage) }));
     Ok(deltas)
 }
@@ -104,15 +104,18 @@ fn add(calls: &mut Calls, call: WireCall, out: &mut Vec<Delta>) -> Result<(), Er
     calls.add(at, CallPart { id, name, signature: None, arguments: &arguments }, out)
 }
 
-fn finish_reason(word: &str, is_refusal: bool) -> FinishReason {
+/// # Errors
+/// When it says that the answer was given up: so do servers that pass on the answers of others, and some that make them.
+fn finish_reason(word: &str, is_refusal: bool) -> Result<FinishReason, ErrorKind> {
     match word {
+        "error" | "abort" | "aborted" => Err(ErrorKind::BadResponse),
         // A refusal ends with `stop`; the refusal itself is what marks it.
-        _ if is_refusal => FinishReason::ContentFilter,
-        "stop" => FinishReason::Stop,
-        "length" => FinishReason::Length,
-        "tool_calls" | "function_call" => FinishReason::ToolCalls,
-        "content_filter" => FinishReason::ContentFilter,
-        _ => FinishReason::Other,
+        _ if is_refusal => Ok(FinishReason::ContentFilter),
+        "stop" => Ok(FinishReason::Stop),
+        "length" => Ok(FinishReason::Length),
+        "tool_calls" | "function_call" => Ok(FinishReason::ToolCalls),
+        "content_filter" => Ok(FinishReason::ContentFilter),
+        _ => Ok(FinishReason::Other),
     }
 }
 
@@ -181,7 +184,7 @@ impl Decoder for ChatDecoder {
         }
         self.calls.end(out)?;
         let refusal = self.refusal.take();
-        let reason = with_calls(finish_reason(&word, refusal.is_some()), &self.calls);
+        let reason = with_calls(finish_reason(&word, refusal.is_some())?, &self.calls);
         out.push(Delta::Finish(Finish { reason, refusal, usage: self.usage }));
         Ok(())
     }

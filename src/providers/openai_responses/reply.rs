@@ -117,7 +117,7 @@ impl Said {
         reply.output.iter().flatten().enumerate().try_for_each(|(at, item)| self.call(at, item, out))?;
         self.calls.end(out)?;
         let reason = match reply.status.as_deref().unwrap_or("completed") {
-            "queued" | "in_progress" => return Err(ErrorKind::BadResponse.into()),
+            "queued" | "in_progress" | "cancelled" => return Err(ErrorKind::BadResponse.into()),
             _ if !refusal.is_empty() => FinishReason::ContentFilter,
             "incomplete" => match reply.incomplete_details.as_ref().and_then(|details| details.get("reason")?.as_str())
             {

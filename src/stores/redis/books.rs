@@ -22,7 +22,13 @@ impl<T: Transport> BookStore for Redis<T> {
             args.extend(entry.dropped.iter().cloned());
             args.extend(entry.amounts.iter().flat_map(|(field, amount)| [field.clone(), amount.to_string()]));
         }
-        self.run_script(&self.post, &keys, &args, Repeat::Harmless, by).await.map(drop)
+        let done: String = read(self.run_script(&self.post, &keys, &args, Repeat::Harmless, by).await?)?;
+        // What answers another command does not say that this is done.
+        if done == posting.number.to_string() {
+            Ok(())
+        } else {
+            Err(StoreError::Broken("the answer to something else".to_owned()))
+        }
     }
 
     async fn reserve(

@@ -2,8 +2,8 @@
 -- KEYS: the poster, then the sheets. ARGV: the posting's number, for how many seconds its poster is remembered, then for each
 -- sheet: for how many seconds it is kept (0: for good), how many fields to drop, how many to add to, the former, the latter each with
 -- its amount.
--- Returns: 1, whether this did it or an earlier attempt.
-if tonumber(redis.call('GET', KEYS[1]) or '0') >= tonumber(ARGV[1]) then return 1 end
+-- Returns: the number, whether this did it or an earlier attempt.
+if tonumber(redis.call('GET', KEYS[1]) or '0') >= tonumber(ARGV[1]) then return ARGV[1] end
 local at, sheets = 3, {}
 local function take(count)
   at = at + count
@@ -33,4 +33,4 @@ for _, sheet in ipairs(sheets) do
   -- Its time runs from its beginning on; where all fields are new, this may be it.
   if sheet.keep ~= '0' and not sheet.is_begun then redis.call('EXPIRE', sheet.key, sheet.keep) end
 end
-return 1
+return ARGV[1]

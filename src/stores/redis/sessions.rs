@@ -21,6 +21,11 @@ fn member(key: &str) -> &str {
     key.strip_prefix(PREFIX).unwrap_or(key)
 }
 
+/// The key of a member, which earlier versions wrote whole.
+fn key(member: &str) -> String {
+    if member.starts_with(PREFIX) { member.to_owned() } else { [PREFIX, member].concat() }
+}
+
 /// The text that a reply brings. What is none, whoever put it there, counts as nothing.
 fn text(reply: Result<Value, StoreError>) -> Result<Option<Bytes>, StoreError> {
     match reply {
@@ -77,22 +82,32 @@ impl<T: Transport> SessionStore for Redis<T> {
     }
 
     async fn withdraw(&self, group: &str, key: &str, by: Instant) -> Result<(), StoreError> {
-        self.run(cmd("ZREM").arg(group).arg(member(key)), Repeat::Harmless, by).await.map(drop)
+        // As it stands there now, and as earlier versions wrote it.
+        self.run(cmd("ZREM").arg(group).arg(member(key)).arg(key), Repeat::Harmless, by).await.map(drop)
     }
 
     async fn members(&self, group: &str, by: Instant) -> Result<Vec<Kept>, StoreError> {
-        let mut range = cmd("ZRANGEBYSCORE");
-        range.arg(group).arg(self.clock.epoch_ms()).arg("+inf").arg("LIMIT").arg(0).arg(MAX_MEMBERS);
-        let members: Vec<String> = read(self.run(&range, Repeat::Harmless, by).await?)?;
-        let keys: Vec<String> = members.iter().map(|member| [PREFIX, member].concat()).collect();
-        let asked = keys.chunks(BATCH / 2).map(|keys| self.kept(keys));
-        let found: Vec<Option<Kept>> = try_join_all(asked).await?.into_iter().flatten().collect();
-        let gone: Vec<&String> =
-            members.iter().zip(&found).filter_map(|(member, kept)| kept.is_none().then_some(member)).collect();
-        if !gone.is_empty() {
-            self.run(cmd("ZREM").arg(group).arg(gone), Repeat::Harmless, by).await?;
+        let now = self.clock.epoch_ms();
+        let mut all = Vec::new();
+        // Behind many that are gone there may be others that are not.
+        loop {
+            let mut range = cmd("ZRANGEBYSCORE");
+            range.arg(group).arg(now).arg("+inf").arg("LIMIT").arg(all.len()).arg(MAX_MEMBERS);
+            let members: Vec<String> = read(self.run(&range, Repeat::Harmless, by).await?)?;
+            let keys: Vec<String> = members.iter().map(String::as_str).map(key).collect();
+            let asked = keys.chunks(BATCH / 2).map(|keys| self.kept(keys));
+            let found: Vec<Option<Kept>> = try_join_all(asked).await?.into_iter().flatten().collect();
+            let gone: Vec<&String> =
+                members.iter().zip(&found).filter_map(|(member, kept)| kept.is_none().then_some(member)).collect();
+            if !gone.is_empty() {
+                self.run(cmd("ZREM").arg(group).arg(gone), Repeat::Harmless, by).await?;
+            }
+            all.extend(found.into_iter().flatten());
+            if members.len() < MAX_MEMBERS || all.len() >= MAX_MEMBERS {
+                all.truncate(MAX_MEMBERS);
+                return Ok(all);
+            }
         }
-        Ok(found.into_iter().flatten().collect())
     }
 }
 
