@@ -198,6 +198,8 @@ impl Sides {
         let (long, dripping) = (self.provider.url("/long/v1"), self.provider.url("/dripping/v1"));
         let models = [("COMPATIBLE_LONG_BASE_URL", &*long), ("COMPATIBLE_DRIPPING_BASE_URL", &*dripping)];
         println!("{}\n", table::memory("what is kept", &memory::of_what_is_kept(&self.gateway(&models))));
+        let relay = Server::floor(&["--upstream", &self.provider.url("/dripping")]);
+        println!("{}\n", table::memory("what a bare proxy holds", &memory::of_a_relay(&relay)));
         // The usual limit, which remembers more of each than a large one.
         let behind_a_proxy =
             [("RATE_LIMIT_MAX", "20"), ("CLIENT_IP_SOURCE", "XForwardedFor"), ("TRUSTED_PROXIES", "127.0.0.0/8")];

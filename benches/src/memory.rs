@@ -52,6 +52,17 @@ pub fn of_what_is_kept(gateway: &Server) -> Vec<Row> {
     rows
 }
 
+/// What a bare proxy holds, and how much more with as many open streams: what both sides of HTTP take by themselves.
+pub fn of_a_relay(relay: &Server) -> Vec<Row> {
+    let mut rows = vec![Row::of("a bare proxy, idle", relay, None)];
+    let streams = Crowd::new().begin(0..STREAMS, &TEXT.as_bytes()[..14], |client, number| {
+        let question = Form::OpenAi.question(&number.to_string(), true);
+        client.post(relay.url("/proxy")).header(CONTENT_TYPE, "application/json").body(question)
+    });
+    rows.push(Row::of(format!("and {} open streams", streams.len()), relay, None));
+    rows
+}
+
 /// After so many clients, of whom each asks once, and the same. The gateway believes what `X-Forwarded-For` says.
 pub fn of_clients(gateway: &Server, clients: u64) -> Vec<Row> {
     let crowd = Crowd::new();
