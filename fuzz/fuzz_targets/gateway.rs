@@ -2,7 +2,7 @@
 
 use axum::{
     body::Body,
-    http::{Request, StatusCode, request::Builder},
+    http::{StatusCode, request::Builder},
 };
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
