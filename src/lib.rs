@@ -72,7 +72,7 @@
 //! | 2 | `observers` | `client`, `config`, `courier`, `sentry`, `trace` |
 //! | 2 | `compare` | `client` |
 //! | 3 | `sessions` | `caller`, `json`, `remembered`, `stores` |
-//! | 3 | `ledger` | `client`, `clock`, `config`, `generate`, `json`, `stores` |
+//! | 3 | `ledger` | `client`, `clock`, `config`, `generate`, `json`, `remembered`, `stores` |
 //! | 3 | `dispatch` | `breaker`, `catalogue`, `config`, `embed`, `generate`, `metrics`, `providers`, `trace` |
 //! | 3 | `layers` | `caller`, `catalogue`, `clock`, `config`, `embed`, `error`, `generate`, `json`, `ledger`, `metrics`, `remembered`, `sessions`, `stores`, `telemetry`, `trace` |
 //! | 4 | `http` | `breaker`, `caller`, `catalogue`, `clock`, `config`, `embed`, `error`, `generate`, `json`, `layers`, `ledger`, `metrics`, `sessions`, `stores`, `telemetry`, `trace` |

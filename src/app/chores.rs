@@ -46,6 +46,8 @@ impl Chores {
     /// What is left to do when the last answer is given.
     pub async fn finish(&self) {
         tokio::join!(self.counts.flush(self.store_timeout), self.ledger.finish(LAST_FLUSH));
+        // The store may have come back meanwhile.
+        self.counts.flush(self.store_timeout).await;
     }
 
     /// Ends between two rounds: what is on its way to the store would else be sent once more.

@@ -59,9 +59,9 @@ struct Standing {
     }))),
 )]
 pub async fn status(State(api): State<Arc<Api>>, took: Took) -> Response {
-    let refreshed = api.ledger.refresh(by(&api, took)).await;
+    let known = api.ledger.look(by(&api, took)).await;
     let mut json = api.ledger.status().to_vec();
-    if refreshed.is_err() {
+    if known.is_err() {
         let as_of = api.ledger.known_ms().map_or_else(|| "null".to_owned(), |ms| format!("\"{}\"", rfc3339(ms)));
         json.pop();
         json.extend_from_slice(format!(",\"asOf\":{as_of}}}").as_bytes());
@@ -84,7 +84,7 @@ pub async fn status(State(api): State<Arc<Api>>, took: Took) -> Response {
     }))),
 )]
 pub async fn config(State(api): State<Arc<Api>>, took: Took) -> Result<Json<Settings>, ApiError> {
-    refresh(&api, took).await?;
+    look(&api, took).await?;
     Ok(Json(api.ledger.settings()))
 }
 
@@ -178,7 +178,7 @@ pub struct Alerts {
     }]}))),
 )]
 pub async fn alerts(State(api): State<Arc<Api>>, took: Took) -> Result<Json<Alerts>, ApiError> {
-    refresh(&api, took).await?;
+    look(&api, took).await?;
     Ok(Json(Alerts { alerts: api.ledger.alerts() }))
 }
 
@@ -275,8 +275,8 @@ pub(super) enum PeriodName {
     Monthly,
 }
 
-async fn refresh(api: &Api, took: Took) -> Result<(), ApiError> {
-    api.ledger.refresh(by(api, took)).await.map_err(|error| unavailable(&error))
+async fn look(api: &Api, took: Took) -> Result<(), ApiError> {
+    api.ledger.look(by(api, took)).await.map_err(|error| unavailable(&error))
 }
 
 pub(super) fn unavailable(error: &StoreError) -> ApiError {

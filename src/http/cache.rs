@@ -128,9 +128,9 @@ pub async fn cache_stats(State(api): State<Arc<Api>>, took: Took, RawQuery(query
 
 /// What the cache was good for, as far as the store can say `by` then.
 pub(super) async fn stats(api: &Api, wants_detail: bool, by: Instant) -> CacheStats {
-    let (tally, refreshed) = tokio::join!(api.counts.read(wants_detail, by), api.ledger.refresh(by));
+    let (tally, known) = tokio::join!(api.counts.read(wants_detail, by), api.ledger.look(by));
     let Tally { hits, misses, joined, stale, bypassed } = tally;
-    if let Err(error) = refreshed {
+    if let Err(error) = known {
         tracing::debug!(%error, "savings are as this process knows them");
     }
     let cents = (api.ledger.avoided().0 + 5_000) / 10_000;

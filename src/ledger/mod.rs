@@ -33,6 +33,7 @@ use crate::{
     clock::Clock,
     config::BudgetConfig,
     generate::{MicroDollars, Target, Usage},
+    remembered::Remembered,
     stores::{BookStore, Entry, Sheet, StoreError},
 };
 
@@ -55,6 +56,10 @@ const NOTES: &str = "llm:{ledger}:notes";
 pub const STANDING: [&str; 3] = [ALL, BUDGET, NOTES];
 /// How long what the store said is news, in milliseconds: an instance that is busy asks more often, and an idle one does not.
 const KNOWN_MS: u64 = 10_000;
+/// The same to who looks, which anyone may as often as it likes though it costs commands, and to who would be refused.
+const NEWS_MS: u64 = 1_000;
+/// Lists of sheets of which it is remembered how they stood: those of the usage and of the analytics.
+const LISTS: u64 = 2;
 /// How long to wait between the last attempts.
 const LAST_ATTEMPTS: Duration = Duration::from_millis(250);
 
@@ -70,6 +75,17 @@ pub struct Ledger {
     books: Mutex<Books>,
     /// Held while something is on its way to the store or from there, so that nothing is missing or counted twice.
     travelling: tokio::sync::Mutex<()>,
+    /// The sheets that somebody looked at, by their keys.
+    seen: Remembered<Vec<String>, Seen>,
+}
+
+/// How sheets stood when somebody looked.
+#[derive(Clone)]
+struct Seen {
+    at_ms: u64,
+    /// How much had been booked here.
+    bookings: u64,
+    sheets: Arc<[Sheet]>,
 }
 
 impl Ledger {
@@ -85,7 +101,8 @@ impl Ledger {
         webhook: Option<Webhook>,
     ) -> Self {
         let books = Mutex::new(Books::new(Settings::new(config)));
-        Self { clock, store, patience, instances, tasks, webhook, books, travelling: tokio::sync::Mutex::default() }
+        let (travelling, seen) = (tokio::sync::Mutex::default(), Remembered::new(LISTS));
+        Self { clock, store, patience, instances, tasks, webhook, books, travelling, seen }
     }
 
     /// Books one answer, or an attempt at one: what it took and what that costs.
@@ -206,12 +223,17 @@ impl Ledger {
         self.learn(by).await
     }
 
-    /// Sheets, with what is not posted yet.
+    /// Sheets, with what is not posted yet, as they stood within the last second if nothing was booked here since.
     ///
     /// # Errors
     /// When the store does not say `by` then.
-    async fn sheets(&self, keys: &[String], by: Instant) -> Result<Vec<Sheet>, StoreError> {
+    async fn sheets(&self, keys: Vec<String>, by: Instant) -> Result<Arc<[Sheet]>, StoreError> {
         let _travelling = self.travel(by).await?;
+        let (now_ms, bookings) = (self.clock.epoch_ms(), self.books().bookings);
+        let is_news = |seen: &Seen| seen.bookings == bookings && now_ms.abs_diff(seen.at_ms) < NEWS_MS;
+        if let Some(seen) = self.seen.get(&keys).filter(is_news) {
+            return Ok(seen.sheets);
+        }
         // What may have arrived must not be counted twice.
         self.post(by).await?;
         let names: Vec<&str> = keys.iter().map(String::as_str).collect();
@@ -224,6 +246,8 @@ impl Ledger {
                 }
             }
         }
+        let sheets: Arc<[Sheet]> = sheets.into();
+        self.seen.put(keys, Seen { at_ms: now_ms, bookings, sheets: Arc::clone(&sheets) });
         Ok(sheets)
     }
 
@@ -240,7 +264,7 @@ impl Ledger {
             let posting = self.books().next_posting(self.clock.epoch_ms());
             let Some(posting) = posting else { return Ok(()) };
             if let Err(error) = self.store.post(&posting, by).await {
-                if !error.is_outage() && error != StoreError::Skipped {
+                if !error.is_outage() && !error.is_undone() {
                     let keys: Vec<_> = posting.entries.iter().map(|entry| &entry.sheet).collect();
                     tracing::warn!(%error, ?keys, "bookings cannot be posted");
                 }
@@ -283,17 +307,29 @@ impl Ledger {
 
     /// Asks the store how things stand, unless that is known of late.
     pub async fn freshen(self: &Arc<Self>, by: Instant) {
-        if self.is_news(KNOWN_MS) {
-            return;
-        }
-        let Ok(_travelling) = self.travel(by).await else { return };
-        // Somebody else has asked meanwhile.
-        if self.is_news(KNOWN_MS) {
-            return;
-        }
-        if let Err(error) = self.catch_up(by).await {
+        if let Err(error) = self.ask_unless_news(KNOWN_MS, by).await {
             tracing::debug!(%error, "budgets are as this process knows them");
         }
+    }
+
+    /// Asks the store how things stand, unless it has said so within the last second, and nothing failed since.
+    ///
+    /// # Errors
+    /// When it does not say `by` then; all is as this process knows it.
+    pub async fn look(self: &Arc<Self>, by: Instant) -> Result<(), StoreError> {
+        if self.is_behind() { self.refresh(by).await } else { self.ask_unless_news(NEWS_MS, by).await }
+    }
+
+    async fn ask_unless_news(self: &Arc<Self>, age_ms: u64, by: Instant) -> Result<(), StoreError> {
+        if self.is_news(age_ms) {
+            return Ok(());
+        }
+        let _travelling = self.travel(by).await?;
+        // Somebody else has asked meanwhile.
+        if self.is_news(age_ms) {
+            return Ok(());
+        }
+        self.catch_up(by).await
     }
 
     /// Whether the store has said how things stand within the last `age_ms`.

@@ -108,7 +108,7 @@ impl Ledger {
     /// # Errors
     /// When the store does not say `by` then.
     pub async fn usage(&self, is_meant: impl Fn(&Target) -> bool, by: Instant) -> Result<UsageStats, StoreError> {
-        let sheets = self.sheets(&[ALL.to_owned()], by).await?;
+        let sheets = self.sheets(vec![ALL.to_owned()], by).await?;
         let models = sheets.first().map(read).unwrap_or_default();
         Ok(usage(models.iter().filter(|(target, _)| is_meant(target)).map(|(_, lines)| lines)))
     }
@@ -121,8 +121,8 @@ impl Ledger {
         let today = super::period::day(self.clock.epoch_ms());
         let [day, week, month] = Period::ALL.map(|period| sheet(period, today));
         let before = |period: Period| sheet(period, period.day_before(today));
-        let keys = [ALL.to_owned(), day, before(Period::Daily), week, before(Period::Weekly), month];
-        let mut sheets = self.sheets(&keys, by).await?.iter().map(read).collect::<Vec<_>>().into_iter();
+        let keys = vec![ALL.to_owned(), day, before(Period::Daily), week, before(Period::Weekly), month];
+        let mut sheets = self.sheets(keys, by).await?.iter().map(read).collect::<Vec<_>>().into_iter();
         let all = sheets.next().unwrap_or_default();
         let costs: Vec<u64> = sheets.map(|models| spent(&models)).collect();
         let cost = |at: usize| costs.get(at).copied().unwrap_or_default();

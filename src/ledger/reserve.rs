@@ -10,13 +10,11 @@ use crate::{
     stores::{Reservation, Reserving},
 };
 
-use super::{AlertKind, Each, Ledger, Period, batch::BUDGET};
+use super::{AlertKind, Each, Ledger, NEWS_MS, Period, batch::BUDGET};
 
 /// When to come back where only what is under way stands in the way: calls take seconds.
 const UNDER_WAY: Duration = Duration::from_secs(5);
 
-/// How long what the store said is news to who would be refused, in milliseconds.
-const NEWS_MS: u64 = 1_000;
 /// How long, once the store is back, others may take to post what they have spent alone: until then their shares count as reserved.
 const OTHERS_POST_MS: u64 = 15_000;
 
@@ -82,9 +80,10 @@ impl Ledger {
         let now_ms = self.clock.epoch_ms();
         let until_ms = now_ms.saturating_add(u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX));
         let field = format!("reserved:{}", Uuid::now_v7().simple());
-        let (limits, besides) = {
+        let (limits, besides, own) = {
             let books = self.books();
-            (books.limits(), books.unknown_to_the_store(now_ms).0)
+            let besides = books.unknown_to_the_store(now_ms);
+            (books.limits(), besides.0, besides + books.reserved_there())
         };
         let reservation = Reservation { field: &field, amount: amount.0, now_ms, until_ms, besides };
         // From here on it may be reserved, whatever becomes of the answer, and of who waits for it.
@@ -92,14 +91,16 @@ impl Ledger {
         let mut reserved =
             Reserved { ledger, field: Some(field.clone()), amount: MicroDollars::default(), is_alone: false };
         match self.store.reserve(BUDGET, &reservation, &limits, by).await {
-            Ok(answer) if answer.is_reserved => {
-                let mut books = self.books();
-                books.hear(limits, answer.amounts);
-                books.reserve(amount, false);
-            }
             Ok(answer) => {
-                reserved.field = None;
-                return Err(self.in_the_way(&answer));
+                let mut books = self.books();
+                books.hear(limits, &answer.amounts);
+                books.hear_of_others(MicroDollars(answer.others), own, until_ms);
+                if !answer.is_reserved {
+                    drop(books);
+                    reserved.field = None;
+                    return Err(self.in_the_way(&answer));
+                }
+                books.reserve(amount, false);
             }
             Err(error) => {
                 tracing::debug!(%error, "this process reserves alone");
@@ -128,16 +129,16 @@ impl Ledger {
     /// Reserves `amount` within this process's share of what was left when the store spoke last.
     fn reserve_alone(&self, amount: MicroDollars, now_ms: u64) -> Result<(), Each<InTheWay>> {
         let mut books = self.books();
-        let reserved = books.reserved();
+        let (reserved, held) = (books.reserved(), books.held_by_others(now_ms));
         let (mut fits, mut others) = (true, MicroDollars(u64::MAX));
         let in_the_way = Each::of(|period| {
-            let (spent, unposted) = (books.used[period], books.unposted_spending(period));
-            let left = books.left(period);
+            let (said, unposted) = (books.said(period), books.unposted_spending(period));
+            let left = books.limit(period).saturating_sub(said + held);
             let share = MicroDollars(left.0 / u64::from(self.instances.get()));
             fits &= unposted + reserved + amount <= share;
             others = others.min(left.saturating_sub(share));
             // The shares of others count as if they had been reserved.
-            InTheWay { spent, besides: reserved + left.saturating_sub(share) }
+            InTheWay { spent: said + unposted, besides: reserved + held + left.saturating_sub(share) }
         });
         books.leave_to_others(others, now_ms.saturating_add(OTHERS_POST_MS));
         if !fits {

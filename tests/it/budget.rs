@@ -22,6 +22,9 @@ use crate::{
 
 const TOKEN: &str = "right";
 
+/// After that, what the store said is no news to who looks.
+const NEWS: Duration = Duration::from_millis(1_010);
+
 async fn admin(gateway: &Gateway, method: Method, path: &str, body: Option<&Value>) -> Reply {
     let request = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {TOKEN}"));
     let request = request.header("content-type", "application/json");
@@ -236,9 +239,12 @@ async fn two_instances_let_exactly_ten_of_a_hundred_through_where_ten_fit() {
     assert!(Instant::now() < until, "all were told when to come back");
     let calls = || instances.iter().map(|gateway| gateway.provider.calls()).sum::<usize>();
     assert_eq!((answered.len(), calls()), (10, 10));
-    // What was paid for answers on, at either instance.
     for gateway in &instances {
         settled(gateway).await;
+    }
+    sleep(NEWS).await;
+    // What was paid for answers on, at either instance.
+    for gateway in &instances {
         let hit = gateway.post(prompt(answered[0])).await;
         assert_eq!(hit.expect(200).json()["cached"], true);
         let status = gateway.get("/llm/budget/status").await.json();
@@ -273,6 +279,7 @@ async fn what_was_spent_outlives_a_restart_and_an_outage() {
     upstash.heal();
     upstash.fail(Fault::ServerError(503), &[], usize::MAX);
     gateway.generate("3").await.expect(200);
+    sleep(NEWS).await;
     let away = used(&gateway).await;
     assert_eq!(away["daily"]["used"], 0.0225, "what is known here");
     assert!(away["asOf"].is_string(), "{away}");
@@ -297,6 +304,29 @@ async fn what_was_spent_outlives_a_restart_and_an_outage() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_first_attempt_may_have_reserved_is_free_again_after_the_call() {
+    let behind = RedisServer::start().await;
+    let upstash = Upstash::start(&behind).await;
+    let url = upstash.url();
+    let start = || {
+        let [_, others @ ..] = settings("", "0.04");
+        let store = [("UPSTASH_REDIS_REST_URL", url.as_str()), ("UPSTASH_REDIS_REST_TOKEN", upstash.token())];
+        Gateway::with_all(&[store.as_slice(), &others].concat(), Scripted::hello())
+    };
+    let [gateway, other] = [start(), start()];
+    gateway.post(prompt(1)).await.expect(200);
+    settled(&gateway).await;
+    // Reserved, and nobody hears of it; the second attempt is not even made.
+    upstash.fail(Fault::DropAfter, &["EVALSHA"], 1);
+    upstash.fail(Fault::ServerError(503), &[], usize::MAX);
+    gateway.post(prompt(2)).await.expect(200);
+    upstash.heal();
+    gateway.app.chores.finish().await;
+    // $0.015 are spent: there is room for one more, if nothing is reserved any more.
+    other.post(prompt(3)).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_only_looks_finds_the_store_again() {
     let redis = RedisServer::start().await;
     let url = redis.url();
@@ -304,6 +334,7 @@ async fn an_instance_that_only_looks_finds_the_store_again() {
     let is_known = async || gateway.get("/llm/budget/status").await.expect(200).json().get("asOf").is_none();
     assert!(is_known().await);
     redis.kill();
+    sleep(NEWS).await;
     // It is left alone after so many.
     for _ in 0..8 {
         assert!(!is_known().await);

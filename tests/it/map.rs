@@ -30,7 +30,7 @@ const MAY_IMPORT: [(&str, &[&str]); 30] = [
     ("stores", &["bounded", "breaker", "client", "clock", "config", "json", "metrics", "remembered", "trace"]),
     ("telemetry", &["caller", "clock", "generate", "metrics"]),
     ("compare", &["client"]),
-    ("ledger", &["client", "clock", "config", "generate", "json", "stores"]),
+    ("ledger", &["client", "clock", "config", "generate", "json", "remembered", "stores"]),
     ("sessions", &["caller", "json", "remembered", "stores"]),
     ("dispatch", &["breaker", "catalogue", "config", "embed", "generate", "metrics", "providers", "trace"]),
     (

@@ -71,6 +71,9 @@ const KEYS: [&str; COUNT] = [
     "llm:stats:cache:bypassed",
 ];
 
+/// How long what the store said is news to who looks, which anyone may as often as it likes though it costs commands.
+const NEWS: Duration = Duration::from_secs(1);
+
 /// How many models are counted for themselves; any model may be named where a provider takes any.
 const MAX_MODELS: usize = 1_000;
 
@@ -80,8 +83,9 @@ pub struct CacheCounts {
     metrics: CacheMetrics,
     counts: [Count; COUNT],
     models: RwLock<HashMap<Target, Arc<[AtomicU64; COUNT]>>>,
-    /// Held while something is on its way to the store or from there, so that nothing is missing or counted twice.
-    travelling: Mutex<()>,
+    /// Held while something is on its way to the store or from there, so that nothing is missing or counted twice: when the store was
+    /// asked last, and for how many totals.
+    asked: Mutex<Option<(Instant, usize)>>,
 }
 
 /// One of the five.
@@ -138,7 +142,7 @@ impl Drop for Counted {
 impl CacheCounts {
     /// Nothing yet besides what `totals` holds. What this process counts goes to `metrics` too.
     pub fn new(totals: Arc<dyn TotalStore>, metrics: CacheMetrics) -> Self {
-        Self { totals, metrics, counts: Default::default(), models: RwLock::default(), travelling: Mutex::default() }
+        Self { totals, metrics, counts: Default::default(), models: RwLock::default(), asked: Mutex::default() }
     }
 
     /// A request to `target` whose end is known.
@@ -173,15 +177,18 @@ impl CacheCounts {
         models.into_iter().map(|(target, counts)| (target, counts.into())).collect()
     }
 
-    /// Hits and misses of all instances, as far as the store can say `by` then; with `all`, the others too.
+    /// Hits and misses of all instances, as far as the store can say `by` then or said within the last second; with `all`, the others
+    /// too.
     pub async fn read(&self, all: bool, by: Instant) -> Tally {
         let wanted = if all { COUNT } else { 2 };
-        if let Ok(_travelling) = timeout_at(by, self.travelling.lock()).await
+        if let Ok(mut asked) = timeout_at(by, self.asked.lock()).await
+            && asked.is_none_or(|(at, totals)| totals < wanted || at.elapsed() >= NEWS)
             && let Ok(totals) = self.totals.read(KEYS.get(..wanted).unwrap_or(&KEYS), by).await
         {
             for (count, total) in self.counts.iter().zip(totals) {
                 count.known.store(total, Ordering::Relaxed);
             }
+            *asked = Some((Instant::now(), wanted));
         }
         self.counts.each_ref().map(Count::total).into()
     }
@@ -189,7 +196,7 @@ impl CacheCounts {
     /// Adds what was counted here to the store's totals, within `patience`. What may have arrived there is not sent again: a
     /// number that is a little too low is better than one that grows with every outage.
     pub async fn flush(&self, patience: Duration) {
-        let _travelling = self.travelling.lock().await;
+        let _asked = self.asked.lock().await;
         let counts = KEYS.into_iter().zip(&self.counts);
         let due = counts.map(|(key, count)| (key, count, count.fresh.load(Ordering::Relaxed)));
         let due: Vec<_> = due.filter(|(_, _, amount)| *amount > 0).collect();
@@ -226,6 +233,9 @@ mod tests {
     struct Scripted {
         answers: Mutex<Vec<Added>>,
         given: Mutex<Vec<Vec<(String, u64)>>>,
+        /// What each total is. `None`: it cannot say.
+        totals: Mutex<Option<u64>>,
+        asked: Mutex<u32>,
     }
 
     #[async_trait]
@@ -236,8 +246,10 @@ mod tests {
             self.answers.lock().await.remove(0)
         }
 
-        async fn read(&self, _: &[&str], _: Instant) -> Result<Vec<u64>, StoreError> {
-            Err(StoreError::Skipped)
+        async fn read(&self, keys: &[&str], _: Instant) -> Result<Vec<u64>, StoreError> {
+            let total = self.totals.lock().await.ok_or(StoreError::Skipped)?;
+            *self.asked.lock().await += 1;
+            Ok(vec![total; keys.len()])
         }
     }
 
@@ -252,12 +264,31 @@ mod tests {
         assert_eq!((counts.by_model().len(), all.hits), (MAX_MODELS, MAX_MODELS as u64 + 1));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn who_looks_again_within_a_second_costs_the_store_nothing() {
+        let store = Arc::new(Scripted::default());
+        let counts = CacheCounts::new(Arc::clone(&store) as _, Metrics::default().cache);
+        let look = async |all| {
+            let tally = counts.read(all, Instant::now() + Duration::from_secs(1)).await;
+            (tally.hits, tally.stale, *store.asked.lock().await)
+        };
+        assert_eq!(look(false).await, (0, 0, 0), "it cannot say");
+        *store.totals.lock().await = Some(7);
+        assert_eq!(look(false).await, (7, 0, 1));
+        assert_eq!(look(true).await, (7, 7, 2), "there is more to know");
+        assert_eq!(look(true).await, (7, 7, 2));
+        assert_eq!(look(false).await, (7, 7, 2));
+        tokio::time::advance(NEWS).await;
+        *store.totals.lock().await = Some(8);
+        assert_eq!(look(false).await, (8, 7, 3));
+    }
+
     #[tokio::test]
     async fn each_count_is_sent_again_only_if_it_was_certainly_not_added() {
         let undone = || Err(StoreError::Unreached("a node"));
         let answers =
             vec![Ok(vec![Ok(()), undone()]), Err(StoreError::Skipped), Ok(vec![Err(StoreError::Timeout), Ok(())])];
-        let store = Arc::new(Scripted { answers: Mutex::new(answers), given: Mutex::default() });
+        let store = Arc::new(Scripted { answers: Mutex::new(answers), ..Scripted::default() });
         let counts = Arc::new(CacheCounts::new(Arc::clone(&store) as _, Metrics::default().cache));
         let model = Target { provider: "openai".into(), model: "gpt-4o".into() };
         for _ in 0..3 {

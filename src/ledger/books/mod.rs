@@ -52,6 +52,8 @@ pub(in crate::ledger) struct Books {
     /// When the store said so. `None`: never.
     pub(in crate::ledger) known_ms: Option<u64>,
     fresh: Batch,
+    /// How much was booked here, ever.
+    pub(in crate::ledger) bookings: u64,
     /// Who posts, and the number of the last posting.
     poster: String,
     number: u64,
@@ -67,8 +69,11 @@ pub(in crate::ledger) struct Books {
     has_spent_alone: bool,
     /// What is reserved by this process in all.
     reserved: u64,
-    /// What the store said last of each budget's field when something was reserved there.
+    /// What stands in each budget's field, as the store said when something was reserved there, and what was posted since.
     heard: HashMap<String, u64>,
+    /// What others had reserved then, and until when in milliseconds since the Unix epoch that counts.
+    held_by_others: MicroDollars,
+    held_until_ms: u64,
     /// What other instances may have spent alone, and until when in milliseconds since the Unix epoch that counts.
     others: MicroDollars,
     others_until_ms: u64,
@@ -101,6 +106,7 @@ impl Books {
             known: Sheet::default(),
             known_ms: None,
             fresh: Batch::default(),
+            bookings: 0,
             poster: new_poster(),
             number: 0,
             postings: VecDeque::new(),
@@ -110,6 +116,8 @@ impl Books {
             has_spent_alone: false,
             reserved: 0,
             heard: HashMap::new(),
+            held_by_others: MicroDollars(0),
+            held_until_ms: 0,
             others: MicroDollars(0),
             others_until_ms: 0,
             models: HashSet::new(),
@@ -162,6 +170,7 @@ impl Books {
         now_ms: u64,
     ) -> bool {
         let amounts = Amounts::of(usage, cost);
+        self.bookings += 1;
         // A name that brought nothing may be anybody's invention.
         let is_named = self.models.contains(target) || (amounts.is_substantial() && self.name(target));
         if is_named {
@@ -217,6 +226,8 @@ impl Books {
     /// Takes over what the store says, when nothing is on its way there. Says whether that raised an alert.
     pub(in crate::ledger) fn learn(&mut self, budget: Sheet, notes: &HashMap<String, Bytes>, now_ms: u64) -> bool {
         (self.known, self.known_ms, self.is_wanted) = (budget, Some(now_ms), false);
+        // It says all of that.
+        self.heard.clear();
         self.settings = self.configured.with(&Changes::read(notes));
         self.resets = Each::of(|period| notes.get(&reset_field(period)).and_then(|note| Reset::read(note)));
         let kept = notes.iter().filter_map(|(field, note)| Alert::read(field, note));

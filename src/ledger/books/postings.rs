@@ -54,6 +54,9 @@ impl Books {
             for (field, amount) in &entry.amounts {
                 let known = self.known.amounts.entry(field.clone()).or_default();
                 *known = known.saturating_add(*amount);
+                if let Some(heard) = self.heard.get_mut(field) {
+                    *heard = heard.saturating_add(*amount);
+                }
             }
             for field in &entry.dropped {
                 self.known.amounts.remove(field);

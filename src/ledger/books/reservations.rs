@@ -21,16 +21,32 @@ impl Books {
         MicroDollars(self.alone) + spent + others
     }
 
-    /// The store has said that so much stands in each of `limits`, without what it has not been told.
-    pub(in crate::ledger) fn hear(&mut self, limits: Vec<(String, u64)>, amounts: Vec<u64>) {
-        self.heard = limits.into_iter().map(|(field, _)| field).zip(amounts).collect();
+    /// The store has said that so much stands in each of `limits`, without what it has not been told. Answers may overtake one another,
+    /// and what stands there only grows.
+    pub(in crate::ledger) fn hear(&mut self, limits: Vec<(String, u64)>, amounts: &[u64]) {
+        let fields = limits.into_iter().map(|(field, _)| field).zip(amounts);
+        let heard = fields.map(|(field, amount)| {
+            let before = self.heard.get(&field).copied().unwrap_or_default();
+            (field, before.max(*amount))
+        });
+        self.heard = heard.collect();
     }
 
-    /// What was left of the budget of `period` when the store spoke last.
-    pub(in crate::ledger) fn left(&self, period: Period) -> MicroDollars {
+    /// The store has said that all have reserved so much, of which this process knows `own`. It lasts until then at most.
+    pub(in crate::ledger) fn hear_of_others(&mut self, all: MicroDollars, own: MicroDollars, until_ms: u64) {
+        (self.held_by_others, self.held_until_ms) = (all.saturating_sub(own), until_ms);
+    }
+
+    /// What was spent of the budget of `period` when the store spoke last.
+    pub(in crate::ledger) fn said(&self, period: Period) -> MicroDollars {
         let known = self.used[period].saturating_sub(self.unposted_spending(period));
         let heard = MicroDollars(self.heard.get(&self.field(period)).copied().unwrap_or_default());
-        self.limit(period).saturating_sub(known.max(heard.saturating_sub(self.spent_before(period))))
+        known.max(heard.saturating_sub(self.spent_before(period)))
+    }
+
+    /// What others had reserved when the store spoke last, as long as that may last.
+    pub(in crate::ledger) fn held_by_others(&self, now_ms: u64) -> MicroDollars {
+        if now_ms < self.held_until_ms { self.held_by_others } else { MicroDollars(0) }
     }
 
     /// Other instances may have spent so much alone, and will have posted it by then.
@@ -41,6 +57,11 @@ impl Books {
     /// What is reserved by this process.
     pub(in crate::ledger) fn reserved(&self) -> MicroDollars {
         MicroDollars(self.reserved)
+    }
+
+    /// What of that the store knows of.
+    pub(in crate::ledger) fn reserved_there(&self) -> MicroDollars {
+        MicroDollars(self.reserved.saturating_sub(self.alone))
     }
 
     /// `amount` is reserved, by this process alone or at the store.

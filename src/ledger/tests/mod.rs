@@ -1,6 +1,7 @@
 //! Books that are kept through the ends of periods, clocks that are set, and stores that are away.
 
 mod alerts;
+mod looking;
 mod periods;
 mod postings;
 mod reservations;

@@ -65,6 +65,57 @@ async fn what_was_left_is_what_the_last_reservation_was_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_posted_after_the_store_was_heard_counts_besides() {
+    let store: Arc<Faulty> = Arc::default();
+    let (clock, _) = Clock::steered(CHRISTMAS_MS);
+    let config = limits(1.0, 10.0, 100.0, true);
+    let [one, other] = [(); 2].map(|()| ledger(clock, &config, &store));
+    let lasts = Duration::from_mins(5);
+    spend(&other, 480_000);
+    other.flush().await;
+    let reserved = one.reserve(MicroDollars(320_000), lasts, soon()).await.ok().unwrap();
+    spend(&one, 320_000);
+    drop(reserved);
+    settled(&one).await;
+    store.next(&[Fault::Unreached; 9]);
+    let refused = one.reserve(MicroDollars(200_001), lasts, soon()).await.err().unwrap();
+    // It names the budget that does not allow it, and when that ends: in a minute.
+    let daily = Periods { daily: true, ..Default::default() };
+    assert_eq!(refused.kind, crate::generate::ErrorKind::OverBudget(daily));
+    assert_eq!(refused.retry_after, Some(Duration::from_mins(1)));
+    assert!(one.reserve(MicroDollars(200_000), lasts, soon()).await.is_ok());
+    // A refusal is heard too.
+    settled(&one).await;
+    store.faults.lock().unwrap().clear();
+    one.refresh(soon()).await.unwrap();
+    spend(&other, 150_000);
+    other.flush().await;
+    assert!(one.reserve(MicroDollars(100_000), lasts, soon()).await.is_err());
+    store.next(&[Fault::Unreached; 9]);
+    assert!(one.reserve(MicroDollars(50_001), lasts, soon()).await.is_err());
+    assert!(one.reserve(MicroDollars(50_000), lasts, soon()).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_had_reserved_counts_when_the_store_is_away_as_long_as_it_may_last() {
+    let store: Arc<Faulty> = Arc::default();
+    let (clock, hand) = Clock::steered(BEFORE_LEAP_DAY_MS);
+    let config = limits(1.0, 10.0, 100.0, true);
+    let [one, other] = [(); 2].map(|()| ledger(clock, &config, &store));
+    let lasts = Duration::from_mins(5);
+    let theirs = other.reserve(MicroDollars(500_000), lasts, soon()).await.ok().unwrap();
+    let first = one.reserve(MicroDollars(100_000), lasts, soon()).await.ok().unwrap();
+    let second = one.reserve(MicroDollars(100_000), lasts, soon()).await.ok().unwrap();
+    store.next(&[Fault::Unreached; 9]);
+    let refused = one.reserve(MicroDollars(300_001), lasts, soon()).await.err().unwrap();
+    assert_eq!(refused.retry_after, Some(Duration::from_secs(5)), "only what is under way stands in the way");
+    drop(one.reserve(MicroDollars(300_000), lasts, soon()).await.ok().unwrap());
+    hand.fetch_add(5 * 60_000, Ordering::Relaxed);
+    assert!(one.reserve(MicroDollars(800_000), lasts, soon()).await.is_ok());
+    drop((theirs, first, second));
+}
+
+#[tokio::test(start_paused = true)]
 async fn alone_an_instance_has_its_share_of_what_was_left() {
     let store: Arc<Faulty> = Arc::default();
     let (clock, hand) = Clock::steered(CHRISTMAS_MS);

@@ -117,19 +117,27 @@ impl<T: Transport> Redis<T> {
         by: Instant,
         attempt: impl Fn() -> F,
     ) -> Result<V, StoreError> {
-        let mut attempts = 0;
+        let (mut attempts, mut unsure) = (0, None);
         loop {
-            let answer = attempt().await;
-            let Err(error) = &answer else { return answer };
-            let is_worth_it = match error {
+            let error = match attempt().await {
+                Err(error) => error,
+                done => return done,
+            };
+            let is_worth_it = match &error {
                 StoreError::Unreached(_) | StoreError::NotReady(_) | StoreError::ReadOnly => true,
                 StoreError::Broken(_) => repeat == Repeat::Harmless,
                 _ => false,
             };
             let wait = (FIRST_WAIT * 2_u32.pow(attempts)).mul_f64(fastrand::f64());
+            // Whatever the last attempt says of itself, an earlier one may have been done. A script that is not known can be sent.
+            let error = match unsure.take() {
+                Some(earlier) if error.is_undone() && error != StoreError::NoScript => earlier,
+                _ => error,
+            };
             if !is_worth_it || attempts == RETRIES || Instant::now() + wait >= by {
-                return answer;
+                return Err(error);
             }
+            unsure = (!error.is_undone()).then_some(error);
             attempts += 1;
             sleep(wait).await;
         }
