@@ -97,8 +97,9 @@ impl Sessions {
             return Err(SessionError::TooLarge);
         }
         let id = SessionId::random().map_err(|_| SessionError::NoRandomness)?;
+        // First, or whoever lists the user's meanwhile would find it gone, and withdraw it.
         self.store.put(&id.key(), json, self.ttl, by).await?;
-        self.saw(id, user, by).await;
+        self.gave(id, user, by).await?;
         Ok(id)
     }
 
@@ -128,13 +129,17 @@ impl Sessions {
     /// # Errors
     /// When the store cannot say (it may have been done), the whole would be too large, or `userId` cannot be one.
     pub async fn update(&self, id: SessionId, part: SessionData, by: Instant) -> Result<Option<Bytes>, SessionError> {
-        part.user()?;
+        let is_given = part.user()?.is_some();
         let updated = self.updates.update(id, part, by).await;
         // Whose it was may no longer be true, also if nobody can say.
         self.seen.forget(id);
         let Some(json) = updated? else { return Ok(None) };
         let user = SessionData::read(&json).and_then(|data| data.user().ok().flatten());
-        self.saw(id, user, by).await;
+        if is_given {
+            self.gave(id, user, by).await?;
+        } else {
+            self.saw(id, user, by).await;
+        }
         Ok(Some(json))
     }
 
@@ -159,21 +164,21 @@ impl Sessions {
 
     async fn end_one(&self, id: SessionId, user: Option<&UserId>, by: Instant) -> Result<bool, SessionError> {
         let key = id.key();
-        let withdrawn = async {
-            // It would be found gone anyway, and was not to be found for ever.
-            if let Some(user) = user
-                && let Err(error) = self.store.withdraw(&enrolment(user), &key, by).await
-            {
-                tracing::debug!(%error, "a session that has ended is still written down under its user");
-            }
-        };
-        let (ended, ()) = tokio::join!(self.store.delete(&key, by), withdrawn);
+        let ended = self.store.delete(&key, by).await;
         match ended {
             Ok(_) => self.seen.gone(id, ENDED_FOR),
             // Whether it lives, the store has to say.
             Err(_) => self.seen.forget(id),
         }
-        Ok(ended?)
+        let was_there = ended?;
+        // Not before it has ended for certain: whoever tries again finds it under its user. What is left there when nobody comes
+        // so far leads to nothing.
+        if let Some(user) = user
+            && let Err(error) = self.store.withdraw(&enrolment(user), &key, by).await
+        {
+            tracing::debug!(%error, "a session that has ended is still written down under its user");
+        }
+        Ok(was_there)
     }
 
     /// The sessions of `user`, a thousand at most: those that were made or used here, or at another instance.
@@ -181,11 +186,14 @@ impl Sessions {
     /// # Errors
     /// When the store cannot say.
     pub async fn of_user(&self, user: &UserId, by: Instant) -> Result<Vec<SessionOfUser>, SessionError> {
-        let kept = self.store.members(&enrolment(user), by).await?;
+        // It may be another's by now.
+        let is_own = |json: &[u8]| {
+            let found = SessionData::read(json).and_then(|data| data.user().ok().flatten());
+            found.as_ref() == Some(user)
+        };
+        let kept = self.store.members(&enrolment(user), &is_own, by).await?;
         let own = kept.into_iter().filter_map(|kept| {
-            // It may be another's by now.
-            let is_own = SessionData::read(&kept.value)?.user().ok()?.as_ref() == Some(user);
-            let id = SessionId::of_key(&kept.key).filter(|_| is_own)?;
+            let id = SessionId::of_key(&kept.key)?;
             Some(SessionOfUser { id, json: kept.value, expires_in: kept.expires_in })
         });
         Ok(own.collect())
@@ -249,24 +257,41 @@ impl Sessions {
         Ok(Some((user, json)))
     }
 
+    /// Remembers a session that was just given to `user`. Nobody hears that it was before it is written down, or the end of all
+    /// the user's sessions would pass it by.
+    async fn gave(&self, id: SessionId, user: Option<UserId>, by: Instant) -> Result<(), StoreError> {
+        match self.enrol(id, user, by).await {
+            // What someone else has put there would still be there at the next attempt, and whoever ends all is told of it.
+            Err(error @ StoreError::WrongType) => unwritten(&error),
+            enrolled => return enrolled,
+        }
+        Ok(())
+    }
+
+    /// Remembers a session that was looked up: it lives whether or not it can be written down.
+    async fn saw(&self, id: SessionId, user: Option<UserId>, by: Instant) {
+        if let Err(error) = self.enrol(id, user, by).await {
+            unwritten(&error);
+        }
+    }
+
     /// Remembers whose session `id` is, and writes it down under its user where that was not done for long: those of the
     /// original are under nobody.
-    async fn saw(&self, id: SessionId, user: Option<UserId>, by: Instant) {
+    async fn enrol(&self, id: SessionId, user: Option<UserId>, by: Instant) -> Result<(), StoreError> {
         let is_new = user.as_ref().filter(|user| !self.seen.is_enrolled(id, user));
-        let was_enrolled = match is_new {
+        let enrolled = match is_new {
             // It is found under its user until it has ended for certain: used once more just before the next time, and not
             // then.
-            Some(user) => match self.store.enrol(&enrolment(user), &id.key(), self.ttl * 2, by).await {
-                Ok(()) => true,
-                Err(error) => {
-                    tracing::debug!(%error, "a session could not be written down under its user");
-                    false
-                }
-            },
-            None => false,
+            Some(user) => self.store.enrol(&enrolment(user), &id.key(), self.ttl * 2, by).await.map(|()| true),
+            None => Ok(false),
         };
-        self.seen.live(id, user, was_enrolled);
+        self.seen.live(id, user, matches!(enrolled, Ok(true)));
+        enrolled.map(drop)
     }
+}
+
+fn unwritten(error: &StoreError) {
+    tracing::debug!(%error, "a session could not be written down under its user");
 }
 
 /// Where the sessions of `user` are written down.

@@ -19,8 +19,8 @@ use crate::{
 };
 
 use super::{
-    Admission, BookStore, CacheStore, CounterStore, Held, Kept, Lease, LeaseStore, Notes, Posting, Quota, Reservation,
-    Reserving, SessionStore, Sheet, StoreError, Swapped, TotalStore,
+    Admission, BookStore, CacheStore, CounterStore, Held, IsOwn, Kept, Lease, LeaseStore, Notes, Posting, Quota,
+    Reservation, Reserving, SessionStore, Sheet, StoreError, Swapped, TotalStore,
 };
 
 /// How many failures in a row there may be, and how long it is left alone then: so short that a store which is back is used
@@ -204,8 +204,8 @@ impl<S: SessionStore> SessionStore for Guard<S> {
         self.ask("session.withdraw", by, self.inner.withdraw(group, key, by)).await
     }
 
-    async fn members(&self, group: &str, by: Instant) -> Result<Vec<Kept>, StoreError> {
-        self.ask("session.members", by, self.inner.members(group, by)).await
+    async fn members(&self, group: &str, is_own: IsOwn<'_>, by: Instant) -> Result<Vec<Kept>, StoreError> {
+        self.ask("session.members", by, self.inner.members(group, is_own, by)).await
     }
 }
 

@@ -172,12 +172,17 @@ pub trait SessionStore: Send + Sync {
     /// When the store cannot say.
     async fn withdraw(&self, group: &str, key: &str, by: Instant) -> Result<(), StoreError>;
 
-    /// Those of `group` that are kept, in no order, [`MAX_MEMBERS`] at most. Forgets that those which are not were its own.
+    /// Those of `group` that are kept and whose value `is_own`, each once, in no order, [`MAX_MEMBERS`] at most. Forgets that
+    /// others were the group's, so that however many there are they hide nobody; but not of one whose value became its own
+    /// before it was made one of the group's again.
     ///
     /// # Errors
-    /// When the store cannot say.
-    async fn members(&self, group: &str, by: Instant) -> Result<Vec<Kept>, StoreError>;
+    /// When the store cannot say. Another attempt goes on from what is forgotten.
+    async fn members(&self, group: &str, is_own: IsOwn<'_>, by: Instant) -> Result<Vec<Kept>, StoreError>;
 }
+
+/// Whether a value belongs where its key is written down.
+pub type IsOwn<'a> = &'a (dyn Fn(&[u8]) -> bool + Sync);
 
 /// How many members of a group are told at once.
 pub const MAX_MEMBERS: usize = 1_000;

@@ -105,7 +105,7 @@ async fn try_each<T: Transport>(
     store.swap(&session, zero, one, TTL, by).await?;
     store.load(&session, TTL, by).await?;
     store.enrol(&group, &session, TTL, by).await?;
-    store.members(&group, by).await?;
+    store.members(&group, &|_| true, by).await?;
     store.withdraw(&group, &session, by).await?;
     *step = Step::Leases;
     store.take(&cached, TTL, by).await?;

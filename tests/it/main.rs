@@ -35,6 +35,7 @@ mod overtaken;
 mod rate_limit;
 mod requests;
 mod session_keeping;
+mod session_users;
 mod sessions;
 mod sharing;
 mod stale;

@@ -371,7 +371,8 @@ async fn behind_any_number_of_sessions_that_are_gone_those_are_found_that_are_no
     connection.zadd::<_, _, _, ()>(group, "session:old", 9_999_999_999_999_u64).await.unwrap();
     store.put("session:old", "{}".into(), hour, by).await.unwrap();
     let members = async || {
-        let mut keys: Vec<_> = store.members(group, by).await.unwrap().into_iter().map(|kept| kept.key).collect();
+        let mut keys: Vec<_> =
+            store.members(group, &|_| true, by).await.unwrap().into_iter().map(|kept| kept.key).collect();
         keys.sort_unstable();
         keys
     };

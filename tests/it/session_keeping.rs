@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use llm_gateway::{
     caller::{ApiKey, Caller, UserId, Who},
     sessions::{SessionData, SessionError, SessionId, Sessions},
-    stores::{Kept, SessionStore, StoreError, Swapped, memory::MemorySessions, redis::Redis},
+    stores::{IsOwn, Kept, SessionStore, StoreError, Swapped, memory::MemorySessions, redis::Redis},
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -173,8 +173,8 @@ impl SessionStore for Troubled {
         }
         self.0.withdraw(group, key, by).await
     }
-    async fn members(&self, group: &str, by: Instant) -> Result<Vec<Kept>, StoreError> {
-        self.0.members(group, by).await
+    async fn members(&self, group: &str, is_own: IsOwn<'_>, by: Instant) -> Result<Vec<Kept>, StoreError> {
+        self.0.members(group, is_own, by).await
     }
 }
 
@@ -204,8 +204,10 @@ async fn an_update_that_comes_to_nothing_says_so_and_keeps_nobody_waiting() {
 
 #[tokio::test(start_paused = true)]
 async fn a_session_lives_and_ends_though_nobody_can_write_down_whose_it_is() {
-    let sessions = sessions(Troubled::by(Trouble::Unwritten));
-    let id = sessions.create(&data(&json!({"userId": "ann"})), soon()).await.unwrap();
+    let (store, id) = (Troubled::by(Trouble::Unwritten), SessionId::random().unwrap());
+    let key = format!("session:{}", id.to_hex());
+    store.put(&key, r#"{"userId":"ann"}"#.into(), Duration::from_secs(60), soon()).await.unwrap();
+    let sessions = sessions(store);
     let live = sessions.live(id, &someone(), soon()).await.unwrap().unwrap();
     assert_eq!(live.user.unwrap().as_str(), "ann");
     assert!(sessions.end(id, &someone(), soon()).await.unwrap());

@@ -301,21 +301,26 @@ async fn a_session_lives_as_long_as_it_is_used_and_is_changed_only_by_who_knows_
         assert_eq!(sessions.swap(key, a.clone(), b.clone(), hour, soon()).await, Ok(Swapped::Gone), "{name}");
         sessions.put(key, a.clone(), hour, soon()).await.unwrap();
         assert_eq!(sessions.load(key, hour, soon()).await, Ok(Some(a.clone())), "{name}");
-        assert_eq!(sessions.swap(key, c, b.clone(), hour, soon()).await, Ok(Swapped::Not(a.clone())), "{name}");
+        assert_eq!(sessions.swap(key, c.clone(), b.clone(), hour, soon()).await, Ok(Swapped::Not(a.clone())), "{name}");
         assert_eq!(sessions.swap(key, a, b.clone(), hour, soon()).await, Ok(Swapped::Done), "{name}");
         assert_eq!(sessions.load(key, hour, soon()).await, Ok(Some(b.clone())), "{name}");
 
         // Groups name those that are kept.
         let group = "llm:sessions:ann";
-        assert_eq!(sessions.members(group, soon()).await, Ok(Vec::new()), "{name}");
+        assert_eq!(sessions.members(group, &|_| true, soon()).await, Ok(Vec::new()), "{name}");
         sessions.put("session:bb", b.clone(), hour, soon()).await.unwrap();
-        for (key, ttl) in [(key, hour), (key, hour), ("session:bb", hour), ("session:gone", hour)] {
+        sessions.put("session:other", c.clone(), hour, soon()).await.unwrap();
+        for (key, ttl) in
+            [(key, hour), (key, hour), ("session:bb", hour), ("session:gone", hour), ("session:other", hour)]
+        {
             sessions.enrol(group, key, ttl, soon()).await.unwrap();
         }
-        let members = sessions.members(group, soon()).await.unwrap();
+        // One that is another's is withdrawn by the look.
+        let members = sessions.members(group, &|value| value == b, soon()).await.unwrap();
         let mut keys: Vec<_> = members.iter().map(|kept| &*kept.key).collect();
         keys.sort_unstable();
         assert_eq!(keys, [key, "session:bb"], "{name}");
+        assert_eq!(sessions.members(group, &|_| true, soon()).await.unwrap().len(), 2, "{name}");
         assert!(members.iter().all(|kept| kept.value == b && kept.expires_in + hour / 60 > hour), "{name}");
 
         assert_eq!(sessions.delete(key, soon()).await, Ok(true), "{name}");
@@ -327,7 +332,7 @@ async fn a_session_lives_as_long_as_it_is_used_and_is_changed_only_by_who_knows_
         sessions.enrol(group, key, hour, soon()).await.unwrap();
         for (ttl, left) in [(hour / 2, hour / 4..=hour / 2), (hour, hour / 2..=hour)] {
             assert_eq!(sessions.load(key, ttl, soon()).await, Ok(Some(b.clone())), "{name}");
-            let members = sessions.members(group, soon()).await.unwrap();
+            let members = sessions.members(group, &|_| true, soon()).await.unwrap();
             let kept = members.iter().find(|kept| kept.key == key).unwrap();
             assert!(left.contains(&kept.expires_in), "{name}: {:?}", kept.expires_in);
         }

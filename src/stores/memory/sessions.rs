@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::{
     bounded::Bounded,
-    stores::{Kept, MAX_MEMBERS, SessionStore, StoreError, Swapped},
+    stores::{IsOwn, Kept, MAX_MEMBERS, SessionStore, StoreError, Swapped},
 };
 
 /// The most that is held, in bytes of keys and values: 16,000 sessions of 4 KB. Beyond it the one that was unused longest is
@@ -135,19 +135,23 @@ impl SessionStore for MemorySessions {
         Ok(())
     }
 
-    async fn members(&self, group: &str, _by: Instant) -> Result<Vec<Kept>, StoreError> {
+    async fn members(&self, group: &str, is_own: IsOwn<'_>, _by: Instant) -> Result<Vec<Kept>, StoreError> {
         let now = Instant::now();
         let mut held = self.held();
         let Held { values, groups } = &mut *held;
         let Some(members) = groups.get(group) else { return Ok(Vec::new()) };
         let mut kept = Vec::new();
         members.retain(|key, until| {
-            let value = values.get(key).filter(|value| now < *until && now < value.until);
-            if let Some(value) = value.as_ref().filter(|_| kept.len() < MAX_MEMBERS) {
+            let Some(value) = values.get(key).filter(|value| now < *until && now < value.until) else { return false };
+            if kept.len() == MAX_MEMBERS {
+                return true;
+            }
+            let is_own = is_own(&value.bytes);
+            if is_own {
                 let expires_in = value.until.saturating_duration_since(now);
                 kept.push(Kept { key: key.to_string(), value: value.bytes.clone(), expires_in });
             }
-            value.is_some()
+            is_own
         });
         Ok(kept)
     }
@@ -184,7 +188,7 @@ mod tests {
             sessions.enrol("group", &format!("gone {n}"), MINUTE, by).await.unwrap();
         }
         assert!(sessions.held().groups.get("group").is_some_and(|members| members.len() < 10));
-        let members = sessions.members("group", by).await.unwrap();
+        let members = sessions.members("group", &|_| true, by).await.unwrap();
         assert_eq!(members.iter().map(|kept| &*kept.key).collect::<Vec<_>>(), ["alive"]);
     }
 }

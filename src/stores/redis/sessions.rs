@@ -1,7 +1,7 @@
 //! Sessions as plain values that end by themselves, and groups as sorted sets: each member with the time, in milliseconds, when
 //! it is no longer one.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use futures_util::future::try_join_all;
 use redis::{Cmd, Value, cmd};
 use tokio::time::Instant;
 
-use crate::stores::{Kept, MAX_MEMBERS, SessionStore, StoreError, Swapped};
+use crate::stores::{IsOwn, Kept, MAX_MEMBERS, SessionStore, StoreError, Swapped};
 
 use super::{BATCH, Redis, Repeat, Transport, read, seconds};
 
@@ -70,7 +70,7 @@ impl<T: Transport> SessionStore for Redis<T> {
         self.unlink(key, by).await
     }
 
-    async fn enrol(&self, group: &str, key: &str, ttl: Duration, _: Instant) -> Result<(), StoreError> {
+    async fn enrol(&self, group: &str, key: &str, ttl: Duration, by: Instant) -> Result<(), StoreError> {
         let now = self.clock.epoch_ms();
         let until = now.saturating_add(seconds(ttl) * 1_000);
         let (mut add, mut forget, mut expire) = (cmd("ZADD"), cmd("ZREMRANGEBYSCORE"), cmd("EXPIRE"));
@@ -78,7 +78,9 @@ impl<T: Transport> SessionStore for Redis<T> {
         forget.arg(group).arg("-inf").arg(now);
         // The last to be added is the last to leave.
         expire.arg(group).arg(seconds(ttl));
-        self.run_all(&[add, forget, expire]).await?.into_iter().try_for_each(|answer| answer.map(drop))
+        let commands = [add, forget, expire];
+        let answers = self.again(Repeat::Harmless, by, || self.run_all(&commands)).await?;
+        answers.into_iter().try_for_each(|answer| answer.map(drop))
     }
 
     async fn withdraw(&self, group: &str, key: &str, by: Instant) -> Result<(), StoreError> {
@@ -86,34 +88,60 @@ impl<T: Transport> SessionStore for Redis<T> {
         self.run(cmd("ZREM").arg(group).arg(member(key)).arg(key), Repeat::Harmless, by).await.map(drop)
     }
 
-    async fn members(&self, group: &str, by: Instant) -> Result<Vec<Kept>, StoreError> {
+    async fn members(&self, group: &str, is_own: IsOwn<'_>, by: Instant) -> Result<Vec<Kept>, StoreError> {
         let now = self.clock.epoch_ms();
-        let mut all = Vec::new();
-        // Behind many that are gone there may be others that are not.
+        let mut all: HashMap<String, Kept> = HashMap::new();
+        // Behind many that are gone, or another's, there may be others that are not.
         loop {
             let mut range = cmd("ZRANGEBYSCORE");
             range.arg(group).arg(now).arg("+inf").arg("LIMIT").arg(all.len()).arg(MAX_MEMBERS);
             let members: Vec<String> = read(self.run(&range, Repeat::Harmless, by).await?)?;
             let keys: Vec<String> = members.iter().map(String::as_str).map(key).collect();
-            let asked = keys.chunks(BATCH / 2).map(|keys| self.kept(keys));
-            let found: Vec<Option<Kept>> = try_join_all(asked).await?.into_iter().flatten().collect();
-            let gone: Vec<&String> =
-                members.iter().zip(&found).filter_map(|(member, kept)| kept.is_none().then_some(member)).collect();
-            if !gone.is_empty() {
-                self.run(cmd("ZREM").arg(group).arg(gone), Repeat::Harmless, by).await?;
+            let count = members.len();
+            let (mut over, mut others) = (Vec::new(), Vec::new());
+            for (member, kept) in members.into_iter().zip(self.kept(&keys).await?) {
+                match kept {
+                    Some(kept) if is_own(&kept.value) => {
+                        // Written down as earlier versions did, and as it is done now: the second is kept up.
+                        if let Some(twice) = all.insert(kept.key.clone(), kept) {
+                            over.push(twice.key);
+                        }
+                    }
+                    Some(kept) => {
+                        over.push(member);
+                        others.push(kept.key);
+                    }
+                    None => over.push(member),
+                }
             }
-            all.extend(found.into_iter().flatten());
-            if members.len() < MAX_MEMBERS || all.len() >= MAX_MEMBERS {
-                all.truncate(MAX_MEMBERS);
-                return Ok(all);
+            if !over.is_empty() {
+                self.run(cmd("ZREM").arg(group).arg(over), Repeat::Harmless, by).await?;
+            }
+            self.take_back(group, &others, is_own, by).await?;
+            if count < MAX_MEMBERS || all.len() >= MAX_MEMBERS {
+                return Ok(all.into_values().take(MAX_MEMBERS).collect());
             }
         }
     }
 }
 
 impl<T: Transport> Redis<T> {
+    /// Puts back into `group` those of `keys` that are its own after all. Whoever made one so while it was taken for another's
+    /// may have written it down just before it was withdrawn, and would not soon do so again.
+    async fn take_back(&self, group: &str, keys: &[String], is_own: IsOwn<'_>, by: Instant) -> Result<(), StoreError> {
+        for kept in self.kept(keys).await?.into_iter().flatten().filter(|kept| is_own(&kept.value)) {
+            self.enrol(group, &kept.key, kept.expires_in * 2, by).await?;
+        }
+        Ok(())
+    }
+
     /// What is kept under each of `keys`.
     async fn kept(&self, keys: &[String]) -> Result<Vec<Option<Kept>>, StoreError> {
+        let batches = keys.chunks(BATCH / 2).map(|keys| self.kept_of_batch(keys));
+        Ok(try_join_all(batches).await?.into_iter().flatten().collect())
+    }
+
+    async fn kept_of_batch(&self, keys: &[String]) -> Result<Vec<Option<Kept>>, StoreError> {
         let ask = |key: &String| [cmd("GET").arg(key).to_owned(), cmd("PTTL").arg(key).to_owned()];
         let commands: Vec<Cmd> = keys.iter().flat_map(ask).collect();
         let mut answers = self.run_all(&commands).await?.into_iter();
