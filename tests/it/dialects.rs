@@ -387,14 +387,16 @@ fn why_an_answer_ended_is_known_whatever_the_word_for_it() {
         (json!("length"), Length),
         (json!("function_call"), ToolCalls),
         (json!("content_filter"), ContentFilter),
-        (json!("insufficient_system_resource"), Other),
+        (json!("of_next_year"), Other),
         (Value::Null, Stop),
     ] {
         let came = Came::of_whole(&OpenAiChat::new(ChatVendor::Compatible), &chat(word.clone()));
         assert_eq!((came.reason(), came.text.as_str()), (Ok(reason), "Hi"), "{word}");
     }
     // Given up, and so half an answer.
-    for word in ["error", "abort"] {
+    for word in
+        ["error", "ERROR", "abort", "aborted", "cancelled", "Canceled", "timeout", "insufficient_system_resource"]
+    {
         let came = Came::of_whole(&OpenAiChat::new(ChatVendor::Compatible), &chat(word.into()));
         assert_eq!(came.reason(), Err(ErrorKind::BadResponse), "{word}");
     }

@@ -110,11 +110,18 @@ fn add(calls: &mut Calls, call: WireCall, out: &mut Vec<Delta>) -> Result<(), Er
     calls.add(at, CallPart { id, name, signature: None, arguments: &arguments }, out)
 }
 
+/// What servers say that pass on the answers of others, and some that make them, where half an answer is all there is. The last is
+/// `DeepSeek`'s.
+const GIVEN_UP: [&str; 7] =
+    ["error", "abort", "aborted", "cancelled", "canceled", "timeout", "insufficient_system_resource"];
+
 /// # Errors
-/// When it says that the answer was given up: so do servers that pass on the answers of others, and some that make them.
+/// When it says that the answer was given up.
 fn finish_reason(word: &str, is_refusal: bool) -> Result<FinishReason, ErrorKind> {
+    if GIVEN_UP.iter().any(|given_up| word.eq_ignore_ascii_case(given_up)) {
+        return Err(ErrorKind::BadResponse);
+    }
     match word {
-        "error" | "abort" | "aborted" => Err(ErrorKind::BadResponse),
         // A refusal ends with `stop`; the refusal itself is what marks it.
         _ if is_refusal => Ok(FinishReason::ContentFilter),
         "stop" => Ok(FinishReason::Stop),
