@@ -5,6 +5,7 @@ mod address;
 mod aliases;
 mod budget;
 mod cache;
+mod dotenv;
 mod origin;
 #[cfg(feature = "otel")]
 mod otel;

@@ -7,6 +7,8 @@ use std::{
     path::Path,
 };
 
+use super::dotenv::variables;
+
 /// Variables and their values, later sources already overruled by earlier ones.
 #[derive(Clone, Default)]
 pub struct Sources {
@@ -54,12 +56,12 @@ impl Sources {
                 return;
             }
         };
-        // The mark that some editors begin with is none of the first name's.
-        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
-        let lines: Vec<u8> = text.split_inclusive(|byte| *byte == b'\n').flat_map(literal).collect();
-        for line in dotenvy::from_read_iter(&*lines) {
-            let Ok((name, value)) = line else {
-                // The error's own text quotes the line, which may hold a secret.
+        let Some(lines) = variables(&text) else {
+            self.problems.push(Problem(format!("{} is not UTF-8 text", path.display())));
+            return;
+        };
+        for line in lines {
+            let Some((name, value)) = line else {
                 self.problems.push(Problem(format!("{} has a line that is not NAME=value", path.display())));
                 continue;
             };
@@ -72,25 +74,6 @@ impl Sources {
             self.values.entry(name).or_insert(value);
         }
     }
-}
-
-/// A line of an `.env` in which `$` means itself, as it does to the original: another variable in its place, or nothing where there is
-/// none of that name, would leave half of a secret.
-fn literal(line: &[u8]) -> Vec<u8> {
-    let value = line.iter().position(|byte| *byte == b'=').and_then(|at| line.get(at + 1..)).unwrap_or_default();
-    // There it does so anyway, and a backslash before it too.
-    if value.trim_ascii_start().starts_with(b"'") {
-        return line.to_vec();
-    }
-    let (mut written, mut is_escaped) = (Vec::with_capacity(line.len()), false);
-    for byte in line {
-        if *byte == b'$' && !is_escaped {
-            written.push(b'\\');
-        }
-        is_escaped = *byte == b'\\' && !is_escaped;
-        written.push(*byte);
-    }
-    written
 }
 
 impl From<&[(&str, &str)]> for Sources {

@@ -137,6 +137,13 @@ impl ProviderError {
         self
     }
 
+    /// The same error, of an answer of which the vendor counted this: it is paid for all the same.
+    #[must_use]
+    fn with_usage(mut self, usage: Option<Usage>) -> Self {
+        self.usage = self.usage.or(usage);
+        self
+    }
+
     /// Whether it may have been paid for: it had begun, or broke off with nobody knowing how far it had come.
     pub fn may_have_cost(&self) -> bool {
         let broke_off = matches!(

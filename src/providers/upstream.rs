@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use crate::{
     client::{HttpClient, reasons},
     embed::{EmbedRequest, Embedded, Input},
-    generate::{ErrorKind, GenerateRequest, Params},
+    generate::{ErrorKind, GenerateRequest, Params, Usage},
     trace,
 };
 
@@ -97,6 +97,9 @@ pub trait Decoder: Send + 'static {
     /// # Errors
     /// When the vendor did not say that it was done.
     fn end(&mut self, out: &mut Vec<Delta>) -> Result<(), ProviderError>;
+
+    /// What the vendor has counted so far of question and answer, also in an event that was an error. `None`: it has not.
+    fn usage(&self) -> Option<Usage>;
 }
 
 /// A vendor behind its wire format.
@@ -208,7 +211,9 @@ pub fn deltas<E: Send + 'static>(
                 had_text |= matches!(delta, Delta::Text(_) | Delta::Tool(_));
                 yield delta;
             }
-            match result {
+            // Some count the question alone until the end.
+            let usage = decoder.usage().filter(|usage| usage.output_tokens > 0 || !had_text);
+            match result.map_err(|error| error.with_usage(usage)) {
                 Ok(ControlFlow::Continue(())) => began = true,
                 Ok(ControlFlow::Break(())) => return,
                 // What makes no sense was part of an answer, too.

@@ -104,6 +104,8 @@ fn what_is_set_first_counts_and_what_is_empty_is_not_set() {
         ("", r"RATE_LIMIT_MAX=a$HOME$$b\$c", "", "a$HOME$$b$c"),
         ("", r#"RATE_LIMIT_MAX="a${HOME}" # $why"#, "", "a${HOME}"),
         ("", "RATE_LIMIT_MAX='a$HOME'", "", "a$HOME"),
+        ("", "RATE_LIMIT_MAX=a'$HOME\\$'$HOME", "", r"a$HOME\$$HOME"),
+        ("", "X='1\n$' # it's\nRATE_LIMIT_MAX='a'\"$HOME\"", "", "a$HOME"),
         ("", "RATE_LIMIT_MAX=' '", "RATE_LIMIT_MAX=\"c\"\nRATE_LIMIT_MAX=d", "c"),
     ] {
         let told = complaints_amid(&[(".env.local", local), (".env", shared)], environment.as_bytes());
@@ -128,6 +130,10 @@ fn what_cannot_be_read_is_told_and_no_secret_with_it() {
     let told = complaints_in(folder.path(), b"");
     assert!(told.len() == 2 && told[0].starts_with(".env.local cannot be read ("), "{told:?}");
     assert!(told[1].starts_with("RATE_LIMIT_MAX is `c`; "), "{told:?}");
+    fs::remove_dir(folder.path().join(".env.local")).unwrap();
+    fs::write(folder.path().join(".env.local"), b"RATE_LIMIT_MAX=b\nXAI_API_KEY=s3cr3t\xff\n").unwrap();
+    let told = complaints_in(folder.path(), b"");
+    assert!(told.len() == 2 && told[0] == ".env.local is not UTF-8 text", "{told:?}");
 }
 
 #[test]

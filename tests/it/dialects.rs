@@ -199,6 +199,12 @@ impl Came {
         self.end.as_ref()?.as_ref().ok()?.refusal.as_deref()
     }
 
+    /// Tokens in and out, of what ended in an error.
+    fn counted_in_vain(&self) -> Option<(u64, u64)> {
+        let error = self.end.as_ref().expect("an end").as_ref().expect_err("an error");
+        error.usage.map(|usage| (usage.input_tokens, usage.output_tokens))
+    }
+
     /// Names and arguments of the calls.
     fn called(&self) -> Vec<(&str, &str)> {
         self.tool_calls.iter().map(|call| (call.name.as_str(), call.arguments.as_str())).collect()
@@ -381,14 +387,16 @@ fn why_an_answer_ended_is_known_whatever_the_word_for_it() {
         (json!("length"), Length),
         (json!("function_call"), ToolCalls),
         (json!("content_filter"), ContentFilter),
-        (json!("insufficient_system_resource"), Other),
+        (json!("of_next_year"), Other),
         (Value::Null, Stop),
     ] {
         let came = Came::of_whole(&OpenAiChat::new(ChatVendor::Compatible), &chat(word.clone()));
         assert_eq!((came.reason(), came.text.as_str()), (Ok(reason), "Hi"), "{word}");
     }
     // Given up, and so half an answer.
-    for word in ["error", "abort"] {
+    for word in
+        ["error", "ERROR", "abort", "aborted", "cancelled", "Canceled", "timeout", "insufficient_system_resource"]
+    {
         let came = Came::of_whole(&OpenAiChat::new(ChatVendor::Compatible), &chat(word.into()));
         assert_eq!(came.reason(), Err(ErrorKind::BadResponse), "{word}");
     }
@@ -433,6 +441,80 @@ fn why_an_answer_ended_is_known_whatever_the_word_for_it() {
         let reply = json!({"message": {"content": "Hi"}, "done": true, "done_reason": word});
         assert_eq!(Came::of_whole(&Ollama, &reply).reason(), Ok(reason), "{word}");
     }
+}
+
+/// Nine tokens in and three out, in every vendor's words.
+#[tokio::test]
+async fn what_was_counted_of_an_answer_that_failed_is_told_with_the_error() {
+    let chat = OpenAiChat::new(ChatVendor::Compatible);
+    let usage = json!({"prompt_tokens": 9, "completion_tokens": 3});
+    let error = json!({"code": 502, "message": "secret"});
+    let nobody = json!([{"function": {"arguments": "{}"}}]);
+    let given_up = json!({"choices": [{"message": {"content": "Hi"}, "finish_reason": "error"}], "usage": usage});
+    let counted = json!({"choices": [{"message": {"content": "Hi"}}], "usage": usage});
+    let unnamed = json!({"choices": [{"message": {"tool_calls": nobody}, "finish_reason": "stop"}], "usage": usage});
+    let failed = json!({"error": error, "usage": usage});
+    for whole in [&given_up, &unnamed, &failed, &json!({"choices": [], "usage": usage})] {
+        assert_eq!(Came::of_whole(&chat, whole).counted_in_vain(), Some((9, 3)), "{whole}");
+    }
+    for stream in
+        [vec![given_up], vec![unnamed], vec![failed], vec![counted.clone(), json!({"error": error})], vec![counted]]
+    {
+        let came = Came::of_stream(&OpenAiChat::new(ChatVendor::OpenAi), stream.clone()).await;
+        assert_eq!(came.counted_in_vain(), Some((9, 3)), "{stream:?}");
+    }
+
+    let usage = json!({"input_tokens": 9, "output_tokens": 3});
+    for (kind, status) in [("completed", "cancelled"), ("incomplete", "in_progress"), ("failed", "failed")] {
+        let response = json!({"status": status, "output": [], "usage": usage});
+        assert_eq!(Came::of_whole(&OpenAiResponses, &response).counted_in_vain(), Some((9, 3)), "{status}");
+        let event = json!({"type": format!("response.{kind}"), "response": response});
+        assert_eq!(Came::of_stream(&OpenAiResponses, [event]).await.counted_in_vain(), Some((9, 3)), "{status}");
+    }
+    for response in [json!({"output": [], "error": error, "usage": usage}), json!({"output": null, "usage": usage})] {
+        assert_eq!(Came::of_whole(&OpenAiResponses, &response).counted_in_vain(), Some((9, 3)), "{response}");
+    }
+
+    let (start, end) = (json!({"type": "message_start", "message": {"usage": usage}}), json!({"type": "message_stop"}));
+    let delta = json!({"type": "message_delta", "delta": {}, "usage": {"output_tokens": 3}});
+    for last in [json!({"type": "error", "error": error}), end] {
+        let came = Came::of_stream(&Anthropic, [start.clone(), delta.clone(), last]).await;
+        assert_eq!(came.counted_in_vain(), Some((9, 3)));
+    }
+    for message in [json!({"error": error, "usage": usage}), json!({"content": [{"type": "tool_use"}], "usage": usage})]
+    {
+        assert_eq!(Came::of_whole(&Anthropic, &message).counted_in_vain(), Some((9, 3)), "{message}");
+    }
+
+    let usage = json!({"promptTokenCount": 9, "candidatesTokenCount": 3});
+    let candidates = json!([{"finishReason": "MALFORMED_FUNCTION_CALL"}]);
+    for reply in [
+        json!({"candidates": candidates, "usageMetadata": usage}),
+        json!({"error": error, "usageMetadata": usage}),
+        json!({"usageMetadata": usage}),
+    ] {
+        assert_eq!(Came::of_whole(&Gemini, &reply).counted_in_vain(), Some((9, 3)), "{reply}");
+        assert_eq!(Came::of_stream(&Gemini, [reply.clone()]).await.counted_in_vain(), Some((9, 3)), "{reply}");
+    }
+
+    let nobody = json!({"tool_calls": [{"function": {"name": ""}}]});
+    for reply in [
+        json!({"message": nobody, "done": true, "prompt_eval_count": 9, "eval_count": 3}),
+        json!({"error": "secret", "prompt_eval_count": 9, "eval_count": 3}),
+    ] {
+        assert_eq!(Came::of_whole(&Ollama, &reply).counted_in_vain(), Some((9, 3)), "{reply}");
+        assert_eq!(Came::of_stream(&Ollama, [reply.clone()]).await.counted_in_vain(), Some((9, 3)), "{reply}");
+    }
+}
+
+#[tokio::test]
+async fn a_count_of_the_question_alone_is_none_of_an_answer_that_had_text() {
+    let early = |text: &str| {
+        let candidates = json!([{"content": {"parts": [{"text": text}]}}]);
+        json!({"candidates": candidates, "usageMetadata": {"promptTokenCount": 9}})
+    };
+    assert_eq!(Came::of_stream(&Gemini, [early("Hi")]).await.counted_in_vain(), None);
+    assert_eq!(Came::of_stream(&Gemini, [early("")]).await.counted_in_vain(), Some((9, 0)));
 }
 
 #[tokio::test]

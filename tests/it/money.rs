@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::http::Request;
+use axum::http::{HeaderMap, Request};
 use llm_gateway::generate::{ErrorKind, FinishReason, MicroDollars};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use crate::{
     outage::settled,
-    support::{Gateway, Reply, Scripted, Step, post},
+    support::{Gateway, Reply, Scripted, Step, Vendor, post},
 };
 
 /// 1,000 tokens in and 500 out, which every scripted answer takes, in micro-dollars: $2.50 and $10 for a million, and what the
@@ -139,6 +139,35 @@ async fn a_failed_attempt_is_booked_with_what_it_took() {
     assert_eq!(spent(&booked, "failed"), (3, GPT_4O + 10 * 25 / 10 + 5 * 10));
     assert_eq!(micro_dollars(&booked["estimatedCost"]), 10 * 25 / 10 + 5 * 10);
     assert_eq!((&booked["totalRequests"], micro_dollars(&booked["totalCost"])), (&json!(1), 2 * GPT_4O + 75));
+}
+
+#[tokio::test]
+async fn an_answer_that_its_server_gave_up_is_booked_with_all_that_was_counted() {
+    let usage = json!({"prompt_tokens": 1_000, "completion_tokens": 500});
+    let said = json!({"content": "Hello"});
+    let events =
+        |events: &[Value]| events.iter().map(|event| format!("data: {event}\n\n")).collect::<Vec<_>>().concat();
+    let counted = json!({"choices": [{"delta": said}], "usage": usage});
+    for (content_type, body) in [
+        (
+            "application/json",
+            json!({"choices": [{"message": said, "finish_reason": "error"}], "usage": usage}).to_string(),
+        ),
+        (
+            "text/event-stream",
+            events(&[json!({"choices": [{"delta": said, "finish_reason": "aborted"}]}), counted.clone()]),
+        ),
+        ("text/event-stream", events(&[counted, json!({"error": {"code": 502, "message": "Provider disconnected"}})])),
+    ] {
+        let headers = HeaderMap::from_iter([("content-type".parse().unwrap(), content_type.parse().unwrap())]);
+        let vendor = Vendor::serving(200, headers, body.clone().into(), usize::MAX).await;
+        let settings = [("OPENAI_API_KEY", "k"), ("OPENAI_BASE_URL", &*vendor.base_url), ("PROVIDER_RETRIES", "0")];
+        let gateway = Gateway::configured(settings);
+        gateway.post(json!({"prompt": "x", "model": "gpt-4o", "allowFailover": false})).await.expect(502);
+        let booked = analytics(&gateway).await;
+        assert_eq!((spent(&booked, "failed"), spent(&booked, "clients")), ((1, GPT_4O), (0, 0)), "{body}");
+        assert_eq!(booked["estimatedCost"], 0.0, "{body}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

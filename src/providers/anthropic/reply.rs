@@ -24,11 +24,19 @@ use super::fault::Fault;
 /// When it holds no answer.
 pub(super) fn whole(body: &[u8]) -> Result<Vec<Delta>, ProviderError> {
     let reply: Reply = serde_json::from_slice(body).map_err(|_| ErrorKind::BadResponse)?;
-    if reply.error.is_some() {
-        return Err(Fault::read(body).error(StatusCode::OK));
-    }
+    let usage = reply.usage.and_then(WireUsage::read).and_then(WireUsage::usage);
+    let said = match reply.error {
+        Some(_) => Err(Fault::read(body).error(StatusCode::OK)),
+        None => reply.content.ok_or(ErrorKind::BadResponse).and_then(said).map_err(ProviderError::from),
+    };
+    let mut deltas = said.map_err(|error| error.with_usage(usage))?;
+    deltas.push(Delta::Finish(reply.stop.finish(usage)));
+    Ok(deltas)
+}
+
+fn said(content: Vec<Block>) -> Result<Vec<Delta>, ErrorKind> {
     let (mut text, mut calls, mut tools) = (String::new(), Calls::default(), Vec::new());
-    for (at, block) in reply.content.ok_or(ErrorKind::BadResponse)?.into_iter().enumerate() {
+    for (at, block) in content.into_iter().enumerate() {
         match block {
             Block::Text { text: more } => text.push_str(&more),
             Block::ToolUse { id, name, input } => {
@@ -44,8 +52,6 @@ pub(super) fn whole(body: &[u8]) -> Result<Vec<Delta>, ProviderError> {
     }
     calls.end(&mut tools)?;
     deltas.extend(tools);
-    let usage = reply.usage.and_then(WireUsage::read).and_then(WireUsage::usage);
-    deltas.push(Delta::Finish(reply.stop.finish(usage)));
     Ok(deltas)
 }
 
@@ -238,8 +244,12 @@ impl Decoder for MessagesDecoder {
             return Err(ErrorKind::StreamInterrupted.into());
         }
         self.calls.end(out)?;
-        let usage = self.usage.and_then(WireUsage::usage);
-        out.push(Delta::Finish(std::mem::take(&mut self.stop).finish(usage)));
+        out.push(Delta::Finish(std::mem::take(&mut self.stop).finish(self.usage())));
         Ok(())
+    }
+
+    /// Not what it counts at the beginning: that is the question, and nothing of the answer yet.
+    fn usage(&self) -> Option<Usage> {
+        self.usage.and_then(WireUsage::usage)
     }
 }

@@ -61,16 +61,21 @@ impl EmbedReply {
     /// [`ErrorKind::BadResponse`] when it cannot.
     pub fn sound(self, inputs: &[Input], dimensions: Option<u32>) -> Result<Embedded, ProviderError> {
         let Self { vectors, input_tokens } = self;
+        let counted = counted(input_tokens);
         let length = vectors.first().map_or(0, Vec::len);
         let is_sound = |vector: &Vec<f32>| vector.len() == length && vector.iter().all(|number| number.is_finite());
         let is_as_asked = dimensions.is_none_or(|dimensions| length == dimensions as usize);
         if !is_as_asked || vectors.len() != inputs.len() || length == 0 || !vectors.iter().all(is_sound) {
-            return Err(ErrorKind::BadResponse.into());
+            return Err(ProviderError::from(ErrorKind::BadResponse).with_usage(counted));
         }
-        let counted = input_tokens.and_then(|input_tokens| plausible(Usage { input_tokens, ..Usage::default() }));
         let usage = counted.unwrap_or_else(|| Usage::estimate(tokens_of(inputs), 0));
         Ok(Embedded { vectors: vectors.into_iter().map(Vector::from).collect(), usage })
     }
+}
+
+/// What a vendor counted, if it can be that.
+fn counted(input_tokens: Option<u64>) -> Option<Usage> {
+    input_tokens.and_then(|input_tokens| plausible(Usage { input_tokens, ..Usage::default() }))
 }
 
 /// The texts of `inputs`, for formats that know nothing else.
@@ -114,7 +119,9 @@ mod tests {
             vec![vec![1.0], vec![f32::NAN]],
             vec![vec![f32::INFINITY], vec![1.0]],
         ] {
-            assert_eq!(good(bad).sound(&inputs, None).unwrap_err().kind, ErrorKind::BadResponse);
+            let error = good(bad).sound(&inputs, None).unwrap_err();
+            let counted = error.usage.map(|usage| usage.input_tokens);
+            assert_eq!((error.kind, counted), (ErrorKind::BadResponse, Some(7)), "it is paid for all the same");
         }
     }
 

@@ -9,7 +9,7 @@ use crate::{
     providers::{ProviderError, WireRequest, body::json_body},
 };
 
-use super::{Batch, EmbedForm, EmbedReply, no_sense};
+use super::{Batch, EmbedForm, EmbedReply, counted, no_sense};
 
 /// Of the most that `OpenAI` takes at once, half: 2,048 of its longest vectors are more than is read of one body.
 const VENDOR_INPUTS: usize = 1_024;
@@ -87,22 +87,27 @@ impl EmbedForm for OpenAiEmbed {
 
     fn reply(&self, body: &[u8], count: usize) -> Result<EmbedReply, ProviderError> {
         let Answered { data, usage } = serde_json::from_slice(body).map_err(no_sense)?;
-        let mut vectors: Vec<Option<Vec<f32>>> = vec![None; count];
-        for (at, Item { index, embedding }) in data.into_iter().enumerate() {
-            let vector = match embedding {
-                Wire::Floats(vector) => vector,
-                Wire::Base64(text) => floats(&text).ok_or(ErrorKind::BadResponse)?,
-            };
-            // Some servers leave the index out, and keep the order.
-            let place = vectors.get_mut(index.unwrap_or(at)).ok_or(ErrorKind::BadResponse)?;
-            if place.replace(vector).is_some() {
-                return Err(ErrorKind::BadResponse.into());
-            }
-        }
-        let vectors: Option<Vec<_>> = vectors.into_iter().collect();
         let input_tokens = usage.and_then(|usage| usage.get("prompt_tokens").or(usage.get("total_tokens"))?.as_u64());
-        Ok(EmbedReply { vectors: vectors.ok_or(ErrorKind::BadResponse)?, input_tokens })
+        let vectors = in_order(data, count).ok_or(ErrorKind::BadResponse);
+        let vectors = vectors.map_err(|error| ProviderError::from(error).with_usage(counted(input_tokens)))?;
+        Ok(EmbedReply { vectors, input_tokens })
     }
+}
+
+/// One vector for each of so many inputs. `None`: one is missing, there twice, or makes no sense.
+fn in_order(data: Vec<Item>, count: usize) -> Option<Vec<Vec<f32>>> {
+    let mut vectors: Vec<Option<Vec<f32>>> = vec![None; count];
+    for (at, Item { index, embedding }) in data.into_iter().enumerate() {
+        let vector = match embedding {
+            Wire::Floats(vector) => vector,
+            Wire::Base64(text) => floats(&text)?,
+        };
+        // Some servers leave the index out, and keep the order.
+        if vectors.get_mut(index.unwrap_or(at))?.replace(vector).is_some() {
+            return None;
+        }
+    }
+    vectors.into_iter().collect()
 }
 
 /// Little-endian numbers of four bytes each.
@@ -145,5 +150,7 @@ mod tests {
         ] {
             assert_eq!(FORM.reply(body.as_bytes(), 2).unwrap_err().kind, ErrorKind::BadResponse, "{body}");
         }
+        let error = FORM.reply(br#"{"data":[],"usage":{"prompt_tokens":5}}"#, 2).unwrap_err();
+        assert_eq!(error.usage.map(|usage| usage.input_tokens), Some(5), "it is paid for all the same");
     }
 }

@@ -22,12 +22,8 @@ use super::fault::Fault;
 /// # Errors
 /// When it holds no answer.
 pub(super) fn whole(body: &[u8]) -> Result<Vec<Delta>, ProviderError> {
-    let (mut decoder, mut deltas) = (ContentDecoder::default(), Vec::new());
-    decoder.take(body, &mut deltas)?;
-    let finish = decoder.finish()?.ok_or(ErrorKind::BadResponse)?;
-    decoder.calls.end(&mut deltas)?;
-    deltas.push(Delta::Finish(finish));
-    Ok(deltas)
+    let mut decoder = ContentDecoder::default();
+    decoder.whole(body).map_err(|error| error.with_usage(decoder.usage))
 }
 
 #[derive(Deserialize)]
@@ -120,17 +116,26 @@ pub struct ContentDecoder {
 }
 
 impl ContentDecoder {
+    fn whole(&mut self, body: &[u8]) -> Result<Vec<Delta>, ProviderError> {
+        let mut deltas = Vec::new();
+        self.take(body, &mut deltas)?;
+        let finish = self.finish()?.ok_or(ErrorKind::BadResponse)?;
+        self.calls.end(&mut deltas)?;
+        deltas.push(Delta::Finish(finish));
+        Ok(deltas)
+    }
+
     fn take(&mut self, data: &[u8], out: &mut Vec<Delta>) -> Result<(), ProviderError> {
         // An error may come in an array.
         if data.trim_ascii_start().starts_with(b"[") {
             return Err(Fault::read(data).instead());
         }
         let reply: Reply = serde_json::from_slice(data).map_err(|_| ErrorKind::BadResponse)?;
+        // Every reply counts from the beginning.
+        self.usage = reply.usage_metadata.and_then(usage).or(self.usage);
         if reply.error.is_some_and(|error| error.get() != "null") {
             return Err(Fault::read(data).instead());
         }
-        // Every reply counts from the beginning.
-        self.usage = reply.usage_metadata.and_then(usage).or(self.usage);
         if let Some(reason) = reply.prompt_feedback.and_then(|feedback| feedback.block_reason) {
             self.block_reason = Some(reason.into_owned());
         }
@@ -200,5 +205,9 @@ impl Decoder for ContentDecoder {
         self.calls.end(out)?;
         out.push(Delta::Finish(finish));
         Ok(())
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.usage
     }
 }

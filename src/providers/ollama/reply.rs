@@ -23,10 +23,12 @@ use crate::{
 /// When it holds no answer.
 pub(super) fn whole(body: &[u8]) -> Result<Vec<Delta>, ProviderError> {
     let (mut lines, mut deltas) = (ChatLines::default(), Vec::new());
-    match lines.frame(body, &mut deltas)? {
-        ControlFlow::Break(()) => lines.end(&mut deltas).map(|()| deltas),
-        ControlFlow::Continue(()) => Err(ErrorKind::BadResponse.into()),
-    }
+    let said = match lines.frame(body, &mut deltas) {
+        Ok(ControlFlow::Break(())) => lines.end(&mut deltas),
+        Ok(ControlFlow::Continue(())) => Err(ErrorKind::BadResponse.into()),
+        Err(error) => Err(error),
+    };
+    said.map(|()| deltas).map_err(|error| error.with_usage(lines.usage))
 }
 
 #[derive(Deserialize)]
@@ -81,15 +83,17 @@ fn usage(line: &Line<'_>) -> Option<Usage> {
 pub struct ChatLines {
     calls: Calls,
     finish: Option<Finish>,
+    usage: Option<Usage>,
 }
 
 impl Decoder for ChatLines {
     fn frame(&mut self, data: &[u8], out: &mut Vec<Delta>) -> Result<ControlFlow<()>, ProviderError> {
         let line: Line = serde_json::from_slice(data).map_err(|_| ErrorKind::BadResponse)?;
+        self.usage = usage(&line).or(self.usage);
         if line.error.is_some_and(|error| error.get() != "null") {
             return Err(Fault::read(data).error(StatusCode::OK));
         }
-        let (usage, done) = (usage(&line), line.done == Some(true));
+        let done = line.done == Some(true);
         if let Some(Said { content, tool_calls }) = line.message {
             let text = content.filter(|text| !text.is_empty());
             out.extend(text.map(|text| Delta::Text(Bytes::copy_from_slice(text.as_bytes()))));
@@ -108,7 +112,7 @@ impl Decoder for ChatLines {
             // It only loaded the model, or let it go.
             Some(_) => FinishReason::Other,
         };
-        self.finish = Some(Finish { reason, refusal: None, usage });
+        self.finish = Some(Finish { reason, refusal: None, usage: self.usage });
         Ok(ControlFlow::Break(()))
     }
 
@@ -117,5 +121,9 @@ impl Decoder for ChatLines {
         self.calls.end(out)?;
         out.push(Delta::Finish(finish));
         Ok(())
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.usage
     }
 }

@@ -24,10 +24,16 @@ use super::fault::Fault;
 /// When it holds no answer.
 pub(super) fn whole(body: &[u8]) -> Result<Vec<Delta>, ProviderError> {
     let reply: Reply = serde_json::from_slice(body).map_err(|_| ErrorKind::BadResponse)?;
+    let usage = reply.usage.and_then(usage);
     if reply.error.is_some_and(|error| error.get() != "null") {
-        return Err(Fault::read(body).error(StatusCode::OK));
+        return Err(Fault::read(body).error(StatusCode::OK).with_usage(usage));
     }
-    let choice = reply.choices.unwrap_or_default().into_iter().next().ok_or(ErrorKind::BadResponse)?;
+    let choice = reply.choices.unwrap_or_default().into_iter().next().ok_or(ErrorKind::BadResponse);
+    let said = choice.and_then(|choice| said(choice, usage));
+    said.map_err(|error| ProviderError::from(error).with_usage(usage))
+}
+
+fn said(choice: Choice<'_>, usage: Option<Usage>) -> Result<Vec<Delta>, ErrorKind> {
     let (message, finish) = (choice.message.ok_or(ErrorKind::BadResponse)?, choice.finish_reason);
     let mut deltas = Vec::new();
     let text = message.content.unwrap_or_default();
@@ -43,7 +49,7 @@ pub(super) fn whole(body: &[u8]) -> Result<Vec<Delta>, ProviderError> {
     let refusal = message.refusal.map(Cow::into_owned).filter(|refusal| !refusal.is_empty());
     // A body that is valid JSON has come whole, whatever its server leaves out.
     let reason = with_calls(finish_reason(finish.as_deref().unwrap_or("stop"), refusal.is_some())?, &calls);
-    deltas.push(Delta::Finish(Finish { reason, refusal, usage: reply.usage.and_then(usage) }));
+    deltas.push(Delta::Finish(Finish { reason, refusal, usage }));
     Ok(deltas)
 }
 
@@ -104,11 +110,18 @@ fn add(calls: &mut Calls, call: WireCall, out: &mut Vec<Delta>) -> Result<(), Er
     calls.add(at, CallPart { id, name, signature: None, arguments: &arguments }, out)
 }
 
+/// What servers say that pass on the answers of others, and some that make them, where half an answer is all there is. The last is
+/// `DeepSeek`'s.
+const GIVEN_UP: [&str; 7] =
+    ["error", "abort", "aborted", "cancelled", "canceled", "timeout", "insufficient_system_resource"];
+
 /// # Errors
-/// When it says that the answer was given up: so do servers that pass on the answers of others, and some that make them.
+/// When it says that the answer was given up.
 fn finish_reason(word: &str, is_refusal: bool) -> Result<FinishReason, ErrorKind> {
+    if GIVEN_UP.iter().any(|given_up| word.eq_ignore_ascii_case(given_up)) {
+        return Err(ErrorKind::BadResponse);
+    }
     match word {
-        "error" | "abort" | "aborted" => Err(ErrorKind::BadResponse),
         // A refusal ends with `stop`; the refusal itself is what marks it.
         _ if is_refusal => Ok(FinishReason::ContentFilter),
         "stop" => Ok(FinishReason::Stop),
@@ -149,10 +162,10 @@ impl Decoder for ChatDecoder {
             return Ok(ControlFlow::Break(()));
         }
         let chunk: Reply = serde_json::from_slice(data).map_err(|_| ErrorKind::BadResponse)?;
+        self.usage = chunk.usage.and_then(usage).or(self.usage);
         if chunk.error.is_some_and(|error| error.get() != "null") {
             return Err(Fault::read(data).error(StatusCode::OK));
         }
-        self.usage = chunk.usage.and_then(usage).or(self.usage);
         let Some(choice) = chunk.choices.unwrap_or_default().into_iter().next() else {
             return Ok(ControlFlow::Continue(()));
         };
@@ -187,5 +200,9 @@ impl Decoder for ChatDecoder {
         let reason = with_calls(finish_reason(&word, refusal.is_some())?, &self.calls);
         out.push(Delta::Finish(Finish { reason, refusal, usage: self.usage }));
         Ok(())
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.usage
     }
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    generate::{ErrorKind, Finish, FinishReason},
+    generate::{ErrorKind, Finish, FinishReason, Usage},
     providers::{
         Decoder, Delta, ProviderError,
         openai_chat::Fault,
@@ -23,15 +23,15 @@ use crate::{
 /// When it holds no answer.
 pub(super) fn whole(body: &[u8]) -> Result<Vec<Delta>, ProviderError> {
     let reply: Reply = serde_json::from_slice(body).map_err(|_| ErrorKind::BadResponse)?;
-    if reply.error.is_some() || reply.status.as_deref() == Some("failed") {
-        return Err(Fault::read(body).error(StatusCode::OK));
-    }
-    let (mut said, mut deltas) = (Said::default(), Vec::new());
-    if reply.output.is_none() {
-        return Err(ErrorKind::BadResponse.into());
-    }
-    said.end(reply, &mut deltas)?;
-    Ok(deltas)
+    let (usage, mut deltas) = (reply.usage.as_ref().and_then(usage), Vec::new());
+    let said = if reply.error.is_some() || reply.status.as_deref() == Some("failed") {
+        Err(Fault::read(body).error(StatusCode::OK))
+    } else if reply.output.is_none() {
+        Err(ErrorKind::BadResponse.into())
+    } else {
+        Said::default().end(&reply, usage, &mut deltas)
+    };
+    said.map(|()| deltas).map_err(|error| error.with_usage(usage))
 }
 
 #[derive(Deserialize)]
@@ -94,7 +94,7 @@ impl Said {
     }
 
     /// Says what has not been said so far, and why it ended.
-    fn end(&mut self, reply: Reply, out: &mut Vec<Delta>) -> Result<(), ProviderError> {
+    fn end(&mut self, reply: &Reply, usage: Option<Usage>, out: &mut Vec<Delta>) -> Result<(), ProviderError> {
         let (mut text, mut refusal) = (String::new(), String::new());
         let parts = reply.output.iter().flatten().filter_map(|item| match item {
             Item::Message { content } => content.as_ref(),
@@ -130,7 +130,7 @@ impl Said {
             _ => FinishReason::Other,
         };
         let refusal = Some(refusal).filter(|refusal| !refusal.is_empty());
-        out.push(Delta::Finish(Finish { reason, refusal, usage: reply.usage.and_then(usage) }));
+        out.push(Delta::Finish(Finish { reason, refusal, usage }));
         Ok(())
     }
 }
@@ -141,6 +141,7 @@ pub struct ResponsesDecoder {
     said: Said,
     /// The whole object, with which the stream ends.
     last: Option<Reply>,
+    usage: Option<Usage>,
 }
 
 #[derive(Deserialize)]
@@ -190,10 +191,14 @@ impl Decoder for ResponsesDecoder {
             Event::Item { output_index, item } => self.said.call(output_index, &item, out)?,
             Event::ItemBegins { .. } | Event::Unknown => {}
             Event::End { response } => {
+                self.usage = response.usage.as_ref().and_then(usage);
                 self.last = Some(response);
                 return Ok(ControlFlow::Break(()));
             }
-            Event::Failed { response } => return Err(Fault::of(&response).error(StatusCode::OK)),
+            Event::Failed { response } => {
+                self.usage = response.get("usage").and_then(usage);
+                return Err(Fault::of(&response).error(StatusCode::OK));
+            }
             Event::Error => return Err(Fault::read(data).error(StatusCode::OK)),
         }
         Ok(ControlFlow::Continue(()))
@@ -201,6 +206,10 @@ impl Decoder for ResponsesDecoder {
 
     fn end(&mut self, out: &mut Vec<Delta>) -> Result<(), ProviderError> {
         let reply = self.last.take().ok_or(ErrorKind::StreamInterrupted)?;
-        self.said.end(reply, out)
+        self.said.end(&reply, self.usage, out)
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.usage
     }
 }
