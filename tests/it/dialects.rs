@@ -183,9 +183,11 @@ impl Came {
         }
     }
 
-    /// Of a stream of events.
+    /// Of a stream of events. A text stands for itself.
     async fn of_stream(dialect: &impl Dialect, events: impl IntoIterator<Item = Value>) -> Self {
-        let events = events.into_iter().map(|event| Ok::<_, Infallible>(Bytes::from(format!("data: {event}\n\n"))));
+        let data = |event: Value| event.as_str().map_or_else(|| event.to_string(), str::to_owned);
+        let events =
+            events.into_iter().map(|event| Ok::<_, Infallible>(Bytes::from(format!("data: {}\n\n", data(event)))));
         let events = stream::iter(events.collect::<Vec<_>>());
         Self::of(deltas(dialect.decoder(), Framing::Events, events).collect::<Vec<_>>().await)
     }
@@ -379,6 +381,31 @@ fn a_count_that_makes_no_sense_loses_no_answer() {
     }
 }
 
+#[tokio::test]
+async fn an_answer_has_not_ended_because_its_server_has_no_word_for_that_it_goes_on() {
+    let piece = |word: Value| json!({"choices": [{"delta": {"content": "Hi"}, "finish_reason": word}]});
+    let counted =
+        json!({"choices": [{"delta": {}, "finish_reason": ""}], "usage": {"prompt_tokens": 1, "completion_tokens": 1}});
+    let done = Value::String("[DONE]".to_owned());
+    for vendor in [ChatVendor::OpenAi, ChatVendor::Compatible] {
+        let chat = OpenAiChat::new(vendor);
+        let cut = Came::of_stream(&chat, [piece(json!("")), piece(json!(""))]).await;
+        assert_eq!(cut.reason(), Err(ErrorKind::StreamInterrupted));
+        for (word, reason) in [("stop", FinishReason::Stop), ("length", FinishReason::Length)] {
+            let whole = [piece(json!("")), piece(json!(word)), counted.clone(), done.clone()];
+            assert_eq!(Came::of_stream(&chat, whole).await.reason(), Ok(reason));
+        }
+    }
+    // It has said that it is done, and needs no word for that.
+    let whole = [piece(Value::Null), done.clone()];
+    assert_eq!(
+        Came::of_stream(&OpenAiChat::new(ChatVendor::Compatible), whole.clone()).await.reason(),
+        Ok(FinishReason::Stop)
+    );
+    let missing = Came::of_stream(&OpenAiChat::new(ChatVendor::OpenAi), whole).await;
+    assert_eq!(missing.reason(), Err(ErrorKind::StreamInterrupted));
+}
+
 #[test]
 fn why_an_answer_ended_is_known_whatever_the_word_for_it() {
     use FinishReason::{ContentFilter, Length, Other, Stop, ToolCalls};
@@ -387,7 +414,11 @@ fn why_an_answer_ended_is_known_whatever_the_word_for_it() {
         (json!("length"), Length),
         (json!("function_call"), ToolCalls),
         (json!("content_filter"), ContentFilter),
+        (json!("model_length"), Length),
+        (json!("max_tokens"), Length),
+        (json!("eos"), Stop),
         (json!("of_next_year"), Other),
+        (json!(""), Stop),
         (Value::Null, Stop),
     ] {
         let came = Came::of_whole(&OpenAiChat::new(ChatVendor::Compatible), &chat(word.clone()));

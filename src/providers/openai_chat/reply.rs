@@ -48,7 +48,8 @@ fn said(choice: Choice<'_>, usage: Option<Usage>) -> Result<Vec<Delta>, ErrorKin
     calls.end(&mut deltas)?;
     let refusal = message.refusal.map(Cow::into_owned).filter(|refusal| !refusal.is_empty());
     // A body that is valid JSON has come whole, whatever its server leaves out.
-    let reason = with_calls(finish_reason(finish.as_deref().unwrap_or("stop"), refusal.is_some())?, &calls);
+    let word = finish.as_deref().filter(|word| !word.is_empty()).unwrap_or("stop");
+    let reason = with_calls(finish_reason(word, refusal.is_some())?, &calls);
     deltas.push(Delta::Finish(Finish { reason, refusal, usage }));
     Ok(deltas)
 }
@@ -124,8 +125,9 @@ fn finish_reason(word: &str, is_refusal: bool) -> Result<FinishReason, ErrorKind
     match word {
         // A refusal ends with `stop`; the refusal itself is what marks it.
         _ if is_refusal => Ok(FinishReason::ContentFilter),
-        "stop" => Ok(FinishReason::Stop),
-        "length" => Ok(FinishReason::Length),
+        // The words behind the first are those of other servers of this format.
+        "stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" => Ok(FinishReason::Stop),
+        "length" | "model_length" | "max_tokens" => Ok(FinishReason::Length),
         "tool_calls" | "function_call" => Ok(FinishReason::ToolCalls),
         "content_filter" => Ok(FinishReason::ContentFilter),
         _ => Ok(FinishReason::Other),
@@ -183,14 +185,17 @@ impl Decoder for ChatDecoder {
             }
             said.tool_calls.into_iter().flatten().try_for_each(|call| add(&mut self.calls, call, out))?;
         }
-        if let Some(word) = choice.finish_reason {
+        // Some servers say nothing in place of `null`.
+        if let Some(word) = choice.finish_reason.filter(|word| !word.is_empty()) {
             self.finish_reason = Some(word.into_owned());
         }
         Ok(ControlFlow::Continue(()))
     }
 
     fn end(&mut self, out: &mut Vec<Delta>) -> Result<(), ProviderError> {
-        let word = self.finish_reason.take().ok_or(ErrorKind::StreamInterrupted)?;
+        // A lenient server may say that it is done, and not why.
+        let unsaid = (self.is_lenient && self.is_done).then(|| "stop".to_owned());
+        let word = self.finish_reason.take().or(unsaid).ok_or(ErrorKind::StreamInterrupted)?;
         // The last chunk that a vendor sends before `[DONE]` counts the tokens: with it, nothing was lost.
         if !(self.is_done || self.usage.is_some() || self.is_lenient) {
             return Err(ErrorKind::StreamInterrupted.into());
