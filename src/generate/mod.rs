@@ -11,6 +11,7 @@ mod params;
 mod policy;
 mod purpose;
 mod receipt;
+mod wishes;
 
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ pub use event::{Calling, Event, EventStream, Failed, Finish, FinishReason, ToolC
 pub use fingerprint::Fingerprint;
 pub(crate) use fingerprint::Hash;
 pub use money::MicroDollars;
-pub use params::{Api, Effort, MESSAGES_MAX_TOKENS, Params, ReasoningControl, TakesSampling, TakesTools, Wishes};
+pub use params::{Api, Effort, MESSAGES_MAX_TOKENS, Params, ReasoningControl, TakesSampling, TakesTools};
 pub use policy::{Freshness, Policy};
 pub use purpose::{Purpose, Seat, Waiting};
 pub use receipt::{CacheResult, Outcome, Receipt};
@@ -30,6 +31,7 @@ pub use request::{
     Conditions, DEMO, Delivery, Detail, Failover, Format, GenerateRequest, Message, ModelId, Part, ProviderId,
     Question, Sampling, Target, Tool, ToolChoice, Tools,
 };
+pub use wishes::Wishes;
 
 /// An answer whose origin is decided; its text may still be on its way.
 pub struct Generation {
