@@ -23,6 +23,14 @@ impl<'a> From<&'a Tool> for WireFunction<'a> {
     }
 }
 
+impl WireFunction<'_> {
+    /// The same in a format that takes silence for `strict`: it would make every property a required one, so `false` is said
+    /// where the client said nothing.
+    pub(super) fn with_strictness(self) -> Self {
+        Self { strict: self.strict.or(Some(false)), ..self }
+    }
+}
+
 /// The same as chat completions and Ollama wrap it.
 #[derive(Serialize)]
 pub(super) struct WireTool<'a> {

@@ -46,7 +46,7 @@ pub(super) struct CallPart<'a> {
 
 impl Calls {
     /// Takes what is said of the call at this place and adds what it means to `out`. Of id and name, the first counts, unless both
-    /// are new: then another call has taken the place. Arguments follow on.
+    /// come where a call with another id stands: then another has taken its place. Arguments follow on.
     ///
     /// # Errors
     /// When it is more than any vendor says.
@@ -55,7 +55,9 @@ impl Calls {
         let is_named = name.as_ref().is_some_and(|name| !name.is_empty());
         let is_other = |call: &Call| {
             let is_new = |id: &String| !id.is_empty() && *id != call.id;
-            call.number.is_some() && is_named && id.as_ref().is_some_and(is_new)
+            // An id that comes after the name is that call's own.
+            let is_known = call.number.is_some() && !call.id.is_empty();
+            is_known && is_named && id.as_ref().is_some_and(is_new)
         };
         if let Some(mut before) = self.by_place.get_mut(&at).filter(|call| is_other(call)).map(std::mem::take) {
             before.end(out)?;
@@ -94,10 +96,19 @@ impl Calls {
 
     /// Takes a whole call, unless something of it has come in pieces.
     pub(super) fn add_whole(&mut self, at: usize, part: CallPart<'_>, out: &mut Vec<Delta>) -> Result<(), ErrorKind> {
-        match self.by_place.get(&at) {
-            Some(call) if call.has_arguments => Ok(()),
-            _ => self.add(at, part, out),
+        match self.by_place.get_mut(&at) {
+            Some(call) if call.has_arguments => return Ok(()),
+            // Pieces that nobody could be told of yet: the whole says them again.
+            Some(call) if !part.arguments.is_empty() => call.early.clear(),
+            _ => {}
         }
+        self.add(at, part, out)
+    }
+
+    /// Where the call with this id stands. `None`: there is none, or it has no id.
+    pub(super) fn place_of(&self, id: &str) -> Option<usize> {
+        let is_it = |call: &Call| !id.is_empty() && call.id == id;
+        self.by_place.iter().find(|(_, call)| is_it(call)).map(|(at, _)| *at)
     }
 
     /// The place of the last call.
@@ -222,6 +233,30 @@ mod tests {
             arguments(2, "{\"y\":2}"),
         ];
         assert_eq!(out, expected);
+    }
+
+    #[test]
+    fn an_id_that_comes_late_begins_no_other_call() {
+        let (mut calls, mut out) = (Calls::default(), Vec::new());
+        for part in [part("", "f", ""), part("a", "f", "{\"x\":"), part("a", "f", "1}"), part("b", "g", "{}")] {
+            calls.add(0, part, &mut out).unwrap();
+        }
+        calls.end(&mut out).unwrap();
+        let Some(Delta::Tool(ToolPiece::Begin { name, .. })) = out.first() else { panic!("{out:?}") };
+        assert_eq!(name, "f");
+        let expected = [arguments(0, "{\"x\":"), arguments(0, "1}"), begin("b", "g"), arguments(1, "{}")];
+        assert_eq!(out[1..], expected);
+    }
+
+    #[test]
+    fn a_whole_call_replaces_the_pieces_that_came_before_its_name() {
+        for (whole, expected) in [("{\"x\":1}", "{\"x\":1}"), ("", "{\"x\"")] {
+            let (mut calls, mut out) = (Calls::default(), Vec::new());
+            calls.add(0, part("", "", "{\"x\""), &mut out).unwrap();
+            calls.add_whole(0, part("a", "f", whole), &mut out).unwrap();
+            calls.add_whole(0, part("a", "f", "{\"x\":1}"), &mut out).unwrap();
+            assert_eq!(out, [begin("a", "f"), arguments(0, expected)]);
+        }
     }
 
     #[test]

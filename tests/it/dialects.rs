@@ -594,6 +594,38 @@ async fn an_error_where_an_answer_was_promised_keeps_its_meaning() {
     assert_eq!(Came::of_whole(&OpenAiResponses, &nothing).reason(), Err(ErrorKind::BadResponse));
 }
 
+#[tokio::test]
+async fn a_call_is_one_wherever_the_last_event_has_it() {
+    let item = |id: &str, arguments: &str| json!({"type": "function_call", "call_id": id, "name": "f", "arguments": arguments});
+    let begins = |at, id| json!({"type": "response.output_item.added", "output_index": at, "item": item(id, "")});
+    let arguments =
+        |at, delta: &str| json!({"type": "response.function_call_arguments.delta", "output_index": at, "delta": delta});
+    // Thoughts stood at 0, and are not told of again.
+    let output = json!([item("a", r#"{"x":1}"#), item("b", r#"{"x":2}"#), item("c", r#"{"x":3}"#)]);
+    let last = json!({"type": "response.completed", "response": {"status": "completed", "output": output}});
+    let events =
+        [begins(1, "a"), arguments(1, r#"{"x":1}"#), begins(2, "b"), arguments(2, r#"{"x":2}"#), begins(3, "c"), last];
+    let came = Came::of_stream(&OpenAiResponses, events).await;
+    let ids: Vec<_> = came.tool_calls.iter().map(|call| call.id.as_str()).collect();
+    assert_eq!(ids, ["a", "b", "c"]);
+    assert_eq!(came.called(), [("f", r#"{"x":1}"#), ("f", r#"{"x":2}"#), ("f", r#"{"x":3}"#)]);
+}
+
+#[tokio::test]
+async fn what_was_counted_is_kept_when_the_next_event_counts_nothing() {
+    let start = json!({"type": "message_start", "message": {"usage": {"input_tokens": 9, "output_tokens": 1}}});
+    let text = json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hi"}});
+    let counted = json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 3}});
+    let stop = json!({"type": "message_stop"});
+    for later in [json!({}), json!({"usage": null}), json!({"usage": "many"}), json!({"usage": {"output_tokens": 3}})] {
+        let mut uncounted = json!({"type": "message_delta", "delta": {}});
+        uncounted.as_object_mut().unwrap().extend(later.as_object().unwrap().clone());
+        let events = [start.clone(), text.clone(), counted.clone(), uncounted, stop.clone()];
+        let usage = Came::of_stream(&Anthropic, events).await.end.unwrap().unwrap().usage.expect("a count");
+        assert_eq!((usage.input_tokens, usage.output_tokens), (9, 3), "{later}");
+    }
+}
+
 #[test]
 fn calls_are_read_whatever_shape_their_arguments_have() {
     let call = |name: &str, arguments: Value| json!({"function": {"name": name, "arguments": arguments}});

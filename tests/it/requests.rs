@@ -136,7 +136,7 @@ fn responses_say_everything_in_the_vendors_words() {
         "max_output_tokens": 9,
         "reasoning": {"effort": "low"},
         "text": {"format": {"type": "json_schema", "name": "x", "schema": {"type": "object"}, "strict": true}},
-        "tools": [{"type": "function", "name": "f", "description": "d", "parameters": {"type": "object"}}],
+        "tools": [{"type": "function", "name": "f", "description": "d", "parameters": {"type": "object"}, "strict": false}],
         "tool_choice": {"type": "function", "name": "f"},
         "parallel_tool_calls": false,
         "store": false,
@@ -146,6 +146,28 @@ fn responses_say_everything_in_the_vendors_words() {
     let input = json!([{"role": "user", "content": [{"type": "input_text", "text": "Hi"}]}]);
     let bare = json!({"model": "m", "input": input, "store": false});
     assert_eq!(sent(&OpenAiResponses, &plain(vec![user("Hi")]), &Params::unknown()), bare);
+}
+
+/// In a tool, saying nothing means strict there; in a format it does not.
+#[test]
+fn responses_hold_a_tool_to_its_schema_only_where_the_client_wants_it() {
+    for (wanted, of_tool, of_format) in [
+        (None, json!(false), Value::Null),
+        (Some(false), json!(false), json!(false)),
+        (Some(true), json!(true), json!(true)),
+    ] {
+        let mut request = plain(vec![user("Hi")]);
+        let (name, description, schema) = ("x".to_owned(), None, json!({"type": "object"}));
+        request.format = Format::JsonSchema { name, description, schema, strict: wanted };
+        request.tools = tools(ToolChoice::Auto);
+        request.tools.definitions[0].strict = wanted;
+        let body = sent(&OpenAiResponses, &request, &Params::unknown());
+        assert_eq!(
+            (&body["tools"][0]["strict"], &body["text"]["format"]["strict"]),
+            (&of_tool, &of_format),
+            "{wanted:?}"
+        );
+    }
 }
 
 #[test]
@@ -302,9 +324,14 @@ fn messages_refuse_what_they_cannot_say() {
         let refused = Anthropic.request(&plain(vec![message]), &claude()).err().unwrap();
         assert_eq!(refused.kind, ErrorKind::InvalidRequest);
     }
-    let body = sent(&Anthropic, &plain(vec![image("https://a/b.png")]), &claude());
-    let source = json!({"type": "url", "url": "https://a/b.png"});
-    assert_eq!(body["messages"][0]["content"], json!([{"type": "image", "source": source}]));
+    for (url, source) in [
+        ("https://a/b.png", json!({"type": "url", "url": "https://a/b.png"})),
+        ("HTTPS://a/b.png", json!({"type": "url", "url": "HTTPS://a/b.png"})),
+        ("Data:image/png;base64,AA", json!({"type": "base64", "media_type": "image/png", "data": "AA"})),
+    ] {
+        let body = sent(&Anthropic, &plain(vec![image(url)]), &claude());
+        assert_eq!(body["messages"][0]["content"], json!([{"type": "image", "source": source}]), "{url}");
+    }
 }
 
 #[test]

@@ -225,7 +225,8 @@ impl Decoder for MessagesDecoder {
                 if delta.stop_reason.is_some() {
                     self.stop = delta;
                 }
-                self.usage = usage.and_then(WireUsage::read).map(|last| last.or(self.first_usage));
+                let last = usage.and_then(WireUsage::read);
+                self.usage = last.map(|last| last.or(self.usage.or(self.first_usage))).or(self.usage);
             }
             Event::MessageStop => {
                 self.is_done = true;

@@ -41,7 +41,12 @@ pub(super) fn enforceable(schema: &Value) -> Value {
             (name, value)
         })
         .collect();
-    if fields.get("type").is_some_and(|kind| kind == "object") {
+    let may_be_object = match fields.get("type") {
+        Some(Value::Array(kinds)) => kinds.iter().any(|kind| kind == "object"),
+        Some(kind) => kind == "object",
+        None => false,
+    };
+    if may_be_object || fields.contains_key("properties") {
         fields.insert("additionalProperties".to_owned(), json!(false));
     }
     if !limits.is_empty() {
@@ -55,6 +60,21 @@ pub(super) fn enforceable(schema: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whatever_may_be_an_object_is_closed() {
+        for schema in [
+            json!({"type": "object"}),
+            json!({"type": ["object", "null"], "properties": {"a": {"type": "string"}}}),
+            json!({"properties": {"a": {"type": "string"}}}),
+            json!({"type": ["null", "object"], "additionalProperties": {"type": "string"}}),
+        ] {
+            assert_eq!(enforceable(&schema)["additionalProperties"], json!(false), "{schema}");
+        }
+        for schema in [json!({"type": ["string", "null"]}), json!({"anyOf": [{"type": "null"}]}), json!(true)] {
+            assert_eq!(enforceable(&schema), schema);
+        }
+    }
 
     #[test]
     fn limits_become_words_and_objects_are_closed() {

@@ -89,7 +89,9 @@ fn words(text: &str) -> Option<Block<'_>> {
 fn image(url: &str) -> Option<Block<'_>> {
     let source = match data_url::parse(url) {
         Some((media_type, data)) => Source::Base64 { media_type, data },
-        None if url.starts_with("https:") => Source::Url { url },
+        None if url.split_once(':').is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("https")) => {
+            Source::Url { url }
+        }
         None => return None,
     };
     Some(Block::Image { source })

@@ -71,11 +71,19 @@ impl Fault {
 
     fn kind(&self, status: u16) -> ErrorKind {
         const SPENT: [&str; 5] = ["insufficient_quota", "credit", "spend_limit", "usage_limit", "spending limit"];
+        // The words of most, of xAI, of llama.cpp (and the type that it gives it), and of vLLM.
+        const TOO_LONG: [&str; 7] = [
+            "context_length",
+            "context length",
+            "context window",
+            "maximum prompt length",
+            "context size",
+            "exceed_context_size",
+            "maximum model length",
+        ];
         match status {
             200 | 403 | 429 if self.says(&SPENT) => ErrorKind::QuotaExhausted,
-            200 | 400 | 422 if self.says(&["context_length", "context length", "context window"]) => {
-                ErrorKind::ContextLengthExceeded
-            }
+            200 | 400 | 422 if self.says(&TOO_LONG) => ErrorKind::ContextLengthExceeded,
             200 | 400 | 422 if self.says(&["content_policy", "content_filter", "invalid_prompt"]) => {
                 ErrorKind::ContentFilter
             }
@@ -106,6 +114,27 @@ mod tests {
             assert_eq!(kind(StatusCode::OK, no_status), ErrorKind::ServerError, "{no_status}");
         }
     }
+
+    #[test]
+    fn a_prompt_that_is_too_long_is_known_by_whoever_says_so() {
+        for body in [
+            r#"{"error":{"message":"This model's maximum context length is 8192 tokens","type":"x","code":null}}"#,
+            // xAI.
+            r#"{"code":"x","error":"This model's maximum prompt length is 131072 but the request contains 140000 tokens."}"#,
+            // llama.cpp, now and before it had a type for it.
+            r#"{"error":{"code":400,"message":"x","type":"exceed_context_size_error","n_prompt_tokens":9,"n_ctx":8}}"#,
+            r#"{"error":{"code":400,"message":"the request exceeds the available context size","type":"x"}}"#,
+            // vLLM.
+            r#"{"error":{"message":"The decoder prompt (length 9) is longer than the maximum model length of 8.","code":400}}"#,
+        ] {
+            let error = Fault::read(body.as_bytes()).error(StatusCode::BAD_REQUEST);
+            assert_eq!(error.kind, ErrorKind::ContextLengthExceeded, "{body}");
+        }
+        let other = r#"{"error":{"message":"Unknown parameter: 'search_context_size'."}}"#;
+        let error = Fault::read(other.as_bytes()).error(StatusCode::BAD_REQUEST);
+        assert_eq!(error.kind, ErrorKind::InvalidRequest, "no word of a length");
+    }
+
     #[test]
     fn words_tell_what_the_status_does_not() {
         for (status, code, expected) in [

@@ -93,6 +93,15 @@ impl Said {
         }
     }
 
+    /// Where a call stands that has come in pieces. Some servers leave out at the end what came before it, such as thoughts, so its
+    /// id says more than its place.
+    fn place(&self, at: usize, item: &Item) -> usize {
+        match item {
+            Item::FunctionCall { call_id: Some(id), .. } => self.calls.place_of(id).unwrap_or(at),
+            Item::FunctionCall { call_id: None, .. } | Item::Message { .. } | Item::Unknown => at,
+        }
+    }
+
     /// Says what has not been said so far, and why it ended.
     fn end(&mut self, reply: &Reply, usage: Option<Usage>, out: &mut Vec<Delta>) -> Result<(), ProviderError> {
         let (mut text, mut refusal) = (String::new(), String::new());
@@ -114,7 +123,10 @@ impl Said {
         if !text.is_empty() && !self.had_text {
             out.push(Delta::Text(Bytes::from(text)));
         }
-        reply.output.iter().flatten().enumerate().try_for_each(|(at, item)| self.call(at, item, out))?;
+        let items = reply.output.iter().flatten().enumerate();
+        // All of them before any call is added: what one body says twice is two.
+        let placed: Vec<_> = items.map(|(at, item)| (self.place(at, item), item)).collect();
+        placed.into_iter().try_for_each(|(at, item)| self.call(at, item, out))?;
         self.calls.end(out)?;
         let reason = match reply.status.as_deref().unwrap_or("completed") {
             "queued" | "in_progress" | "cancelled" => return Err(ErrorKind::BadResponse.into()),

@@ -48,7 +48,7 @@ pub(super) fn body(request: &GenerateRequest) -> Vec<u8> {
                 Some(Text { format: WireFormat::JsonSchema(schema) })
             }
         },
-        tools: definitions.iter().map(|tool| WireTool::Function(tool.into())).collect(),
+        tools: definitions.iter().map(|tool| WireTool::Function(WireFunction::from(tool).with_strictness())).collect(),
         tool_choice: has_tools.then(|| match choice {
             ToolChoice::Auto => json!("auto"),
             ToolChoice::None => json!("none"),

@@ -47,6 +47,7 @@ impl Dialect for OpenAiResponses {
         let tools = list(body, "tools")?.iter().map(|tool| {
             only(tool, "tool", &["type", "name", "description", "parameters", "strict"])?;
             must(tool["type"] == "function", "a tool is a function")?;
+            must(tool["strict"].is_boolean(), "who says nothing of `strict` has every property required")?;
             if tool["strict"] == json!(true) {
                 closed(&tool["parameters"], true)?;
             }

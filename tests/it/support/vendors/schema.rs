@@ -39,7 +39,9 @@ pub(super) fn example(schema: &Value, root: &Value) -> Value {
 pub(super) fn closed(schema: &Value, all_required: bool) -> Read<()> {
     match schema {
         Value::Object(fields) => {
-            if schema["type"] == "object" {
+            let is_object = |kind: &Value| kind == "object";
+            if is_object(&schema["type"]) || schema["type"].as_array().is_some_and(|kinds| kinds.iter().any(is_object))
+            {
                 if schema["additionalProperties"] != json!(false) {
                     return Err(Fault::invalid("'additionalProperties' is required to be supplied and to be false"));
                 }
