@@ -118,7 +118,7 @@ impl ToolCall {
 impl Finish {
     /// Whether, of an answer without text, there is nothing at all to say.
     pub fn is_empty(&self) -> bool {
-        self.reason == FinishReason::Stop && self.refusal.is_none()
+        self.reason.promises_content() && self.refusal.is_none()
     }
 }
 
@@ -139,6 +139,14 @@ pub enum FinishReason {
 }
 
 impl FinishReason {
+    /// Whether there is no answer where nothing came before it. One that was cut off or filtered says so, and that is something.
+    pub fn promises_content(self) -> bool {
+        match self {
+            FinishReason::Stop | FinishReason::ToolCalls | FinishReason::Other => true,
+            FinishReason::Length | FinishReason::ContentFilter => false,
+        }
+    }
+
     /// The word for it in replies.
     pub fn as_str(self) -> &'static str {
         match self {
