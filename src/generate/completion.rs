@@ -56,10 +56,12 @@ impl Completion {
         !self.has_text() && self.tool_calls.is_empty()
     }
 
-    /// Whether it may answer another request later: whole, good, and not empty.
+    /// Whether it may answer another request later: whole, good, and not empty. A call that cannot be made is not good.
     pub fn is_storable(&self) -> bool {
         match self.reason {
-            FinishReason::Stop | FinishReason::ToolCalls => !self.is_empty() && self.refusal.is_none(),
+            FinishReason::Stop | FinishReason::ToolCalls => {
+                !self.is_empty() && self.refusal.is_none() && self.tool_calls.iter().all(ToolCall::has_object)
+            }
             FinishReason::Length | FinishReason::ContentFilter | FinishReason::Other => false,
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use super::{Completion, GenerateError, MicroDollars, Outcome, Target};
 
@@ -108,6 +108,11 @@ pub struct Finish {
 }
 
 impl ToolCall {
+    /// Whether its arguments are what they must be. Decoders write `{}` where a vendor says nothing.
+    pub fn has_object(&self) -> bool {
+        self.arguments.trim_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(&self.arguments).is_ok()
+    }
+
     /// The call as the pieces that it once was, being the call number `of`.
     pub fn pieces(self, of: usize) -> [ToolPiece; 2] {
         let Self { id, name, arguments, signature } = self;

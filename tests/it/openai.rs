@@ -328,6 +328,19 @@ async fn an_answer_that_says_nothing_is_none_and_is_not_kept() {
     }
 }
 
+#[tokio::test]
+async fn a_call_whose_arguments_are_no_object_is_passed_on_and_not_kept() {
+    for arguments in ["{\"city\":", "[]", "{} {}"] {
+        let script = [Step::Call("weather"), Step::Arguments(0, arguments), Step::Finish(FinishReason::ToolCalls)];
+        let gateway = Gateway::with([], Scripted::new(script));
+        for calls in 1..=2 {
+            let reply = ask(&gateway, json!({"tools": weather(), "temperature": 0})).await;
+            assert_eq!(reply.expect(200).header("cache-status"), "llm-gateway; fwd=miss", "{arguments}");
+            assert_eq!(gateway.provider.calls(), calls);
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failure_before_the_first_piece_has_its_status_streamed_or_not() {
     for (kind, status, code, should_retry) in [
