@@ -147,7 +147,7 @@ fn request(delivery: Delivery) -> GenerateRequest {
         conditions: Conditions::default(),
         policy: Policy::default(),
         private_to: None,
-        lookup_time: std::time::Duration::ZERO,
+        lookup_time: Duration::ZERO,
         purpose: Purpose::default(),
         end_user: None,
     }
