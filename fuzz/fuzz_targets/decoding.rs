@@ -41,7 +41,7 @@ pub fn check(dialect: &impl Dialect, framing: Framing, body: &[u8]) {
             Ok(Delta::Tool(ToolPiece::Arguments { of, text })) => {
                 assert!(*of < begun && !text.is_empty() && std::str::from_utf8(text).is_ok());
             }
-            Ok(Delta::Finish(_)) | Err(_) => {}
+            Ok(Delta::Alive | Delta::Finish(_)) | Err(_) => {}
         }
     }
     // The same bytes as a reply that is no stream, and as one that says what went wrong.

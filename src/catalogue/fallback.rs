@@ -10,12 +10,13 @@ const LONGEST_ANSWER: u32 = 32_768;
 impl Catalogue {
     /// Who may answer `request` in place of its target, best first: those that it names itself, or one more model of the same
     /// provider, then one of each other provider that can be called, in the order of lists. All of them read more at once than the
-    /// target does, where `must_read_more`. Unless it names them, nobody stands in for the demo provider, nor it for others.
-    pub fn fallbacks(&self, request: &GenerateRequest, must_read_more: bool) -> Vec<Target> {
+    /// target does, where `must_read_more`. Unless it names them, nobody stands in for the demo provider, nor it for others, and never
+    /// does one of `asked`, who have failed.
+    pub fn fallbacks(&self, request: &GenerateRequest, must_read_more: bool, asked: &[Target]) -> Vec<Target> {
         let GenerateRequest { target, failover, .. } = request;
-        let asked = self.model(&target.provider, &target.model);
+        let present = self.model(&target.provider, &target.model);
         let can = |model: &Model| {
-            let is_large = !must_read_more || asked.is_some_and(|asked| model.reads_more(asked));
+            let is_large = !must_read_more || present.is_some_and(|present| model.reads_more(present));
             is_large && fits(model, request) && self.meets(model, request)
         };
         match failover {
@@ -26,7 +27,7 @@ impl Catalogue {
                     // Of which only the name is known.
                     None => !must_read_more,
                 };
-                return targets.iter().filter(is_able).cloned().collect();
+                return targets.iter().filter(|other| !asked.contains(other)).filter(is_able).cloned().collect();
             }
             Failover::AnyModel if target.provider.as_str() == DEMO => return Vec::new(),
             Failover::AnyModel => {}
@@ -34,8 +35,9 @@ impl Catalogue {
         let others = self.configured.iter().map(|configured| &configured.id).filter(|id| **id != target.provider);
         let callable = others.filter(|id| id.as_str() != DEMO);
         let providers = std::iter::once(&target.provider).chain(callable);
-        let is_able = |model: &Model| model.target() != *target && can(model);
-        providers.filter_map(|provider| self.stand_in(provider.as_str(), asked, is_able)).map(Model::target).collect()
+        let is_other = |other: &Target| other != target && !asked.contains(other);
+        let is_able = |model: &Model| is_other(&model.target()) && can(model);
+        providers.filter_map(|provider| self.stand_in(provider.as_str(), present, is_able)).map(Model::target).collect()
     }
 
     /// The most that an answer of the target to `request` can cost; nothing where no price is known.
@@ -133,8 +135,8 @@ mod tests {
         let catalogue = Catalogue::built_in(Vec::new());
         let unknown = Target { provider: "local".into(), model: "rocket".into() };
         let request = GenerateRequest { failover: Failover::Among([unknown.clone()].into()), ..request("gpt-4o") };
-        assert_eq!(catalogue.fallbacks(&request, false), [unknown]);
-        assert_eq!(catalogue.fallbacks(&request, true), []);
+        assert_eq!(catalogue.fallbacks(&request, false, &[]), [unknown]);
+        assert_eq!(catalogue.fallbacks(&request, true, &[]), []);
     }
 
     #[test]
@@ -149,7 +151,7 @@ mod tests {
         let mut request = request("gpt-4o");
         // 984 bytes and what stands around them are at most 1,000 tokens; $2.50 and $10 for a million.
         assert_eq!(catalogue.worst_cost(&request), MicroDollars(2_500 + 10_000));
-        let anyone = catalogue.fallbacks(&request, false);
+        let anyone = catalogue.fallbacks(&request, false, &[]);
         let worst = |target: &Target| {
             let request = GenerateRequest { target: target.clone(), ..self::request("gpt-4o") };
             catalogue.worst_cost(&request)
@@ -159,10 +161,10 @@ mod tests {
         assert!(dearest > MicroDollars(10_000), "{dearest:?}");
 
         request.conditions.reserved = Some(MicroDollars(10_000));
-        let cheaper = catalogue.fallbacks(&request, false);
+        let cheaper = catalogue.fallbacks(&request, false, &[]);
         assert_eq!(cheaper.len(), 4, "another of their models");
         assert!(cheaper.iter().all(|target| worst(target) <= MicroDollars(10_000)), "{cheaper:?}");
         request.conditions.reserved = Some(MicroDollars(0));
-        assert_eq!(catalogue.fallbacks(&request, false), []);
+        assert_eq!(catalogue.fallbacks(&request, false, &[]), []);
     }
 }

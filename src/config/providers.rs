@@ -1,5 +1,7 @@
 //! Who answers, as the environment says.
 
+use std::collections::HashSet;
+
 use super::{EndpointConfig, ProvidersConfig, Wire, read::Reader};
 
 /// A vendor of the catalogue. Another one is a row in [`VENDORS`].
@@ -119,6 +121,9 @@ pub(super) fn read_providers(read: &mut Reader, production: bool) -> ProvidersCo
             let said = format_args!("names the provider `{name}`");
             read.problem(&variable("BASE_URL"), said, "a name that no other provider has");
         }
+        let mut models = read.list(&variable("MODELS"));
+        let mut seen = HashSet::new();
+        models.retain(|model| seen.insert(model.clone()));
         endpoints.push(EndpointConfig {
             name,
             wire: Wire::Compatible,
@@ -126,10 +131,22 @@ pub(super) fn read_providers(read: &mut Reader, production: bool) -> ProvidersCo
             api_key,
             key_variable: Some(variable("API_KEY")),
             url_variable: variable("BASE_URL"),
-            models: read.list(&variable("MODELS")),
+            models,
         });
     }
     let wanted = read.one_of("DEMO_PROVIDER", None, &[("auto", None), ("on", Some(true)), ("off", Some(false))]);
     let demo = wanted.unwrap_or(endpoints.is_empty() && !production);
     ProvidersConfig { endpoints, demo }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+
+    #[test]
+    fn a_model_that_is_named_twice_is_one_model() {
+        let values = [("COMPATIBLE_LOCAL_BASE_URL", "https://x.test/v1"), ("COMPATIBLE_LOCAL_MODELS", "b,a, b,a")];
+        let config = Config::read(values.into()).unwrap_or_else(|_| panic!("it is good"));
+        assert_eq!(config.providers.endpoints[0].models, ["b", "a"]);
+    }
 }

@@ -18,6 +18,8 @@ pub(super) struct Course {
     deadline: Instant,
     /// Further attempts at the present model.
     retries: Retries,
+    /// Who has failed for good.
+    asked: Vec<Target>,
     /// Who is left to ask. `None`: nobody has failed so far.
     left: Option<VecDeque<Target>>,
     /// The first failure: it is the one of the model that was asked for.
@@ -37,7 +39,7 @@ pub(super) enum Next {
 impl Course {
     /// A course without a failure.
     pub(super) fn new(retries: u32, deadline: Instant) -> Self {
-        Self { deadline, retries: Retries::new(retries, deadline), left: None, first: None }
+        Self { deadline, retries: Retries::new(retries, deadline), asked: Vec::new(), left: None, first: None }
     }
 
     /// What to do now that `request` has failed with `error`.
@@ -52,13 +54,14 @@ impl Course {
             return Next::Nobody(first);
         }
         self.retries.begin_anew();
+        self.asked.push(target.clone());
         let elsewhere = match error.kind {
             // Who let us wait that long would do so with another model too.
             ErrorKind::Timeout if error.should_retry == Some(false) => Elsewhere::OtherProvider,
             kind => kind.outlook().elsewhere,
         };
         if elsewhere == Elsewhere::LargerModel {
-            let mut larger: VecDeque<Target> = catalogue.fallbacks(request, true).into();
+            let mut larger: VecDeque<Target> = catalogue.fallbacks(request, true, &self.asked).into();
             if let Some(left) = &self.left {
                 let is_given_up = |other: &Target| left.iter().all(|unasked| unasked.provider != other.provider);
                 larger.retain(|other| other.provider == target.provider || !is_given_up(other));
@@ -87,6 +90,6 @@ impl Course {
     }
 
     fn left(&mut self, request: &GenerateRequest, catalogue: &Catalogue) -> &mut VecDeque<Target> {
-        self.left.get_or_insert_with(|| catalogue.fallbacks(request, false).into())
+        self.left.get_or_insert_with(|| catalogue.fallbacks(request, false, &self.asked).into())
     }
 }

@@ -155,6 +155,8 @@ impl Desk {
                 // Decoders give text that was checked on the way in.
                 let event = match delta {
                     Ok(Delta::Finish(finish)) => break Ok(finish),
+                    // Nobody is told, and nobody's patience has come nearer to its end.
+                    Ok(Delta::Alive) => continue,
                     Ok(Delta::Text(text)) => match std::str::from_utf8(&text).map(|piece| draft.text(piece)) {
                         Ok(Ok(())) => Event::Text(text),
                         Ok(Err(_)) => break Err(ErrorKind::AnswerTooLong.into()),
@@ -214,7 +216,9 @@ impl Desk {
         let params = self.catalogue.params(&request.target);
         let beginning = async {
             let mut deltas = provider.open(request, &params).await?;
-            match deltas.next().await {
+            // Who thinks has not begun to answer: what may end the wait for that is the time, and nothing that comes in it.
+            let is_piece = |delta: &Result<Delta, _>| ready(!matches!(delta, Ok(Delta::Alive)));
+            match deltas.by_ref().filter(is_piece).next().await {
                 Some(Ok(Delta::Finish(finish))) if finish.is_empty() => {
                     Err(ProviderError { usage: finish.usage, ..ErrorKind::EmptyAnswer.into() })
                 }

@@ -54,7 +54,7 @@ impl Patience {
         self.had_text = true;
     }
 
-    /// The next piece of an answer that has begun.
+    /// The next piece of an answer that has begun, or a sign that there will be one.
     pub(super) async fn next(&self, deltas: &mut DeltaStream) -> Result<Delta, ProviderError> {
         match timeout_at(self.limit(false), deltas.next()).await {
             Ok(Some(delta)) => delta,

@@ -56,10 +56,12 @@ impl Completion {
         !self.has_text() && self.tool_calls.is_empty()
     }
 
-    /// Whether it may answer another request later: whole, good, and not empty.
+    /// Whether it may answer another request later: whole, good, and not empty. A call that cannot be made is not good.
     pub fn is_storable(&self) -> bool {
         match self.reason {
-            FinishReason::Stop | FinishReason::ToolCalls => !self.is_empty() && self.refusal.is_none(),
+            FinishReason::Stop | FinishReason::ToolCalls => {
+                !self.is_empty() && self.refusal.is_none() && self.tool_calls.iter().all(ToolCall::has_object)
+            }
             FinishReason::Length | FinishReason::ContentFilter | FinishReason::Other => false,
         }
     }
@@ -124,10 +126,15 @@ impl Draft {
     }
 
     fn within_limit(&self) -> Result<(), TooLong> {
-        if self.length() > self.limit_bytes { Err(TooLong) } else { Ok(()) }
+        let around = |call: &ToolCall| {
+            let ToolCall { id, name, signature, arguments: _ /* counted below */ } = call;
+            id.len() + name.len() + signature.as_deref().unwrap_or_default().len()
+        };
+        let held = self.length() + self.tool_calls.iter().map(around).sum::<usize>();
+        if held > self.limit_bytes { Err(TooLong) } else { Ok(()) }
     }
 
-    /// In bytes, the calls of tools included.
+    /// What the model has written, in bytes: ids and signatures it has not.
     fn length(&self) -> usize {
         let arguments: usize = self.tool_calls.iter().map(|call| call.arguments.len()).sum();
         self.text.len() + arguments
@@ -149,4 +156,25 @@ impl Draft {
 fn json_string(text: &str) -> Bytes {
     // Most answers grow by an escape every few dozen characters.
     json::with_room(text.len() + text.len() / 16 + 2, text).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_of_a_call_counts_for_the_length_of_an_answer() {
+        let begin = |id: usize, name: usize, signature: usize| {
+            let [id, name, signature] = [id, name, signature].map(|length| "x".repeat(length));
+            ToolPiece::Begin { id, name, signature: Some(signature) }
+        };
+        for (id, name, signature) in [(1_023, 1, 1), (1, 1_023, 1), (1, 1, 1_023)] {
+            let mut draft = Draft::new(1_024, 0);
+            assert_eq!(draft.tool(&begin(id, name, signature)), Err(TooLong), "{id}, {name}, {signature}");
+        }
+        let mut draft = Draft::new(1_024, 0);
+        assert_eq!(draft.tool(&begin(1_000, 11, 11)), Ok(()));
+        assert_eq!(draft.tool(&ToolPiece::Arguments { of: 0, text: "{}".into() }), Ok(()));
+        assert_eq!(draft.text("x"), Err(TooLong));
+    }
 }

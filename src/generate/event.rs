@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use super::{Completion, GenerateError, MicroDollars, Outcome, Target};
 
@@ -108,6 +108,11 @@ pub struct Finish {
 }
 
 impl ToolCall {
+    /// Whether its arguments are what they must be. Decoders write `{}` where a vendor says nothing.
+    pub fn has_object(&self) -> bool {
+        self.arguments.trim_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(&self.arguments).is_ok()
+    }
+
     /// The call as the pieces that it once was, being the call number `of`.
     pub fn pieces(self, of: usize) -> [ToolPiece; 2] {
         let Self { id, name, arguments, signature } = self;
@@ -118,7 +123,7 @@ impl ToolCall {
 impl Finish {
     /// Whether, of an answer without text, there is nothing at all to say.
     pub fn is_empty(&self) -> bool {
-        self.reason == FinishReason::Stop && self.refusal.is_none()
+        self.reason.promises_content() && self.refusal.is_none()
     }
 }
 
@@ -139,6 +144,14 @@ pub enum FinishReason {
 }
 
 impl FinishReason {
+    /// Whether there is no answer where nothing came before it. One that was cut off or filtered says so, and that is something.
+    pub fn promises_content(self) -> bool {
+        match self {
+            FinishReason::Stop | FinishReason::ToolCalls | FinishReason::Other => true,
+            FinishReason::Length | FinishReason::ContentFilter => false,
+        }
+    }
+
     /// The word for it in replies.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -11,6 +11,7 @@ mod params;
 mod policy;
 mod purpose;
 mod receipt;
+mod size;
 mod wishes;
 
 use std::sync::Arc;

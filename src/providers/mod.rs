@@ -77,6 +77,8 @@ pub enum Delta {
     Text(Bytes),
     /// A piece of a call of a tool.
     Tool(ToolPiece),
+    /// Nothing of the answer, but the provider is not silent: it thinks, or says that it is there.
+    Alive,
     /// The provider said that it was done.
     Finish(Finish),
 }

@@ -2,7 +2,13 @@
 
 use std::{
     borrow::Cow,
+    future::poll_fn,
     ops::ControlFlow,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Poll,
     time::{Duration, SystemTime},
 };
 
@@ -184,17 +190,29 @@ pub(super) fn headers(key: Option<(HeaderName, String)>) -> HeaderMap {
     headers
 }
 
-/// What a stream of frames says, through `decoder`.
+/// What a stream of frames says, through `decoder`. Where its bytes say nothing of the answer, there is [`Delta::Alive`] as soon as
+/// more of them have to be waited for.
 pub fn deltas<E: Send + 'static>(
     mut decoder: impl Decoder,
     framing: Framing,
     bytes: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
 ) -> impl Stream<Item = Result<Delta, ProviderError>> + Send {
     async_stream::try_stream! {
-        let mut frames = frames(framing, bytes).fuse();
+        let came = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&came);
+        let mut frames = frames(framing, bytes.inspect(move |_| seen.store(true, Ordering::Relaxed))).fuse();
         let (mut out, mut began, mut had_text) = (Vec::new(), false, false);
         loop {
-            let result = match frames.next().await {
+            // Thought, pings, comments, half an event: whoever sends them is not silent.
+            let next = poll_fn(|context| match frames.poll_next_unpin(context) {
+                Poll::Pending if !came.swap(false, Ordering::Relaxed) => Poll::Pending,
+                next => Poll::Ready(next),
+            });
+            let Poll::Ready(frame) = next.await else {
+                yield Delta::Alive;
+                continue;
+            };
+            let result = match frame {
                 Some(Ok(data)) => decoder.frame(&data, &mut out),
                 Some(Err(FrameError::Malformed)) => Err(ErrorKind::BadResponse.into()),
                 Some(Err(FrameError::Broken)) => Err(ProviderError { answered: true, ..ErrorKind::Connection.into() }),
@@ -209,6 +227,7 @@ pub fn deltas<E: Send + 'static>(
             }
             for delta in out.drain(..) {
                 had_text |= matches!(delta, Delta::Text(_) | Delta::Tool(_));
+                came.store(false, Ordering::Relaxed);
                 yield delta;
             }
             // Some count the question alone until the end.

@@ -1,6 +1,11 @@
 //! Every recorded body of every vendor, decoded as its manifest says: whole, in any pieces, cut anywhere.
 
-use std::{collections::BTreeMap, convert::Infallible, sync::OnceLock, time::UNIX_EPOCH};
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    sync::OnceLock,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use axum::http::HeaderMap;
 use bytes::Bytes;
@@ -21,6 +26,7 @@ use llm_gateway::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::support::{Gateway, TODAY, Vendor, post};
 
@@ -141,7 +147,7 @@ fn request(delivery: Delivery) -> GenerateRequest {
         conditions: Conditions::default(),
         policy: Policy::default(),
         private_to: None,
-        lookup_time: std::time::Duration::ZERO,
+        lookup_time: Duration::ZERO,
         purpose: Purpose::default(),
         end_user: None,
     }
@@ -168,6 +174,7 @@ impl Came {
                 Ok(Delta::Tool(ToolPiece::Arguments { of, text })) => {
                     came.tool_calls[of].arguments.push_str(std::str::from_utf8(&text).unwrap());
                 }
+                Ok(Delta::Alive) => {}
                 Ok(Delta::Finish(finish)) => came.end = Some(Ok(finish)),
                 Err(error) => came.end = Some(Err(error)),
             }
@@ -638,4 +645,23 @@ fn calls_are_read_whatever_shape_their_arguments_have() {
     let own = json!({"message": said, "done": true, "done_reason": "stop"});
     let came = Came::of_whole(&Ollama, &own);
     assert_eq!((came.called(), came.reason()), (expected.to_vec(), Ok(FinishReason::ToolCalls)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_sends_anything_at_all_is_not_silent() {
+    let chunk = |delta: Value| format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": delta}]}));
+    let text = chunk(json!({"content": "Hello"}));
+    let (half, rest) = text.split_at(20);
+    let parts = [": PROCESSING\n\n", &chunk(json!({"reasoning_content": "Hm"})), &text, half, rest].map(str::to_owned);
+    let bytes = stream::iter(parts).then(async |part| {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Ok::<_, Infallible>(Bytes::from(part))
+    });
+    let dialect = OpenAiChat::new(ChatVendor::Compatible);
+    let begun = Instant::now();
+    let came = deltas(dialect.decoder(), Framing::Events, bytes).map(|delta| (begun.elapsed().as_secs(), delta.ok()));
+    let hello = || Some(Delta::Text("Hello".into()));
+    let alive = || Some(Delta::Alive);
+    let expected = [(1, alive()), (2, alive()), (3, hello()), (4, alive()), (5, hello())];
+    assert_eq!(came.take(5).collect::<Vec<_>>().await, expected);
 }

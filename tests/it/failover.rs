@@ -282,8 +282,9 @@ async fn nor_does_who_stands_in_have_the_last_word_on_what_is_too_long() {
     let [down, too_long] = kinds;
     let gateway = Gateway::with([("PROVIDER_RETRIES", "0")], Scripted::in_turn([down, too_long, hello()]));
     // The one nearest in price, gpt-4o-mini, reads less than most.
-    let reply = gateway.post(json!({"prompt": "x", "model": "gpt-6-luna"})).await;
-    assert_eq!(reply.expect(200).json()["metadata"]["attempts"], 3);
+    let reply = gateway.post(json!({"prompt": "x", "model": "gpt-6-luna"})).await.expect(200).json();
+    assert_eq!(reply["metadata"]["attempts"], 3);
+    assert_ne!(gateway.provider.finished().await, ["gpt-6-luna"], "that one has failed");
 }
 
 #[tokio::test(start_paused = true)]

@@ -190,6 +190,39 @@ async fn a_provider_that_hangs_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_provider_that_thinks_is_not_silent() {
+    let settings = [
+        ("PROVIDER_TIMEOUT_SECONDS", "5"),
+        ("PROVIDER_IDLE_SECONDS", "3"),
+        ("PROVIDER_STREAM_SECONDS", "30"),
+        ("PROVIDER_BREAKER_FAILURES", "1"),
+    ];
+    let thought = |seconds| std::iter::repeat_n([Step::Pause(Duration::from_secs(1)), Step::Think], seconds).flatten();
+    let (half, end) = (Step::Text("Half"), [Step::Text(", and whole"), Step::Finish(FinishReason::Stop)]);
+    let script =
+        |seconds| -> Vec<_> { [half.clone()].into_iter().chain(thought(seconds)).chain(end.clone()).collect() };
+    let gateway = Gateway::with(settings, Scripted::in_turn([script(20), script(60)]));
+    let reply = gateway.stream("x").await.finish().await;
+    assert_eq!((reply.deltas().as_str(), &reply.last()["type"]), ("Half, and whole", &json!("COMPLETE")));
+
+    // As long as the longest stream, and no longer.
+    let begun = tokio::time::Instant::now();
+    assert_eq!(gateway.stream("y").await.finish().await.last()["error"], "The answer broke off");
+    assert_eq!(begun.elapsed(), Duration::from_secs(30));
+
+    // What is thought before the first text is no beginning of the answer.
+    let late: Vec<_> = thought(10).chain(end.clone()).collect();
+    let gateway = Gateway::with(settings, Scripted::new(late));
+    let begun = tokio::time::Instant::now();
+    assert_eq!(gateway.stream("x").await.finish().await.last()["error"], "The provider did not answer in time");
+    assert_eq!(begun.elapsed().as_secs(), 4);
+    let nothing = Scripted::new([Step::Think, Step::Finish(FinishReason::Stop)]);
+    let (gateway, xai) = Gateway::with_two(settings, nothing, Scripted::hello());
+    assert_eq!(gateway.stream("x").await.finish().await.deltas(), "Hello, world!");
+    assert_eq!(xai.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_that_is_too_long_is_an_error() {
     let long = Step::Text(Box::leak("x".repeat(2_000).into_boxed_str()));
     let gateway = Gateway::with([("MAX_ANSWER_KB", "1")], Scripted::new([long, Step::Finish(FinishReason::Stop)]));

@@ -311,14 +311,34 @@ async fn what_a_model_cannot_do_is_refused_before_it_is_asked() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_answer_that_says_nothing_is_none_and_is_not_kept() {
-    let gateway = Gateway::with([], Scripted::new([Step::Text(""), Step::Finish(FinishReason::Stop)]));
-    for _ in 0..2 {
-        let error = ask(&gateway, json!({})).await.expect(502).json()["error"].clone();
-        assert_eq!((&error["code"], &error["type"]), (&json!("bad_upstream_response"), &json!("upstream_error")));
+    for reason in [FinishReason::Stop, FinishReason::ToolCalls, FinishReason::Other] {
+        let gateway = Gateway::with([], Scripted::new([Step::Text(""), Step::Finish(reason)]));
+        for _ in 0..2 {
+            let error = ask(&gateway, json!({})).await.expect(502).json()["error"].clone();
+            assert_eq!((&error["code"], &error["type"]), (&json!("bad_upstream_response"), &json!("upstream_error")));
+        }
+        assert_eq!(gateway.provider.calls(), 2);
+
+        // Before anything has come, another may answer.
+        let (gateway, xai) = Gateway::with_two([], Scripted::new([Step::Finish(reason)]), Scripted::hello());
+        assert_eq!(gateway.generate("x").await.expect(200).json()["code"], "Hello, world!", "{reason:?}");
+        assert_eq!(xai.calls(), 1);
     }
-    assert_eq!(gateway.provider.calls(), 2);
+}
+
+#[tokio::test]
+async fn a_call_whose_arguments_are_no_object_is_passed_on_and_not_kept() {
+    for arguments in ["{\"city\":", "[]", "{} {}"] {
+        let script = [Step::Call("weather"), Step::Arguments(0, arguments), Step::Finish(FinishReason::ToolCalls)];
+        let gateway = Gateway::with([], Scripted::new(script));
+        for calls in 1..=2 {
+            let reply = ask(&gateway, json!({"tools": weather(), "temperature": 0})).await;
+            assert_eq!(reply.expect(200).header("cache-status"), "llm-gateway; fwd=miss", "{arguments}");
+            assert_eq!(gateway.provider.calls(), calls);
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,8 +15,7 @@ use uuid::Uuid;
 use crate::{
     error::ApiError,
     generate::{
-        Collected, Completion, Delivery, ErrorKind, Event, FinishReason, GenerateError, Generation, Outcome, Target,
-        ToolPiece,
+        Collected, Completion, Delivery, ErrorKind, Event, GenerateError, Generation, Outcome, Target, ToolPiece,
     },
     http::{
         Api,
@@ -308,13 +307,13 @@ fn whole(chunks: &Chunks, completion: &Completion) -> Vec<sse::Event> {
     text.into_iter().chain(calls).collect()
 }
 
-/// What an answer must be: one that has nothing to say because the model was done is none. Who refuses says so.
+/// What an answer must be: one that has nothing in it is none, unless it says why. Who refuses says so.
 ///
 /// # Errors
 /// [`ErrorKind::EmptyAnswer`].
 fn deliverable(collected: Collected) -> Result<Collected, GenerateError> {
     let completion = &collected.completion;
-    let says_nothing = completion.is_empty() && completion.refusal.is_none() && completion.reason == FinishReason::Stop;
+    let says_nothing = completion.is_empty() && completion.refusal.is_none() && completion.reason.promises_content();
     if says_nothing {
         return Err(GenerateError::from(ErrorKind::EmptyAnswer).at(completion.served.target.clone()));
     }

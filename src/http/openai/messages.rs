@@ -14,7 +14,10 @@ use crate::{
     generate::{Detail, Message, Part, ToolCall},
 };
 
-use super::body::{Object, objects, refuse, unsupported};
+use super::{
+    body::{Object, objects, refuse, unsupported},
+    tools::MAX_NAME_BYTES,
+};
 
 /// One message: which of these it may have depends on its role.
 #[derive(Deserialize, ToSchema)]
@@ -89,6 +92,7 @@ struct WireCall {
 
 #[derive(Deserialize, ToSchema)]
 struct Called {
+    /// Up to 64 bytes.
     name: String,
     arguments: Option<String>,
 }
@@ -279,6 +283,10 @@ impl At {
         let id = id.ok_or_else(|| self.refuse(&format!("tool_calls[{at}].id"), "The call lacks its `id`"))?;
         let lacks_function = || self.refuse(&format!("tool_calls[{at}].function"), "The call lacks its `function`");
         let Called { name, arguments } = function.ok_or_else(lacks_function)?;
+        if name.len() > MAX_NAME_BYTES {
+            let rule = format!("A function's name has at most {MAX_NAME_BYTES} bytes");
+            return Err(refuse(format!("messages[{}].tool_calls[{at}].function.name", self.0), rule));
+        }
         let signature = extra_content.and_then(|extra| extra.google).and_then(|google| google.thought_signature);
         Ok(ToolCall { id, name, arguments: arguments.unwrap_or_default(), signature })
     }
@@ -378,6 +386,10 @@ mod tests {
                 "messages[0].tool_calls[0].type",
             ),
             (json!([{"role": "assistant", "tool_calls": [{"id": "a"}]}]), "messages[0].tool_calls[0].function"),
+            (
+                json!([{"role": "assistant", "tool_calls": [{"id": "a", "function": {"name": "f".repeat(65)}}]}]),
+                "messages[0].tool_calls[0].function.name",
+            ),
         ] {
             let Err(error) = read(messages.clone()) else { panic!("{messages} was found good") };
             assert_eq!(error.param.as_deref(), Some(param), "{messages}");

@@ -16,7 +16,7 @@ use super::body::{refuse, unsupported};
 /// The most functions, as `OpenAI` limits them.
 const MAX_TOOLS: usize = 128;
 /// The longest name of one.
-const MAX_NAME_BYTES: usize = 64;
+pub(super) const MAX_NAME_BYTES: usize = 64;
 
 #[derive(Deserialize, ToSchema)]
 #[schema(as = ChatTool)]

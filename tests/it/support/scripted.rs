@@ -24,6 +24,8 @@ use super::vectors;
 pub(crate) enum Step {
     Text(&'static str),
     Pause(Duration),
+    /// Thinks, and lets that be seen.
+    Think,
     Hang,
     Fail(ErrorKind),
     /// Fails and asks to come back after a while.
@@ -132,6 +134,7 @@ impl Provider for Scripted {
                     }
                     Step::Arguments(of, text) => yield Delta::Tool(ToolPiece::Arguments { of, text: text.into() }),
                     Step::Pause(pause) => sleep(pause).await,
+                    Step::Think => yield Delta::Alive,
                     Step::Hang => std::future::pending().await,
                     Step::Fail(kind) if had_text => Err(ProviderError::from(kind).after(true))?,
                     Step::Fail(kind) => Err(ProviderError::from(kind))?,
