@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Detail, Format, GenerateRequest, Message, Part, Tool, ToolCall, ToolChoice, Tools};
 
 /// What pictures, roles and the wrapping of tools, calls and schemas can take in tokens; vendors say less of each.
-const IMAGE_TOKENS: u64 = 4_096;
+const IMAGE_TOKENS: u64 = 5_120;
 const MESSAGE_TOKENS: u64 = 16;
 const TOOLS_TOKENS: u64 = 1_024;
 /// A picture that is not made smaller: up to 10,000 patches, a token each.
@@ -167,6 +167,6 @@ mod tests {
     fn a_picture_of_its_full_size_counts_for_more() {
         let image = |detail| Part::Image { url: "https://x.test/a.png".into(), detail }.most_tokens();
         assert_eq!(image(Some(Detail::Original)), 10_240);
-        assert_eq!([None, Some(Detail::Auto), Some(Detail::Low), Some(Detail::High)].map(image), [4_096; 4]);
+        assert_eq!([None, Some(Detail::Auto), Some(Detail::Low), Some(Detail::High)].map(image), [5_120; 4]);
     }
 }
