@@ -180,7 +180,7 @@ impl Desk {
                     verdict.failed(error.kind);
                     note(&target, &error);
                     verdict.close();
-                    yield Event::Failed(Failed { target: target.clone(), usage: error.usage.unwrap_or_else(|| draft.estimate()) });
+                    yield Event::Failed(Failed { target: target.clone(), usage: draft.counted(error.usage) });
                     Err(GenerateError { attempts, ..told(&error, &target) })?;
                     return;
                 }

@@ -145,6 +145,18 @@ impl Draft {
         Usage::estimate(self.question_tokens, self.length() as u64)
     }
 
+    /// What it has taken where its provider `told` so before it broke off. Some count the question alone until the end.
+    pub fn counted(&self, told: Option<Usage>) -> Usage {
+        let guess = self.estimate();
+        match told {
+            None => guess,
+            Some(question) if question.output_tokens == 0 => {
+                Usage { output_tokens: guess.output_tokens, estimated: true, ..question }
+            }
+            Some(all) => all,
+        }
+    }
+
     /// Makes the answer of it, now that the provider said that it was done.
     pub fn finish(self, finish: Finish, served: Served) -> Completion {
         let Finish { reason, refusal, usage } = finish;
@@ -161,6 +173,16 @@ fn json_string(text: &str) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_an_answer_that_broke_off_its_provider_may_have_counted_the_question_alone() {
+        let mut draft = Draft::new(1_024, 7);
+        assert_eq!(draft.text("twelve bytes"), Ok(()));
+        let told = |output_tokens| Usage { input_tokens: 50, output_tokens, ..Usage::default() };
+        assert_eq!(draft.counted(None), Usage::estimate(7, 12));
+        assert_eq!(draft.counted(Some(told(0))), Usage { estimated: true, ..told(3) });
+        assert_eq!(draft.counted(Some(told(9))), told(9));
+    }
 
     #[test]
     fn all_of_a_call_counts_for_the_length_of_an_answer() {

@@ -81,9 +81,9 @@ impl Ledger {
         let until_ms = now_ms.saturating_add(u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX));
         let field = format!("reserved:{}", Uuid::now_v7().simple());
         let (limits, besides, own) = {
-            let books = self.books();
-            let besides = books.unknown_to_the_store(now_ms);
-            (books.limits(), besides.0, besides + books.reserved_there())
+            let mut books = self.books();
+            books.ask(&field, amount);
+            (books.limits(), books.unknown_to_the_store(now_ms).0, books.own_besides(&field))
         };
         let reservation = Reservation { field: &field, amount: amount.0, now_ms, until_ms, besides };
         // From here on it may be reserved, whatever becomes of the answer, and of who waits for it.
@@ -94,8 +94,12 @@ impl Ledger {
             Ok(answer) => {
                 let mut books = self.books();
                 books.hear(limits, &answer.amounts);
-                books.hear_of_others(MicroDollars(answer.others), own, until_ms);
+                // Others of its own may have come and gone meanwhile.
+                let own = own.max(books.own_besides(&field));
+                let others = MicroDollars(answer.others).saturating_sub(own + MicroDollars(besides));
+                books.hear_of_others(others, until_ms);
                 if !answer.is_reserved {
+                    books.refused(&field);
                     drop(books);
                     reserved.field = None;
                     return Err(self.in_the_way(&answer));
@@ -105,6 +109,7 @@ impl Ledger {
             Err(error) => {
                 tracing::debug!(%error, "this process reserves alone");
                 if error.is_undone() {
+                    self.books().refused(&field);
                     reserved.field = None;
                 }
                 self.reserve_alone(amount, now_ms)?;

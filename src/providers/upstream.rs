@@ -230,9 +230,7 @@ pub fn deltas<E: Send + 'static>(
                 came.store(false, Ordering::Relaxed);
                 yield delta;
             }
-            // Some count the question alone until the end.
-            let usage = decoder.usage().filter(|usage| usage.output_tokens > 0 || !had_text);
-            match result.map_err(|error| error.with_usage(usage)) {
+            match result.map_err(|error| error.with_usage(decoder.usage())) {
                 Ok(ControlFlow::Continue(())) => began = true,
                 Ok(ControlFlow::Break(())) => return,
                 // What makes no sense was part of an answer, too.

@@ -403,11 +403,11 @@ async fn an_answer_has_not_ended_because_its_server_has_no_word_for_that_it_goes
             assert_eq!(Came::of_stream(&chat, whole).await.reason(), Ok(reason));
         }
     }
-    // It has said that it is done, and needs no word for that.
+    // It has said that it is done; not why, so that is not kept.
     let whole = [piece(Value::Null), done.clone()];
     assert_eq!(
         Came::of_stream(&OpenAiChat::new(ChatVendor::Compatible), whole.clone()).await.reason(),
-        Ok(FinishReason::Stop)
+        Ok(FinishReason::Other)
     );
     let missing = Came::of_stream(&OpenAiChat::new(ChatVendor::OpenAi), whole).await;
     assert_eq!(missing.reason(), Err(ErrorKind::StreamInterrupted));
@@ -546,13 +546,17 @@ async fn what_was_counted_of_an_answer_that_failed_is_told_with_the_error() {
 }
 
 #[tokio::test]
-async fn a_count_of_the_question_alone_is_none_of_an_answer_that_had_text() {
+async fn what_was_counted_of_the_question_alone_is_told_too() {
     let early = |text: &str| {
         let candidates = json!([{"content": {"parts": [{"text": text}]}}]);
         json!({"candidates": candidates, "usageMetadata": {"promptTokenCount": 9}})
     };
-    assert_eq!(Came::of_stream(&Gemini, [early("Hi")]).await.counted_in_vain(), None);
+    assert_eq!(Came::of_stream(&Gemini, [early("Hi")]).await.counted_in_vain(), Some((9, 0)));
     assert_eq!(Came::of_stream(&Gemini, [early("")]).await.counted_in_vain(), Some((9, 0)));
+    let start = json!({"type": "message_start", "message": {"usage": {"input_tokens": 9, "output_tokens": 1}}});
+    let text = json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hi"}});
+    let error = json!({"type": "error", "error": {"type": "overloaded_error"}});
+    assert_eq!(Came::of_stream(&Anthropic, [start, text, error]).await.counted_in_vain(), Some((9, 0)));
 }
 
 #[tokio::test]

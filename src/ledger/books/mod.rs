@@ -71,7 +71,9 @@ pub(in crate::ledger) struct Books {
     reserved: u64,
     /// What stands in each budget's field, as the store said when something was reserved there, and what was posted since.
     heard: HashMap<String, u64>,
-    /// What others had reserved then, and until when in milliseconds since the Unix epoch that counts.
+    /// What this process may have reserved at the store, by its fields there.
+    own: HashMap<String, u64>,
+    /// What others had reserved when the store spoke last, and until when in milliseconds since the Unix epoch that counts.
     held_by_others: MicroDollars,
     held_until_ms: u64,
     /// What other instances may have spent alone, and until when in milliseconds since the Unix epoch that counts.
@@ -116,6 +118,7 @@ impl Books {
             has_spent_alone: false,
             reserved: 0,
             heard: HashMap::new(),
+            own: HashMap::new(),
             held_by_others: MicroDollars(0),
             held_until_ms: 0,
             others: MicroDollars(0),
@@ -225,6 +228,7 @@ impl Books {
 
     /// Takes over what the store says, when nothing is on its way there. Says whether that raised an alert.
     pub(in crate::ledger) fn learn(&mut self, budget: Sheet, notes: &HashMap<String, Bytes>, now_ms: u64) -> bool {
+        self.learn_of_others(&budget);
         (self.known, self.known_ms, self.is_wanted) = (budget, Some(now_ms), false);
         // It says all of that.
         self.heard.clear();

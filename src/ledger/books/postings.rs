@@ -61,6 +61,7 @@ impl Books {
             for field in &entry.dropped {
                 self.known.amounts.remove(field);
                 self.known.reservations.remove(field);
+                self.own.remove(field);
             }
         }
         self.has_spent_alone &= !(self.postings.is_empty() && self.fresh.is_empty());

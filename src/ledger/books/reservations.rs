@@ -1,6 +1,6 @@
 //! What is under way, and counts as spent.
 
-use crate::{generate::MicroDollars, ledger::Period};
+use crate::{generate::MicroDollars, ledger::Period, stores::Sheet};
 
 use super::Books;
 
@@ -32,9 +32,34 @@ impl Books {
         self.heard = heard.collect();
     }
 
-    /// The store has said that all have reserved so much, of which this process knows `own`. It lasts until then at most.
-    pub(in crate::ledger) fn hear_of_others(&mut self, all: MicroDollars, own: MicroDollars, until_ms: u64) {
-        (self.held_by_others, self.held_until_ms) = (all.saturating_sub(own), until_ms);
+    /// `field` is about to be reserved at the store.
+    pub(in crate::ledger) fn ask(&mut self, field: &str, amount: MicroDollars) {
+        self.own.insert(field.to_owned(), amount.0);
+    }
+
+    /// `field` has certainly not been reserved there.
+    pub(in crate::ledger) fn refused(&mut self, field: &str) {
+        self.own.remove(field);
+    }
+
+    /// What this process may have reserved there besides `field`.
+    pub(in crate::ledger) fn own_besides(&self, field: &str) -> MicroDollars {
+        let others = self.own.iter().filter(|(other, _)| *other != field);
+        others.map(|(_, amount)| MicroDollars(*amount)).sum()
+    }
+
+    /// The store has said that others have reserved so much. It lasts until then at most.
+    pub(in crate::ledger) fn hear_of_others(&mut self, amount: MicroDollars, until_ms: u64) {
+        (self.held_by_others, self.held_until_ms) = (amount, until_ms);
+    }
+
+    /// The same, by all that is there.
+    pub(in crate::ledger) fn learn_of_others(&mut self, budget: &Sheet) {
+        let others = budget.reservations.iter().filter(|(field, _)| !self.own.contains_key(*field));
+        let (amounts, ends): (Vec<_>, Vec<_>) =
+            others.map(|(_, (amount, until_ms))| (MicroDollars(*amount), *until_ms)).unzip();
+        self.held_by_others = amounts.into_iter().sum();
+        self.held_until_ms = ends.into_iter().max().unwrap_or_default();
     }
 
     /// What was spent of the budget of `period` when the store spoke last.
@@ -59,11 +84,6 @@ impl Books {
         MicroDollars(self.reserved)
     }
 
-    /// What of that the store knows of.
-    pub(in crate::ledger) fn reserved_there(&self) -> MicroDollars {
-        MicroDollars(self.reserved.saturating_sub(self.alone))
-    }
-
     /// `amount` is reserved, by this process alone or at the store.
     pub(in crate::ledger) fn reserve(&mut self, amount: MicroDollars, is_alone: bool) {
         self.reserved = self.reserved.saturating_add(amount.0);
@@ -77,8 +97,11 @@ impl Books {
             self.alone = self.alone.saturating_sub(amount.0);
             self.has_spent_alone = true;
         }
+        let Some(field) = field else { return };
         if self.over.len() < MAX_OVER {
-            self.over.extend(field);
+            self.over.push(field);
+        } else {
+            self.own.remove(&field);
         }
     }
 }

@@ -116,6 +116,34 @@ async fn what_others_had_reserved_counts_when_the_store_is_away_as_long_as_it_ma
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_an_instance_reserved_itself_is_not_of_others() {
+    let store: Arc<Faulty> = Arc::default();
+    let (clock, _) = Clock::steered(BEFORE_LEAP_DAY_MS);
+    let one = ledger(clock, &limits(1.0, 10.0, 100.0, true), &store);
+    let lasts = Duration::from_mins(5);
+    let reserve = async |amount| one.reserve(MicroDollars(amount), lasts, soon()).await.ok();
+    // At once, and it takes the store a moment to answer; one more when one is over and the store was not told.
+    store.next(&[Fault::Slow; 2]);
+    let (first, second) = tokio::join!(reserve(200_000), reserve(200_000));
+    drop(first.unwrap());
+    let third = reserve(200_000).await.unwrap();
+    store.next(&[Fault::Unreached; 9]);
+    assert!(reserve(600_001).await.is_none());
+    assert!(reserve(600_000).await.is_some());
+
+    // What others have reserved is heard with all else, too.
+    settled(&one).await;
+    store.faults.lock().unwrap().clear();
+    let other = ledger(clock, &limits(1.0, 10.0, 100.0, true), &store);
+    let theirs = other.reserve(MicroDollars(100_000), lasts, soon()).await.ok().unwrap();
+    one.refresh(soon()).await.unwrap();
+    store.next(&[Fault::Unreached; 9]);
+    assert!(reserve(500_001).await.is_none());
+    assert!(reserve(500_000).await.is_some());
+    drop((second, third, theirs));
+}
+
+#[tokio::test(start_paused = true)]
 async fn alone_an_instance_has_its_share_of_what_was_left() {
     let store: Arc<Faulty> = Arc::default();
     let (clock, hand) = Clock::steered(CHRISTMAS_MS);

@@ -249,8 +249,9 @@ impl Decoder for MessagesDecoder {
         Ok(())
     }
 
-    /// Not what it counts at the beginning: that is the question, and nothing of the answer yet.
+    /// What it counts at the beginning is the question, and nothing of the answer yet.
     fn usage(&self) -> Option<Usage> {
-        self.usage.and_then(WireUsage::usage)
+        let question = self.first_usage.map(|first| WireUsage { output_tokens: Some(0), ..first });
+        self.usage.or(question).and_then(WireUsage::usage)
     }
 }

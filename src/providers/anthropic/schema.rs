@@ -21,6 +21,11 @@ const LIMITS: [&str; 12] = [
 
 /// `schema` without what the vendor refuses, its objects closed.
 pub(super) fn enforceable(schema: &Value) -> Value {
+    reduced(schema, true)
+}
+
+/// The same; `is_whole`: and not one of several that hold together, which may each have a part of the object.
+fn reduced(schema: &Value, is_whole: bool) -> Value {
     let Value::Object(fields) = schema else { return schema.clone() };
     let (limits, fields): (Map<_, _>, Map<_, _>) =
         fields.clone().into_iter().partition(|(name, _)| LIMITS.contains(&name.as_str()));
@@ -32,9 +37,8 @@ pub(super) fn enforceable(schema: &Value) -> Value {
                 ("properties" | "$defs" | "definitions", Value::Object(schemas)) => {
                     Value::Object(schemas.into_iter().map(|(name, schema)| (name, enforceable(&schema))).collect())
                 }
-                ("anyOf" | "oneOf" | "allOf" | "prefixItems", Value::Array(schemas)) => {
-                    schemas.iter().map(enforceable).collect()
-                }
+                ("anyOf" | "oneOf" | "prefixItems", Value::Array(schemas)) => schemas.iter().map(enforceable).collect(),
+                ("allOf", Value::Array(schemas)) => schemas.iter().map(|schema| reduced(schema, false)).collect(),
                 ("items", schema) => enforceable(&schema),
                 (_, value) => value,
             };
@@ -46,7 +50,7 @@ pub(super) fn enforceable(schema: &Value) -> Value {
         Some(kind) => kind == "object",
         None => false,
     };
-    if may_be_object || fields.contains_key("properties") {
+    if may_be_object || (is_whole && fields.contains_key("properties")) {
         fields.insert("additionalProperties".to_owned(), json!(false));
     }
     if !limits.is_empty() {
@@ -71,7 +75,12 @@ mod tests {
         ] {
             assert_eq!(enforceable(&schema)["additionalProperties"], json!(false), "{schema}");
         }
-        for schema in [json!({"type": ["string", "null"]}), json!({"anyOf": [{"type": "null"}]}), json!(true)] {
+        for schema in [
+            json!({"type": ["string", "null"]}),
+            json!({"anyOf": [{"type": "null"}]}),
+            json!(true),
+            json!({"allOf": [{"properties": {"a": true}}, {"properties": {"b": true}}]}),
+        ] {
             assert_eq!(enforceable(&schema), schema);
         }
     }

@@ -193,9 +193,13 @@ impl Decoder for ChatDecoder {
     }
 
     fn end(&mut self, out: &mut Vec<Delta>) -> Result<(), ProviderError> {
-        // A lenient server may say that it is done, and not why.
-        let unsaid = (self.is_lenient && self.is_done).then(|| "stop".to_owned());
-        let word = self.finish_reason.take().or(unsaid).ok_or(ErrorKind::StreamInterrupted)?;
+        let word = match self.finish_reason.take() {
+            Some(word) => word,
+            // A lenient server may say that it is done, and not why. What passes its answers on may say so though they were cut: such
+            // a one is not kept.
+            None if self.is_lenient && self.is_done => "unsaid".to_owned(),
+            None => return Err(ErrorKind::StreamInterrupted.into()),
+        };
         // The last chunk that a vendor sends before `[DONE]` counts the tokens: with it, nothing was lost.
         if !(self.is_done || self.usage.is_some() || self.is_lenient) {
             return Err(ErrorKind::StreamInterrupted.into());
