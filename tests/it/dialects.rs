@@ -556,7 +556,11 @@ async fn what_was_counted_of_the_question_alone_is_told_too() {
     let start = json!({"type": "message_start", "message": {"usage": {"input_tokens": 9, "output_tokens": 1}}});
     let text = json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hi"}});
     let error = json!({"type": "error", "error": {"type": "overloaded_error"}});
-    assert_eq!(Came::of_stream(&Anthropic, [start, text, error]).await.counted_in_vain(), Some((9, 0)));
+    assert_eq!(Came::of_stream(&Anthropic, [start.clone(), text.clone(), error]).await.counted_in_vain(), Some((9, 0)));
+    // A whole answer was not free because nobody counted it.
+    let stop = json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}});
+    let whole = Came::of_stream(&Anthropic, [start, text, stop, json!({"type": "message_stop"})]).await;
+    assert_eq!(whole.end.unwrap().unwrap().usage, None);
 }
 
 #[tokio::test]

@@ -245,11 +245,12 @@ impl Decoder for MessagesDecoder {
             return Err(ErrorKind::StreamInterrupted.into());
         }
         self.calls.end(out)?;
-        out.push(Delta::Finish(std::mem::take(&mut self.stop).finish(self.usage())));
+        let usage = self.usage.and_then(WireUsage::usage);
+        out.push(Delta::Finish(std::mem::take(&mut self.stop).finish(usage)));
         Ok(())
     }
 
-    /// What it counts at the beginning is the question, and nothing of the answer yet.
+    /// What it counts at the beginning is the question, and nothing of the answer yet: of one that broke off, better than a guess.
     fn usage(&self) -> Option<Usage> {
         let question = self.first_usage.map(|first| WireUsage { output_tokens: Some(0), ..first });
         self.usage.or(question).and_then(WireUsage::usage)
